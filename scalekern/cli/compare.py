@@ -1,0 +1,71 @@
+"""scalekern compare: every model on the same rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from scalekern.cli.options import (
+    check_output,
+    data_options,
+    model_options,
+    run_options,
+    run_settings,
+    several,
+    source_from,
+    write_json,
+)
+
+
+@click.command("compare")
+@click.argument("data")
+@data_options
+@click.option("--test", "test_data", help="Rows to measure on; by default some are split off.")
+@click.option("--test-size", type=float, default=0.25, show_default=True,
+              help="Share of the rows to split off; above 1, their number.")  # fmt: skip
+@click.option("--models", multiple=True, metavar="NAMES",
+              help="Of exact, linear, knn, nystroem, fourier; all by default.")  # fmt: skip
+@click.option("--exact-rows", type=click.IntRange(2),
+              help="Fit the exact model on a sample of so many rows.")  # fmt: skip
+@model_options
+@run_options
+def compare_command(data: str, **options: Any) -> None:
+    """Fit every model on the rows of DATA and print error, time, size and gap to the exact model.
+
+    DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    """
+    check_output(options["json_path"])
+    from scalekern.report import compare
+    from scalekern.rows import rows
+
+    train = source_from(data, options)
+    test = None
+    if options["test_data"]:
+        test = rows(options["test_data"], target=options["target"], features=train.feature_names)
+    size = options["test_size"]
+    with run_settings(options):
+        comparison = compare(
+            train,
+            test=test,
+            test_size=int(size) if size > 1 else size,
+            models=several(options["models"]) or None,
+            scaler=options["scaler"],
+            kernel=options["kernel"],
+            gamma=options["gamma"],
+            alpha=options["alpha"],
+            fit_intercept=options["intercept"],
+            n_components=options["n_components"],
+            n_neighbors=options["n_neighbors"],
+            exact_rows=options["exact_rows"],
+            random_state=options["random_state"],
+            n_jobs=options["n_jobs"],
+        )
+    write_json(options["json_path"], comparison.rows())
+    if options["json_path"] != "-" and not options["quiet"]:
+        click.echo(str(comparison))
+        n_test = len(comparison.y_test)
+        click.echo(
+            f"\n{n_test:,} test rows; kernel {comparison.kernel or 'none'}, "
+            f"alpha {comparison.alpha:.4g}. Errors are in the units of {options['target']}."
+        )

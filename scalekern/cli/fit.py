@@ -1,0 +1,116 @@
+"""scalekern fit: one model from rows, saved as a directory."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from scalekern.cli.options import (
+    check_output,
+    data_options,
+    model_options,
+    run_options,
+    run_settings,
+    source_from,
+    write_json,
+)
+
+MODELS = ("auto", "exact", "nystroem", "fourier", "knn", "linear")
+
+
+@click.command("fit")
+@click.argument("data", metavar="TRAIN")
+@data_options
+@click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True)
+@click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky"]), default="auto",
+              show_default=True)  # fmt: skip
+@click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
+              show_default=True, help="Of the neighbours (knn).")  # fmt: skip
+@click.option("--metric", default="euclidean", show_default=True, help="Of the neighbours (knn).")
+@click.option("--algorithm", default="auto", show_default=True, help="The index (knn).")
+@click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
+              show_default=True, help="Of an approximate index (knn).")  # fmt: skip
+@model_options
+@run_options
+@click.option("-o", "--output", required=True, help="The directory of the model.")
+def fit_command(data: str, **options: Any) -> None:
+    """Fit a model on the rows of TRAIN and save it.
+
+    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    """
+    check_output(options["json_path"])
+    from scalekern.storage import model_bytes, save
+    from scalekern.storage.directory import check_target
+
+    check_target(options["output"])
+    source = source_from(data, options)
+    model = make_model(options)
+    start = time.perf_counter()
+    with run_settings(options):
+        model.fit(source)
+    seconds = time.perf_counter() - start
+    save(model, options["output"])
+    last = model.steps[-1][1]
+    report = {
+        "model": type(last).__name__,
+        "rows": source.n_rows,
+        "features": list(source.feature_names),
+        "fit_seconds": seconds,
+        "model_bytes": model_bytes(model),
+        "output": options["output"],
+        "report": getattr(last, "report_", {}),
+    }
+    write_json(options["json_path"], report)
+    if options["json_path"] != "-" and not options["quiet"]:
+        _tell(report, data)
+
+
+def make_model(options: dict[str, Any]) -> Any:
+    """Return the unfitted pipeline that the options describe."""
+    from sklearn.pipeline import Pipeline
+
+    import scalekern as sk
+
+    name, seed, jobs = options["model"], options["random_state"], options["n_jobs"]
+    if name == "linear":
+        last: Any = sk.LinearRegressor(n_jobs=jobs)
+    elif name == "knn":
+        last = sk.KNeighborsRegressor(
+            options["n_neighbors"],
+            weights=options["weights"],
+            metric=options["metric"],
+            algorithm=options["algorithm"],
+            target_recall=options["target_recall"],
+            random_state=seed,
+            n_jobs=jobs,
+        )
+    else:
+        last = sk.SimilarityRegressor(
+            options["kernel"],
+            gamma=options["gamma"],
+            alpha=options["alpha"],
+            approximation=name,
+            n_components=options["n_components"],
+            solver=options["solver"],
+            fit_intercept=options["intercept"],
+            random_state=seed,
+            n_jobs=jobs,
+        )
+    return Pipeline([("prepare", sk.RowPreparer(options["scaler"], n_jobs=jobs)), ("model", last)])
+
+
+def _tell(report: dict[str, Any], data: str) -> None:
+    detail = report["report"]
+    click.echo(
+        f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
+        f"in {report['fit_seconds']:.2f} s."
+    )
+    for name in ("approximation", "why", "kernel", "alpha", "landmarks", "index"):
+        if name in detail:
+            value = detail[name]
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            click.echo(f"  {name:<14}{text}")
+    click.echo(f"Saved {report['output']} ({report['model_bytes'] / 1e6:.2f} MB of arrays).")
+    click.echo(f"Next: scalekern predict {report['output']} {data} -o predictions.parquet")

@@ -1,0 +1,63 @@
+"""The group of commands, and how its errors look: one line on standard error, exit code 2.
+
+Heavy imports wait until a command runs, so that help and mistakes are quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from scalekern import __version__
+from scalekern.cli.compare import compare_command
+
+# D
+from scalekern.cli.fit import fit_command
+from scalekern.cli.predict import predict_command
+from scalekern.errors import ScalekernError
+
+
+class _Group(click.Group):
+    """Turns wrong input into one line and exit code 2; bugs keep their traceback."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run the command line."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **more)
+        try:
+            code = super().main(*args, standalone_mode=False, **more)
+        except BrokenPipeError:
+            # The reader of our output went away; there is nobody to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("scalekern: stopped", err=True)
+            code = 130
+        except click.ClickException as error:
+            code = _fail(error.format_message())
+        except (ScalekernError, ValueError, OSError) as error:
+            code = _fail(str(error))
+        except MemoryError as error:
+            code = _fail(f"out of memory: {error}; use fewer rows or components")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> int:
+    click.echo(f"scalekern: {' '.join(message.split())}", err=True)
+    return 2
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="scalekern")
+def main() -> None:
+    """Predict by similarity: k-NN, kernel regression, and their fast approximations.
+
+    Start with:  scalekern compare DATA --target COLUMN
+    """
+
+
+for _command in (compare_command, fit_command, predict_command):
+    main.add_command(_command)

@@ -1,0 +1,152 @@
+"""Options that several commands share, declared once, and the types of their values."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+KERNELS = ("rbf", "laplacian", "matern12", "matern32", "matern52", "linear")
+Command = Callable[..., Any]
+
+
+class NumberOr(click.ParamType):
+    """A number above or equal to 0, or one of some words."""
+
+    def __init__(self, *words: str, several: bool = False) -> None:
+        self.words, self.several = words, several
+        self.name = "|".join(["NUMBER", *words])
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number, numbers or word."""
+        if not isinstance(value, str) or value in self.words:
+            return value
+        try:
+            numbers = [float(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor one of {', '.join(self.words)}")
+        if len(numbers) == 1:
+            return numbers[0]
+        if not self.several:
+            self.fail(f"{value!r} is several numbers; give one")
+        return numbers
+
+
+def several(value: tuple[str, ...]) -> list[str]:
+    """Return the names of a repeatable option whose values may have commas."""
+    return [name for part in value for name in part.split(",") if name]
+
+
+def data_options(command: Command) -> Command:
+    """Add the options that say which column plays which part."""
+    return _add(
+        command,
+        click.option("--target", required=True, help="The column to predict."),
+        click.option("--features", multiple=True, metavar="COLUMNS", help="Columns to predict "
+                     "from, with commas or repeated; by default all that are left."),
+        click.option("--drop", multiple=True, metavar="COLUMNS", help="Columns to leave out."),
+        click.option("--weight", help="A column of sample weights."),
+        click.option("--key", help="A column that identifies each row."),
+    )  # fmt: skip
+
+
+def model_options(command: Command) -> Command:
+    """Add the parameters of the models."""
+    return _add(
+        command,
+        click.option("--scaler", type=click.Choice(["standard", "minmax", "none"]),
+                     default="standard", show_default=True, help="How to scale the features."),
+        click.option("--kernel", type=click.Choice(KERNELS), default="rbf", show_default=True),
+        click.option("--gamma", type=NumberOr("median", "scale", "cv"), default="median",
+                     show_default=True, help="The bandwidth."),
+        click.option("--alpha", type=NumberOr("loo", "gcv", "cv", several=True), default="loo",
+                     show_default=True, help="The penalty; several with commas."),
+        click.option("--intercept/--no-intercept", default=True, help="Fit an intercept."),
+        click.option("--n-components", type=click.IntRange(1), default=1000, show_default=True,
+                     help="Landmarks or random features."),
+        click.option("--n-neighbors", type=click.IntRange(1), default=5, show_default=True),
+        click.option("--random-state", type=click.IntRange(0), default=0, show_default=True),
+    )  # fmt: skip
+
+
+def run_options(command: Command) -> Command:
+    """Add the settings of a run."""
+    return _add(
+        command,
+        click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default."),
+        click.option("--tile-dtype", type=click.Choice(["float32", "float64"]), default=None,
+                     help="Of the kernel tiles; as the data by default. float32 is faster."),
+        click.option("--memory-limit", type=int, default=None, metavar="BYTES"),
+        click.option("--json", "json_path", metavar="FILE", default=None,
+                     help="Write the result as JSON; - is standard output."),
+        click.option("--quiet", is_flag=True, help="No progress bars and no report."),
+    )  # fmt: skip
+
+
+def _add(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def run_settings(options: dict[str, Any]) -> Any:
+    """Run under the settings that the options of `run_options` say."""
+    from scalekern import config_context
+
+    progress = not options["quiet"] and sys.stderr.isatty()
+    with config_context(
+        tile_dtype=options["tile_dtype"], memory_limit=options["memory_limit"], progress=progress
+    ):
+        yield
+
+
+def check_output(path: str | None) -> None:
+    """Raise before any work where a file cannot be written."""
+    if path in (None, "-"):
+        return
+    target = Path(str(path))
+    if target.is_dir():
+        raise click.UsageError(f"{target} is a folder; give the name of a file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        existed = target.exists()
+        with target.open("ab"):
+            pass
+        if not existed:
+            target.unlink()
+    except OSError as error:
+        raise click.UsageError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def write_json(path: str | None, document: Any) -> None:
+    """Write a document where `--json` asks for it, whole or not at all."""
+    if path is None:
+        return
+    text = json.dumps(document, indent=2, default=str) + "\n"
+    if path == "-":
+        click.echo(text, nl=False)
+        return
+    target = Path(path)
+    part = target.with_name(f".{target.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(target)
+
+
+def source_from(data: str, options: dict[str, Any]) -> Any:
+    """Return the rows that the options of `data_options` describe."""
+    from scalekern import rows
+
+    return rows(
+        data,
+        target=options["target"],
+        features=several(options["features"]) or None,
+        drop=several(options["drop"]),
+        weight=options["weight"],
+        key=options["key"],
+    )

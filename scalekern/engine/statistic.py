@@ -1,0 +1,65 @@
+"""What a pass adds up: the one idea of the package is that a fit is a sum over blocks of rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from scalekern.rows import Block
+
+
+class Statistic(ABC):
+    """A sum over rows; partial sums of different blocks merge into that of all."""
+
+    @abstractmethod
+    def update(self, block: Block) -> None:
+        """Add one block of rows."""
+
+    @abstractmethod
+    def merge(self, other: Any) -> None:
+        """Add the partial sum of other rows, which come later in order."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the sums as plain arrays, for checkpoints and for the wire."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the sums that `arrays` gave; the inverse on an empty statistic."""
+
+
+class Together(Statistic):
+    """Several statistics of the same rows, so that one pass serves all."""
+
+    def __init__(self, **parts: Statistic) -> None:
+        self.parts = parts
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parts[name]
+
+    def update(self, block: Block) -> None:
+        """Add one block of rows to each part."""
+        for part in self.parts.values():
+            part.update(block)
+
+    def merge(self, other: Together) -> None:
+        """Add each part of `other` to its counterpart."""
+        for name, part in self.parts.items():
+            part.merge(other.parts[name])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays of each part under 'name.key'."""
+        return {
+            f"{name}.{key}": value
+            for name, part in self.parts.items()
+            for key, value in part.arrays().items()
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Give each part its arrays back."""
+        for name, part in self.parts.items():
+            start = f"{name}."
+            own = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+            part.restore(own)

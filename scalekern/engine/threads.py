@@ -1,0 +1,118 @@
+"""The engine of one machine: a thread per core over chunks of rows, results taken in order.
+
+The calling thread reads the next chunk and merges finished ones while the workers compute; there
+are never more than one chunk a worker and one more in flight. Workers hold BLAS and OpenMP to one
+thread each. Results do not depend on the number of threads, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from scalekern.engine.limits import hold_openmp, one_blas_thread, resolve_threads
+from scalekern.engine.plan import chunk_rows
+from scalekern.engine.progress import progress_bar
+from scalekern.engine.statistic import Statistic
+from scalekern.rows import Block, RowSource
+
+S = TypeVar("S", bound=Statistic)
+
+
+class ThreadEngine:
+    """Runs passes over rows on the cores of this machine.
+
+    Parameters
+    ----------
+    n_jobs : int or None, default=None
+        Threads; None and -1 are as many as this process has cores.
+    """
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        self.n_threads = resolve_threads(n_jobs)
+
+    def reduce(
+        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+    ) -> S:
+        """Return the statistic of all rows of `source`.
+
+        Parameters
+        ----------
+        source : RowSource
+        make_statistic : callable
+            Returns an empty statistic; called once for each chunk.
+        what : str
+            The name of the pass, for its progress bar.
+        """
+
+        def of_chunk(block: Block) -> S:
+            statistic = make_statistic()
+            statistic.update(block)
+            return statistic
+
+        total: S | None = None
+        for _, partial in self._in_order(source, of_chunk, what, None):
+            if total is None:
+                total = partial
+            else:
+                total.merge(partial)
+        return make_statistic() if total is None else total
+
+    def map_blocks(
+        self,
+        source: RowSource,
+        function: Callable[[Block], Any],
+        sink: Callable[[Block, Any], None],
+        what: str = "predicting",
+        max_rows: int | None = None,
+    ) -> None:
+        """Call `function` on every block, and `sink` with each block and its result, in order."""
+        for block, result in self._in_order(source, function, what, max_rows):
+            sink(block, result)
+
+    def _in_order(
+        self,
+        source: RowSource,
+        function: Callable[[Block], Any],
+        what: str,
+        max_rows: int | None,
+    ) -> Iterator[tuple[Block, Any]]:
+        row_bytes = max(1, source.n_features) * 8
+        step = chunk_rows(source.n_rows, row_bytes) if max_rows is None else max_rows
+        blocks = source.blocks(step)
+        with one_blas_thread(), progress_bar(what, source.n_rows) as advance:
+            if source.n_rows <= step:
+                for block in blocks:
+                    yield block, _alone(function, block)
+                return
+            pool = ThreadPoolExecutor(self.n_threads, initializer=hold_openmp)
+            waiting: deque[tuple[Block, Future[Any]]] = deque()
+            try:
+                for block in blocks:
+                    waiting.append((block, pool.submit(function, block)))
+                    if len(waiting) > self.n_threads:
+                        yield self._finished(waiting, advance)
+                while waiting:
+                    yield self._finished(waiting, advance)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    @staticmethod
+    def _finished(
+        waiting: deque[tuple[Block, Future[Any]]], advance: Callable[[int], None]
+    ) -> tuple[Block, Any]:
+        block, future = waiting.popleft()
+        result = future.result()
+        advance(len(block))
+        return block, result
+
+
+def _alone(function: Callable[[Block], Any], block: Block) -> Any:
+    """Call `function` in the calling thread, whose own limit of OpenMP threads is kept."""
+    openmp = hold_openmp()
+    try:
+        return function(block)
+    finally:
+        openmp.restore_original_limits()

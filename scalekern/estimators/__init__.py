@@ -1,0 +1,12 @@
+"""The models, by scikit-learn's contract."""
+
+from scalekern.estimators.linear import LinearRegressor
+from scalekern.estimators.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from scalekern.estimators.similarity import SimilarityRegressor
+
+__all__ = [
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "LinearRegressor",
+    "SimilarityRegressor",
+]

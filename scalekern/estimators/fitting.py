@@ -1,0 +1,158 @@
+"""How a similarity model is fitted: exactly from all rows, or from sums over a feature map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.features import FeatureMap, LateNystroemMap, NystroemMap
+from scalekern.kernels import Kernel
+from scalekern.rows import ArraySource, Block, RowSource
+from scalekern.rows.base import stack_rows, take_rows
+from scalekern.solvers import (
+    AlphaRule,
+    FeatureSample,
+    ResidualStatistic,
+    RidgeStatistic,
+    Solution,
+    solve_exact,
+    solve_ridge,
+)
+
+
+@dataclass
+class GatheredRows:
+    """All rows of positive weight in memory, as the exact model needs them."""
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+
+
+def gather(source: RowSource) -> GatheredRows:
+    """Read all rows into memory, leaving out those of weight 0."""
+    blocks = list(source.blocks(max(1, source.n_rows)))
+    X = stack_rows([block.X for block in blocks])
+    y = np.concatenate([block.y for block in blocks])
+    if not source.has_weight:
+        return GatheredRows(X, y, np.ones(len(y)))
+    weight = np.concatenate([np.asarray(block.weight) for block in blocks])
+    kept = np.flatnonzero(weight > 0)
+    return GatheredRows(take_rows(X, kept), y[kept], weight[kept])
+
+
+def fit_exact(
+    engine: ThreadEngine,
+    source: RowSource,
+    kernel: Kernel,
+    rule: AlphaRule,
+    solver: str,
+    fit_intercept: bool,
+) -> tuple[GatheredRows, Solution]:
+    """Return the rows and their coefficients."""
+    n = source.n_rows
+    require_memory(
+        4 * 8 * n * n,
+        f"the exact model of {n} rows",
+        "use approximation='nystroem' or 'fourier'",
+    )
+    rows = gather(source)
+    solution = solve_exact(
+        gram_matrix(engine, kernel, rows.X),
+        rows.y,
+        rows.weight,
+        rule,
+        solver=solver,  # type: ignore[arg-type]
+        fit_intercept=fit_intercept,
+        positive_definite=kernel.positive_definite,
+    )
+    return rows, solution
+
+
+def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
+    """Return the whole Gram matrix of the rows, exactly symmetric."""
+    source = ArraySource(X)
+    columns = kernel.columns(X, np.float64)
+    K = np.empty((source.n_rows, source.n_rows))
+
+    def write(block: Block) -> None:
+        columns(block.X, K[block.start : block.start + len(block)])
+
+    engine.map_blocks(source, write, lambda block, _: None, "the Gram matrix", max_rows=512)
+    K += K.T
+    K *= 0.5
+    return K
+
+
+def sum_over(
+    engine: ThreadEngine,
+    source: RowSource,
+    feature_map: FeatureMap,
+    y_offset: np.ndarray,
+    rule: AlphaRule,
+) -> RidgeStatistic:
+    """Return the ridge sums of all rows in one pass."""
+    m, t = feature_map.n_features, source.n_outputs
+    sums = 8 * rule.n_folds * m * (m + t)
+    require_memory(
+        (engine.n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components"
+    )
+    late = isinstance(feature_map, NystroemMap) and feature_map.late_is_sound(
+        source.n_rows, rule.smallest
+    )
+    summed = LateNystroemMap(feature_map) if late else feature_map  # type: ignore[arg-type]
+
+    def make() -> RidgeStatistic:
+        return RidgeStatistic(summed, t, y_offset, rule.n_folds)
+
+    stat = engine.reduce(source, make, "adding up the sums")
+    if isinstance(feature_map, NystroemMap) and late:
+        stat.transform(feature_map.whitening.inverse, feature_map)
+    return stat
+
+
+def solve_sums(
+    stat: RidgeStatistic,
+    feature_map: FeatureMap,
+    rule: AlphaRule,
+    fit_intercept: bool,
+    sample: HashSample,
+    second_pass: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> Solution:
+    """Return the coefficients from the sums; leave-one-out errors are those of the sample."""
+    solution = solve_ridge(
+        stat,
+        rule,
+        fit_intercept=fit_intercept,
+        dtype=feature_map.dtype,
+        second_pass=second_pass,
+        sample=_features_of(sample, feature_map) if rule.rule == "loo" else None,
+    )
+    return replace(solution, report=solution.report | {"sums_rows": int(stat.count.sum())})
+
+
+def _features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
+    n = len(sample.numbers)
+    Phi = np.asarray(feature_map(sample.X), dtype=np.float64)
+    weight = np.ones(n) if sample.weight is None else sample.weight
+    return FeatureSample(Phi, np.asarray(sample.y), weight)
+
+
+def residual_pass(
+    engine: ThreadEngine, source: RowSource, feature_map: FeatureMap
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return the function that measures squared errors by one more pass over the rows."""
+
+    def measure(coefs: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
+        stat = engine.reduce(
+            source,
+            lambda: ResidualStatistic(feature_map, coefs, intercepts),
+            "measuring residuals",
+        )
+        return stat.sse
+
+    return measure

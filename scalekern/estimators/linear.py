@@ -1,0 +1,106 @@
+"""The plain linear model, by the same streamed sums: the end of the line that starts at k-NN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import Moments, ThreadEngine, Together
+from scalekern.errors import InvalidInputError
+from scalekern.estimators.base import RowPredictor
+from scalekern.features import StandardizedMap
+from scalekern.rows import RowSource
+from scalekern.rows.validate import fit_source
+from scalekern.solvers import RidgeStatistic, alpha_rule, solve_ridge
+from scalekern.storage import storable
+
+
+@storable
+class LinearRegressor(RowPredictor):
+    """Least squares with an intercept, in two passes over rows of any source.
+
+    For comparison: scikit-learn's `LinearRegression` gives the same, for rows in memory.
+
+    Parameters
+    ----------
+    n_jobs : int or None, default=None
+        Threads; None is one a core.
+
+    Attributes
+    ----------
+    coef_ : float64 array of shape (d,) or (n_outputs, d)
+    intercept_ : float or float64 array of shape (n_outputs,)
+
+    Raises
+    ------
+    InvalidInputError
+        For bad values in the data.
+
+    Examples
+    --------
+    >>> from scalekern import LinearRegressor
+    >>> model = LinearRegressor().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> model.predict([[3.0]]).round(6).tolist()
+    [7.0]
+    """
+
+    def __init__(self, *, n_jobs: int | None = None) -> None:
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LinearRegressor:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame of shape (n, d), or rows from `scalekern.rows`
+        y : array of shape (n,) or (n, n_outputs)
+            Left out where X is rows that carry their target.
+        sample_weight : array of shape (n,), optional
+
+        Returns
+        -------
+        self
+        """
+        source = fit_source(self, X, y, sample_weight)
+        engine = ThreadEngine(self.n_jobs)
+        seen = engine.reduce(
+            source, lambda: Together(X=Moments("X"), y=Moments("y")), "looking at the rows"
+        )
+        if not seen["X"].count:
+            raise InvalidInputError("every sample weight is zero; at least one must be above 0")
+        scale = np.sqrt(seen["X"].variance)
+        columns = StandardizedMap(seen["X"].mean, np.where(scale > 0, scale, 1.0), np.float64)
+        stat = engine.reduce(
+            source,
+            lambda: RidgeStatistic(columns, source.n_outputs, seen["y"].mean),
+            "adding up the sums",
+        )
+        solution = solve_ridge(stat, alpha_rule(0.0), fit_intercept=True, dtype=np.float64)
+        coef = solution.coef / columns.scale[:, None]
+        intercept = solution.intercept - columns.mean @ coef
+        self.target_is_vector_, self.n_outputs_ = source.target_is_vector, source.n_outputs
+        self.coef_ = coef[:, 0] if self.target_is_vector_ else coef.T
+        self.intercept_ = float(intercept[0]) if self.target_is_vector_ else intercept
+        return self
+
+    def _tile_dtype(self, source: RowSource) -> np.dtype:
+        del source
+        return np.dtype(np.float64)
+
+    def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        coef = np.atleast_2d(self.coef_).T
+        return lambda X: np.asarray(X @ coef, dtype=dtype) + self.intercept_
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what was fitted: values for JSON, and arrays."""
+        meta = {"target_is_vector_": self.target_is_vector_, "n_outputs_": self.n_outputs_}
+        return meta, {"coef_": self.coef_, "intercept_": np.asarray(self.intercept_)}
+
+    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `_state` gave."""
+        for name, value in (meta | arrays).items():
+            setattr(self, name, value)
+        if self.target_is_vector_:
+            self.intercept_ = float(np.ravel(arrays["intercept_"])[0])

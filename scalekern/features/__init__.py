@@ -1,0 +1,27 @@
+"""Feature maps that make similarity models linear, and the transformers built on them."""
+
+from scalekern.features.base import FeatureMap
+from scalekern.features.maps import (
+    FourierMap,
+    LateNystroemMap,
+    NystroemMap,
+    StandardizedMap,
+    fourier_map,
+)
+from scalekern.features.prepare import RowPreparer
+from scalekern.features.transformers import FourierFeatures, Nystroem
+from scalekern.features.whitening import Whitening, whiten
+
+__all__ = [
+    "FeatureMap",
+    "FourierFeatures",
+    "FourierMap",
+    "LateNystroemMap",
+    "Nystroem",
+    "NystroemMap",
+    "RowPreparer",
+    "StandardizedMap",
+    "Whitening",
+    "fourier_map",
+    "whiten",
+]

@@ -1,0 +1,54 @@
+"""Small checks of parameters that transformers and estimators share."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from scalekern._config import get_config
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.kernels import Kernel, StationaryKernel, as_kernel, kernel_names
+from scalekern.rows import RowSource
+
+
+def check_integer(name: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int, or raise where it is not a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise InvalidInputError(f"{name}={value!r}; it must be a whole number of at least {least}")
+    return int(value)
+
+
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value`, or raise listing the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(f"{name}={value!r}; choose one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed of the hashes and generators of one fit."""
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def tile_dtype_of(source: RowSource) -> np.dtype:
+    """Return the dtype of kernel tiles: the configured one, or float32 for float32 rows only."""
+    configured = get_config().tile_dtype
+    if configured is not None:
+        return np.dtype(configured)
+    return np.dtype(np.float32 if source.dtype == np.float32 else np.float64)
+
+
+def require_stationary(kernel: Kernel) -> StationaryKernel:
+    """Return the kernel, or raise listing those that have Fourier features."""
+    if isinstance(kernel, StationaryKernel):
+        return kernel
+    names = [name for name in kernel_names() if as_kernel(name).stationary]
+    raise UnsupportedError(
+        f"Fourier features need a stationary kernel and {kernel!r} is not one; "
+        f"use {', '.join(map(repr, names))}, or approximation='nystroem'"
+    )

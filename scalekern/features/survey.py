@@ -1,0 +1,88 @@
+"""The first pass of every fit: a sample of rows, the targets' mean, and what the bandwidth needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
+from scalekern.errors import InvalidInputError
+from scalekern.kernels import Kernel, StationaryKernel, as_kernel
+from scalekern.rows import RowSource
+
+BANDWIDTH_ROWS = 1000
+GAMMA_RULES = ("scale", "median")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass found.
+
+    Attributes
+    ----------
+    sample : HashSample
+        Rows in the order of their hashes: any first part of it is a sample too.
+    y_mean : float64 array of shape (n_outputs,)
+    variance : float or None
+        Of all entries of X, where gamma="scale" asks for it.
+    """
+
+    sample: HashSample
+    y_mean: np.ndarray
+    variance: float | None
+
+
+def survey(
+    engine: ThreadEngine, source: RowSource, size: int, seed: int, *, gamma: Any = None
+) -> Survey:
+    """Read all rows once and return a sample of at least `size` of them, and moments."""
+
+    def make() -> Together:
+        parts: dict[str, Statistic] = {"sample": HashSample(max(size, BANDWIDTH_ROWS), seed)}
+        if source.n_outputs:
+            parts["y"] = Moments("y")
+        if isinstance(gamma, str) and gamma == "scale" and source.n_features:
+            parts["X"] = Moments("X")
+        return Together(**parts)
+
+    found = engine.reduce(source, make, "looking at the rows").parts
+    sample: Any = found["sample"]
+    if not len(sample.numbers):
+        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
+    y, X = (found.get(name) for name in ("y", "X"))
+    y_mean = y.mean if isinstance(y, Moments) else np.zeros(0)
+    return Survey(sample, y_mean, X.total_variance if isinstance(X, Moments) else None)
+
+
+def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
+    """Return the kernel with its bandwidth, chosen by the rule `gamma` where that is left open."""
+    kernel = as_kernel(kernel)
+    if not kernel.needs_gamma:
+        return kernel
+    return kernel.with_gamma(resolve_gamma(kernel, gamma, seen))
+
+
+def resolve_gamma(kernel: Kernel, gamma: Any, seen: Survey) -> float:
+    """Return the number behind `gamma`: itself, or by "scale" or "median"."""
+    X = seen.sample.X
+    if isinstance(gamma, str):
+        if gamma == "scale":
+            variance = seen.variance or 1.0
+            return 1.0 / (X.shape[1] * variance)
+        if gamma == "median" and isinstance(kernel, StationaryKernel):
+            weight = seen.sample.weight
+            weight = None if weight is None else weight[:BANDWIDTH_ROWS]
+            return kernel.median_gamma(dense(X[:BANDWIDTH_ROWS]), weight)
+    elif np.isscalar(gamma) and np.isreal(gamma) and np.isfinite(gamma) and gamma > 0:
+        return float(gamma)
+    raise InvalidInputError(
+        f"gamma={gamma!r}; use a number above 0, {', '.join(map(repr, GAMMA_RULES))} "
+        "(or 'cv' in SimilarityRegressor)"
+    )
+
+
+def dense(X: Any) -> np.ndarray:
+    """Return rows as a float64 array."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)

@@ -1,0 +1,230 @@
+"""The two feature maps as scikit-learn transformers, for pipelines of the user's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from scalekern.engine import ThreadEngine
+from scalekern.features.base import FeatureMap
+from scalekern.features.landmarks import choose_landmarks
+from scalekern.features.maps import NystroemMap, fourier_map
+from scalekern.features.parameters import check_integer, require_stationary, seed_of, tile_dtype_of
+from scalekern.features.survey import resolve_kernel, survey
+from scalekern.kernels import Kernel
+from scalekern.rows import RowSource
+from scalekern.rows.validate import fit_source, predict_source
+
+
+class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """What both transformers share: rows in, the map's features out."""
+
+    _map: FeatureMap
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Draw the map from the rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d)
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        del y
+        source = fit_source(self, X, needs_y=False, objects=self._objects())
+        self._fit_map(source)
+        self._n_features_out = self._map.n_features
+        return self
+
+    def _fit_map(self, source: RowSource) -> None:
+        raise NotImplementedError
+
+    def _objects(self) -> bool:
+        return False
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the features of the rows.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d)
+
+        Returns
+        -------
+        array of shape (n, n_features_out), float32 for float32 rows, else float64
+        """
+        check_is_fitted(self, "_map")
+        source = predict_source(self, X, objects=self._objects())
+        dtype = tile_dtype_of(source)
+        out = np.empty((source.n_rows, self._map.n_features), dtype=dtype)
+
+        def write(block: Any) -> None:
+            out[block.start : block.start + len(block)] = self._map(block.X)
+
+        ThreadEngine(self.n_jobs).map_blocks(source, write, lambda block, _: None, "features")
+        return out
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class Nystroem(_MapTransformer):
+    """Features whose inner products are the Nyström approximation of a kernel.
+
+    Parameters
+    ----------
+    kernel : str, callable or Kernel, default="rbf"
+        A short name, a function of two objects, or a kernel object.
+    gamma : float, "scale" or "median", default="median"
+        The bandwidth where the kernel leaves it open: a number above 0; "scale" is
+        1 / (d * variance of X); "median" is that of the median distance between rows.
+    n_components : int, default=1000
+        Landmarks; fewer where there are fewer rows.
+    landmarks : "uniform" or array, default="uniform"
+        Drawn by a hash of the row number and the seed, or rows of shape (m, d), or row numbers.
+    cutoff : float or None, default=None
+        Directions of the landmarks' Gram matrix below this share of the largest are left out, so
+        there can be fewer features than landmarks. None is 1e-9 for float32 rows, 1e-14 for
+        float64.
+    random_state : int, RandomState or None, default=None
+    n_jobs : int or None, default=None
+        Threads; None is one a core.
+
+    Attributes
+    ----------
+    kernel_ : Kernel
+        With its bandwidth.
+    landmarks_ : rows
+        Those that were kept.
+
+    Raises
+    ------
+    InvalidInputError
+        For bad values of the parameters or of X.
+
+    References
+    ----------
+    Williams and Seeger (2001), Using the Nyström method to speed up kernel machines.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scalekern import Nystroem
+    >>> X = np.arange(12.0).reshape(6, 2)
+    >>> Phi = Nystroem(gamma=0.1, n_components=6, random_state=0).fit_transform(X)
+    >>> bool(np.allclose(np.diag(Phi @ Phi.T), 1.0))
+    True
+    """
+
+    def __init__(
+        self,
+        kernel: Any = "rbf",
+        *,
+        gamma: Any = "median",
+        n_components: int = 1000,
+        landmarks: Any = "uniform",
+        cutoff: float | None = None,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.n_components = n_components
+        self.landmarks = landmarks
+        self.cutoff = cutoff
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _objects(self) -> bool:
+        from scalekern.kernels import as_kernel
+
+        return not as_kernel(self.kernel).takes_vectors
+
+    def _fit_map(self, source: RowSource) -> None:
+        m = check_integer("n_components", self.n_components)
+        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        seen = survey(engine, source, m, seed, gamma=self.gamma)
+        self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
+        Z = choose_landmarks(self.landmarks, source, seen.sample, m)
+        self._map = NystroemMap(self.kernel_, Z, tile_dtype_of(source), self.cutoff)
+        self.landmarks_ = self._map.Z
+
+
+class FourierFeatures(_MapTransformer):
+    """Random cosines and sines whose inner products approximate a stationary kernel.
+
+    Parameters
+    ----------
+    kernel : str or Kernel, default="rbf"
+        A stationary kernel: "rbf", "laplacian", "matern12", "matern32", "matern52".
+    gamma : float, "scale" or "median", default="median"
+        The bandwidth where the kernel leaves it open; see `Nystroem`.
+    n_components : int, default=1000
+        Features; half of them cosines, half sines; an odd number is rounded up.
+    orthogonal : bool, default=True
+        Draw the frequencies orthogonal to each other, which lowers the error at no cost.
+    random_state : int, RandomState or None, default=None
+    n_jobs : int or None, default=None
+        Threads; None is one a core.
+
+    Attributes
+    ----------
+    kernel_ : Kernel
+        With its bandwidth.
+    frequencies_ : float64 array of shape (d, n_components / 2)
+
+    Raises
+    ------
+    InvalidInputError, UnsupportedError
+        For bad values, or a kernel that is not stationary.
+
+    References
+    ----------
+    Rahimi and Recht (2007), Random features for large-scale kernel machines; Yu et al. (2016),
+    Orthogonal random features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scalekern import FourierFeatures
+    >>> X = np.arange(12.0).reshape(6, 2)
+    >>> FourierFeatures(gamma=0.1, n_components=10, random_state=0).fit_transform(X).shape
+    (6, 10)
+    """
+
+    def __init__(
+        self,
+        kernel: Any = "rbf",
+        *,
+        gamma: Any = "median",
+        n_components: int = 1000,
+        orthogonal: bool = True,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.n_components = n_components
+        self.orthogonal = orthogonal
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def _fit_map(self, source: RowSource) -> None:
+        D = check_integer("n_components", self.n_components)
+        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        kernel = resolve_kernel(
+            self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
+        )
+        self.kernel_ = require_stationary(kernel)
+        d, dtype = source.n_features, tile_dtype_of(source)
+        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal)
+        self.frequencies_ = self._map.frequencies

@@ -1,0 +1,170 @@
+"""The contract of a kernel, and what stationary ones share: a bandwidth and a distance.
+
+`Kernel.columns(Z)` prepares the columns of the Gram matrix that belong to Z once; the object that
+it returns writes a tile of them for any rows. That split is what lets one pass over millions of
+rows spend its time on multiplication and `exp` only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.spatial.distance import pdist
+from sklearn.base import BaseEstimator
+
+from scalekern.errors import InvalidInputError
+
+
+class Columns(ABC):
+    """The Gram matrix's columns for fixed Z, ready to be evaluated for any rows."""
+
+    n_columns: int
+
+    @abstractmethod
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return k(X, Z), shape (rows, n_columns), written into `out` where one is given."""
+
+
+class Kernel(BaseEstimator, ABC):
+    """A similarity of two objects; see the subclasses.
+
+    Tags
+    ----
+    positive_definite : no weighted sum of its values over pairs is negative
+    stationary : depends on x - z only, so that Fourier features exist
+    takes_vectors : its rows are vectors of numbers; else any objects
+    """
+
+    positive_definite: ClassVar[bool] = True
+    stationary: ClassVar[bool] = False
+    takes_vectors: ClassVar[bool] = True
+
+    @abstractmethod
+    def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
+        """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
+
+    @abstractmethod
+    def diagonal(self, X: Any) -> np.ndarray:
+        """Return k(x, x) for each row, float64 of shape (rows,)."""
+
+    def block(self, X: Any, Z: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return a tile of the Gram matrix.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d)
+        Z : array of shape (m, d)
+        out : array of shape (rows, m), optional
+            Where the tile is written.
+
+        Returns
+        -------
+        array of shape (rows, m)
+            float32 if X is float32 and no `out` says otherwise, else float64.
+        """
+        dtype = tile_dtype(X) if out is None else out.dtype
+        return self.columns(Z, dtype)(X, out)
+
+    def with_gamma(self, gamma: float) -> Kernel:
+        """Return this kernel with its bandwidth set where it was left open (None)."""
+        del gamma
+        return self
+
+    @property
+    def needs_gamma(self) -> bool:
+        """Whether the bandwidth was left open, to be chosen from data."""
+        return False
+
+
+class StationaryKernel(Kernel):
+    """A kernel of x - z: it has a bandwidth and a spectral density."""
+
+    stationary = True
+
+    def diagonal(self, X: Any) -> np.ndarray:
+        """Return ones: each row is wholly similar to itself."""
+        return np.ones(X.shape[0])
+
+    @abstractmethod
+    def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
+        """Return the gamma at which the median pair of distinct rows has a middling similarity."""
+
+    @abstractmethod
+    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Return what multiplies `n` standard normal frequencies; None where they are not normal.
+
+        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over its spectral density
+        (Rahimi and Recht 2007).
+        """
+
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+    ) -> np.ndarray:
+        """Draw from the spectral density.
+
+        Parameters
+        ----------
+        n : int
+            How many frequencies.
+        d : int
+            Features of a row.
+        rng : numpy Generator
+        orthogonal : bool, default=True
+            Draw them orthogonal to each other, d at a time (Yu et al. 2016), which makes the
+            approximation of the kernel better at no cost.
+
+        Returns
+        -------
+        float64 array of shape (d, n)
+        """
+        scales = self.spectral_scales(n, rng)
+        if scales is None:
+            return self._own_frequencies(n, d, rng)
+        normal = _orthogonal_normal(n, d, rng) if orthogonal else rng.standard_normal((n, d))
+        return (normal * scales[:, None]).T
+
+    def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError("a kernel without spectral scales draws its own frequencies")
+
+
+def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
+    parts = []
+    for _ in range(-(-n // d)):
+        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
+        lengths = np.sqrt(rng.chisquare(d, size=d))
+        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
+    return np.concatenate(parts)[:n]
+
+
+def median_distance(X: np.ndarray, metric: str, weight: np.ndarray | None) -> float:
+    """Return the median distance between distinct rows; a row of weight 2 counts as two rows.
+
+    1 where all rows are equal.
+    """
+    distances = pdist(X, metric)
+    w = np.ones(len(X)) if weight is None else weight
+    i, j = np.triu_indices(len(X), 1)
+    pairs = np.where(distances > 0, w[i] * w[j], 0.0)
+    order = np.argsort(distances, kind="stable")
+    below = np.cumsum(pairs[order])
+    if not len(below) or below[-1] <= 0:
+        return 1.0
+    return float(distances[order[np.searchsorted(below, 0.5 * below[-1])]])
+
+
+def tile_dtype(X: Any) -> np.dtype:
+    """Return float32 for float32 and float16 rows, else float64."""
+    dtype = getattr(X, "dtype", np.dtype(np.float64))
+    return np.dtype(np.float32 if dtype in (np.float32, np.float16) else np.float64)
+
+
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise naming the parameter where it is not above 0."""
+    if isinstance(value, bool) or not np.isscalar(value) or isinstance(value, str):
+        raise InvalidInputError(f"{name}={value!r} is not a number above 0")
+    if not (np.isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
+        raise InvalidInputError(f"{name}={value!r} must be finite and above 0")
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,50 @@
+"""The linear kernel: similarity regression with it is ridge regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from scalekern.kernels.base import Columns, Kernel
+from scalekern.storage import storable
+
+
+@storable
+class Linear(Kernel):
+    """k(x, z) = x @ z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> float(Linear().block(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))[0, 0])
+    11.0
+    """
+
+    def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
+        """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
+        return _LinearColumns(Z, dtype)
+
+    def diagonal(self, X: Any) -> np.ndarray:
+        """Return the squared norms of the rows."""
+        if sparse.issparse(X):
+            return np.asarray(X.multiply(X).sum(axis=1), dtype=np.float64).ravel()
+        X = np.asarray(X, dtype=np.float64)
+        return np.einsum("ij,ij->i", X, X)
+
+
+class _LinearColumns(Columns):
+    def __init__(self, Z: Any, dtype: Any) -> None:
+        Z = Z.toarray() if sparse.issparse(Z) else np.asarray(Z)
+        self._Zt = np.ascontiguousarray(Z.T, dtype=dtype)
+        self.n_columns = len(Z)
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        if sparse.issparse(X):
+            K = X @ self._Zt
+            if out is None:
+                return K
+            out[...] = K
+            return out
+        return np.matmul(np.asarray(X, dtype=self._Zt.dtype), self._Zt, out=out)

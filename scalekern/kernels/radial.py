@@ -1,0 +1,46 @@
+"""Kernels of the Euclidean distance r/length: RBF and Matérn differ by one profile function."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+
+from scalekern.kernels.base import Columns, StationaryKernel, median_distance
+from scalekern.kernels.distances import HalfSquares, subtiles
+
+
+class RadialKernel(StationaryKernel):
+    """A kernel f(|x - z| / length)."""
+
+    @property
+    @abstractmethod
+    def length(self) -> float:
+        """The length scale, in the units of X."""
+
+    @abstractmethod
+    def profile(self, t: np.ndarray) -> None:
+        """Turn t = -|x - z|^2 / (2 length^2) into kernel values in place."""
+
+    def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
+        """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
+        return _RadialColumns(self, Z, dtype)
+
+    def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
+        """Return 1 / (2 median^2) of the distances between distinct rows of X."""
+        return 1.0 / (2.0 * median_distance(X, "euclidean", weight) ** 2)
+
+
+class _RadialColumns(Columns):
+    def __init__(self, kernel: RadialKernel, Z: Any, dtype: Any) -> None:
+        self._half_squares = HalfSquares(Z, kernel.length, dtype)
+        self._profile = kernel.profile
+        self.n_columns = self._half_squares.n_columns
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        if out is None:
+            out = np.empty((X.shape[0], self.n_columns), dtype=self._half_squares.dtype)
+        for rows in subtiles(X.shape[0], self.n_columns * out.itemsize):
+            self._profile(self._half_squares(X[rows], out[rows]))
+        return out

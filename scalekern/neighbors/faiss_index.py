@@ -1,0 +1,144 @@
+"""What the FAISS indices share: one OpenMP thread, candidates from FAISS, distances from the rows.
+
+FAISS is imported inside functions only, since loading it takes longer than all of scalekern.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalekern.errors import ModelFormatError
+from scalekern.neighbors.base import (
+    Distances,
+    FloatArray,
+    Indices,
+    NeighborIndex,
+    State,
+    check_queries,
+    describe_rows,
+    nearest_first,
+    stored,
+    stored_rows,
+)
+from scalekern.neighbors.embedding import Embedding
+from scalekern.neighbors.metrics import FAISS_METRICS, stored_metric
+
+
+class FaissIndex(NeighborIndex):
+    """A FAISS index over embedded rows, beside the rows themselves."""
+
+    def __init__(self, embedding: Embedding, index: Any) -> None:
+        self.n_rows = len(embedding.rows)
+        self.rows = embedding.rows
+        self.metric = embedding.metric
+        self._embedding = embedding
+        self._index = index
+
+    @abstractmethod
+    def _candidates(self, points: NDArray[np.float32], k: int) -> Indices:
+        """Return at least k candidates of each embedded query, -1 where FAISS found fewer."""
+
+    @classmethod
+    @abstractmethod
+    def _restore(cls, meta: Mapping[str, Any], embedding: Embedding, index: Any) -> FaissIndex:
+        """Build the object around a deserialised FAISS index."""
+
+    def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
+        queries = check_queries(X, self.rows.shape[1])
+        with one_openmp_thread():
+            candidates = self._candidates(self._embedding.embed(queries), k)
+        return nearest_first(self._embedding.distances(queries, candidates), candidates, k)
+
+    def state(self) -> State:
+        embedding = self._embedding
+        meta = {
+            "name": self.name,
+            "metric": self.metric,
+            **describe_rows(embedding.rows),
+            "scale": embedding.scale,
+        }
+        arrays = {
+            "rows": embedding.rows,
+            "center": embedding.center,
+            "index.faiss": faiss_module().serialize_index(self._index),
+        }
+        return meta, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FaissIndex:
+        metric = stored_metric(stored(meta, "metric"), FAISS_METRICS)
+        center = np.asarray(stored(arrays, "center"))
+        embedding = Embedding(
+            stored_rows(meta, arrays), metric, center, float(stored(meta, "scale"))
+        )
+        index = _deserialize(stored(arrays, "index.faiss"))
+        flags = len(center) - stored(meta, "d")
+        possible = flags == 0 or (flags == 1 and metric == "cosine")
+        if not possible or (index.ntotal, index.d) != (meta["n"], len(center)):
+            raise ModelFormatError(
+                f"index.faiss holds {index.ntotal} points of {index.d} dimensions, but the model "
+                f"says {meta['n']} of {meta['d']}; the model was altered or truncated"
+            )
+        return cls._restore(meta, embedding, index)
+
+    def __getstate__(self) -> State:
+        return self.state()
+
+    def __setstate__(self, state: State) -> None:
+        self.__dict__.update(type(self).from_state(*state).__dict__)
+
+
+@contextmanager
+def one_openmp_thread() -> Iterator[None]:
+    """Hold FAISS to one thread, in the calling thread only: OpenMP's limit is per thread."""
+    faiss = faiss_module()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def filled(index: Any, embedding: Embedding) -> Any:
+    """Add every fitted row to a (trained) FAISS index, in order, on one thread, and return it."""
+    with one_openmp_thread():
+        for block in embedding.embedded_blocks():
+            index.add(block)
+    return index
+
+
+def training_points(embedding: Embedding, n: int, seed: int) -> NDArray[np.float32]:
+    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer."""
+    rows: FloatArray = embedding.rows
+    if n < len(rows):
+        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
+    return embedding.embed(rows)
+
+
+def faiss_module() -> Any:
+    """Import FAISS on first use; untyped, because its stubs lack much of what it has."""
+    import faiss
+
+    return faiss
+
+
+def _deserialize(data: NDArray[Any]) -> Any:
+    faiss = faiss_module()
+    try:
+        return faiss.deserialize_index(np.ascontiguousarray(data, dtype=np.uint8))
+    except RuntimeError as error:
+        raise ModelFormatError(
+            f"index.faiss cannot be read by FAISS {faiss.__version__}: the model was altered, "
+            f"truncated, or written by a newer version ({_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).rsplit(": ", 1)[-1].splitlines()[0]

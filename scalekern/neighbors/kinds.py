@@ -1,0 +1,90 @@
+"""Which kind of index answers for which rows: the choice, apart from the building.
+
+It depends on the number of rows and columns, the metric and the recall asked for, never on a
+clock: the same data and seed give the same index on every machine.
+"""
+
+from __future__ import annotations
+
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.neighbors.factory import new_index
+from scalekern.neighbors.metrics import FAISS_METRICS, KD_TREE_METRICS
+
+# Where a KD-tree stops being the cheapest exact answer: against FAISS's scan, and against cdist.
+# 100,000 gaussian rows, µs a query, KD-tree/scan: d = 6 34/370, d = 8 130/460, d = 10 460/340.
+KD_TREE_COLUMNS = 8
+KD_TREE_COLUMNS_WITHOUT_FAISS = 15
+SCAN_ROWS = 20_000
+
+NAMES = ("auto", "brute", "kd_tree", "hnsw", "ivf")
+_REFUSED = {
+    "ball_tree": "use 'kd_tree' in few columns, 'brute' for exact or 'auto'",
+    "ivfpq": "use 'ivf', or a FAISS factory string such as 'IVF1024,PQ8' for compressed rows",
+}
+
+
+def kind_for_function(algorithm: str) -> str:
+    """Return the kind of index for a metric that is a function: all pairs, or an error."""
+    if algorithm not in ("auto", "brute"):
+        raise UnsupportedError(
+            f"algorithm={algorithm!r} cannot use a function as its metric; use 'auto' or 'brute'"
+        )
+    return "pairs"
+
+
+def kind_for_rows(algorithm: str, n: int, d: int, metric: str, target_recall: float) -> str:
+    """Return "flat", "pairs", "kd_tree", "hnsw", "ivf" or a factory string for n rows of d columns.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such algorithm and FAISS does not know the string either.
+    UnsupportedError
+        If the algorithm exists but not for this metric, or cannot be exact and should be.
+    """
+    if algorithm == "auto":
+        return _automatic(n, d, metric, target_recall)
+    if algorithm == "brute":
+        return "flat" if metric in FAISS_METRICS else "pairs"
+    if algorithm == "kd_tree":
+        _require(metric in KD_TREE_METRICS, algorithm, metric, [*KD_TREE_METRICS])
+        return algorithm
+    if algorithm not in NAMES:
+        _check_factory(algorithm, d)
+    _require(metric in FAISS_METRICS, algorithm, metric, [*FAISS_METRICS])
+    if target_recall == 1:
+        raise UnsupportedError(
+            f"algorithm={algorithm!r} is approximate and cannot promise target_recall=1.0; use "
+            "'brute' or 'auto' for exact neighbours, or a target such as 0.99"
+        )
+    return algorithm
+
+
+def _automatic(n: int, d: int, metric: str, target_recall: float) -> str:
+    if metric not in FAISS_METRICS:
+        small = metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS_WITHOUT_FAISS
+        return "kd_tree" if small else "pairs"
+    if metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS:
+        return "kd_tree"
+    return "flat" if n < SCAN_ROWS or target_recall == 1 else "ivf"
+
+
+def _require(possible: bool, algorithm: str, metric: str, known: list[str]) -> None:
+    if not possible:
+        raise UnsupportedError(
+            f"algorithm={algorithm!r} has no metric={metric!r}, only {', '.join(known)}; "
+            "use algorithm='auto' or 'brute'"
+        )
+
+
+def _check_factory(algorithm: str, d: int) -> None:
+    if algorithm in _REFUSED:
+        raise UnsupportedError(
+            f"algorithm={algorithm!r} does not exist here: {_REFUSED[algorithm]}"
+        )
+    try:
+        new_index(d, algorithm)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"algorithm={algorithm!r} is none of {', '.join(map(repr, NAMES))}, and {error}"
+        ) from error

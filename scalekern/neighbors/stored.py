@@ -1,0 +1,62 @@
+"""From stored metadata to the class that reads it: a fixed table, so that loading runs no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from scalekern.errors import ModelFormatError
+from scalekern.neighbors.base import NeighborIndex
+from scalekern.neighbors.brute import BruteIndex
+from scalekern.neighbors.factory import FactoryIndex
+from scalekern.neighbors.flat import FlatIndex
+from scalekern.neighbors.hnsw import HNSWIndex
+from scalekern.neighbors.ivf import IVFIndex
+from scalekern.neighbors.kd_tree import KDTreeIndex
+from scalekern.neighbors.metrics import PairMetric
+
+_CLASSES: dict[str, type[NeighborIndex]] = {
+    cls.name: cls for cls in (KDTreeIndex, FlatIndex, HNSWIndex, IVFIndex, FactoryIndex)
+}
+
+
+def index_from_state(
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    metric: PairMetric | None = None,
+) -> NeighborIndex:
+    """Rebuild an index from what its `state` returned.
+
+    Parameters
+    ----------
+    meta : mapping
+        JSON-able metadata; "name" picks the class.
+    arrays : mapping of str to array
+        Checked against `meta`. Checksums are the storage floor's business and come before.
+    metric : callable, optional
+        The function f(x, z) the index was built with, which is never stored.
+
+    Raises
+    ------
+    ModelFormatError
+        If the name is unknown, something is missing, or arrays and metadata disagree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scalekern.neighbors import build_index
+    >>> meta, arrays = build_index(np.eye(3), n_neighbors=1).index.state()
+    >>> index_from_state(meta, arrays).description
+    'KD-tree, exact, euclidean distances'
+    """
+    name = meta.get("name")
+    if name == BruteIndex.name:
+        return BruteIndex.from_state(meta, arrays, metric)
+    if name not in _CLASSES:
+        raise ModelFormatError(
+            f"the stored neighbour index is of the unknown kind {name!r}; this version reads "
+            f"{', '.join([*_CLASSES, BruteIndex.name])}"
+        )
+    return _CLASSES[name].from_state(meta, arrays)

@@ -1,0 +1,295 @@
+"""compare: every model on the same rows, with the same kernel, against the exact one."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from scalekern.errors import InvalidInputError
+from scalekern.estimators import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
+from scalekern.estimators.fitting import gather
+from scalekern.features import RowPreparer
+from scalekern.features.parameters import check_choice, seed_of
+from scalekern.rows import ArraySource, RowSource
+from scalekern.rows.containers import frame_source, is_frame
+from scalekern.rows.validate import fit_source
+from scalekern.storage import model_bytes
+
+MODELS = ("exact", "linear", "knn", "nystroem", "fourier")
+MOST_EXACT_ROWS = 10_000
+
+
+@dataclass
+class Result:
+    """One row of the table.
+
+    Attributes
+    ----------
+    model : str
+    rmse, mae, r2 : float
+        On the test rows, in the units of the target.
+    fit_seconds, predict_seconds : float
+        Wall time.
+    model_bytes : int
+    gap_to_exact : float or None
+        The RMS difference from the exact model's predictions over the standard deviation of the
+        test targets; None where the exact model was not fitted on the same rows.
+    n_train : int
+    note : str
+    """
+
+    model: str
+    rmse: float
+    mae: float
+    r2: float
+    fit_seconds: float
+    predict_seconds: float
+    model_bytes: int
+    gap_to_exact: float | None
+    n_train: int
+    note: str = ""
+
+
+@dataclass
+class Comparison:
+    """What `compare` returns.
+
+    Attributes
+    ----------
+    results : list of Result
+    predictions : dict of float64 arrays
+        Of each model, on the test rows.
+    y_test : float64 array
+    kernel, alpha : str, float
+        What the similarity models shared.
+    """
+
+    results: list[Result]
+    predictions: dict[str, np.ndarray]
+    y_test: np.ndarray
+    kernel: str
+    alpha: float
+    models: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table as a list of dicts."""
+        return [asdict(result) for result in self.results]
+
+    def to_json(self) -> str:
+        """Return the table as JSON text."""
+        return json.dumps(self.rows(), indent=2)
+
+    def __str__(self) -> str:
+        from scalekern.report.table import comparison_text
+
+        return comparison_text(self.rows())
+
+
+def compare(
+    X: Any,
+    y: Any = None,
+    *,
+    test: Any = None,
+    test_size: float = 0.25,
+    models: Any = None,
+    scaler: str = "standard",
+    kernel: Any = "rbf",
+    gamma: Any = "median",
+    alpha: Any = "loo",
+    fit_intercept: bool = True,
+    n_components: int = 1000,
+    n_neighbors: int = 5,
+    exact_rows: int | None = None,
+    random_state: Any = 0,
+    n_jobs: int | None = None,
+) -> Comparison:
+    """Fit every model on the same rows and measure error, time, size and the gap to the exact one.
+
+    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared.
+
+    Parameters
+    ----------
+    X : array or frame of shape (n, d), or rows from `scalekern.rows` with their target
+    y : array of shape (n,)
+        Left out where X is rows.
+    test : rows or (X_test, y_test), optional
+        The rows to measure on. Without it X is read into memory and split.
+    test_size : float or int, default=0.25
+        Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
+    models : list of str, optional
+        Of "exact", "linear", "knn", "nystroem", "fourier"; all by default, "exact" only up to
+        10,000 training rows.
+    scaler : {"standard", "minmax", "none"}, default="standard"
+        Learned on the training rows.
+    kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
+    n_neighbors : int, default=5
+    exact_rows : int, optional
+        Fit the exact model on a sample of that many training rows; there is then no gap to it.
+    random_state : int, default=0
+        Of the split, the landmarks and the frequencies.
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    InvalidInputError
+        For bad values of parameters or data.
+
+    Examples
+    --------
+    >>> import numpy as np, scalekern
+    >>> X = np.random.default_rng(0).uniform(0, 6, (200, 1))
+    >>> table = scalekern.compare(X, np.sin(X[:, 0]), models=["exact", "linear"])
+    >>> [(row["model"], row["gap_to_exact"] == 0) for row in table.rows()]
+    [('exact', True), ('linear', False)]
+    """
+    train, test_source = _split(X, y, test, test_size, random_state)
+    chosen = _chosen(models, train, exact_rows)
+    preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
+    train, test_source = preparer.transform(train), preparer.transform(test_source)
+    seed = seed_of(random_state)
+    shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
+    make = _Factory(shared, fit_intercept, n_components, n_neighbors, seed, n_jobs)
+    y_test = gather_target(test_source)
+    comparison = Comparison([], {}, y_test, "", float("nan"))
+    for name in _in_fitting_order(chosen):
+        rows = _sample(train, exact_rows, seed) if name == "exact" and exact_rows else train
+        result, predicted, model = _measure(name, make(name), rows, test_source, y_test)
+        comparison.results.append(result)
+        comparison.predictions[name] = predicted
+        comparison.models[name] = model
+        if name in ("exact", "nystroem", "fourier") and not comparison.kernel:
+            # The first similarity model chooses; the others get its kernel and alpha.
+            shared |= {"kernel": model.kernel_, "alpha": model.alpha_}
+            comparison.kernel, comparison.alpha = repr(model.kernel_), model.alpha_
+    _set_gaps(comparison, train.n_rows)
+    comparison.results.sort(key=lambda result: chosen.index(result.model))
+    return comparison
+
+
+@dataclass
+class _Factory:
+    """Makes the unfitted model of a name."""
+
+    shared: dict[str, Any]
+    fit_intercept: bool
+    n_components: int
+    n_neighbors: int
+    seed: int
+    n_jobs: int | None
+
+    def __call__(self, name: str) -> Any:
+        common = {"random_state": self.seed, "n_jobs": self.n_jobs}
+        if name == "linear":
+            return LinearRegressor(n_jobs=self.n_jobs)
+        if name == "knn":
+            return KNeighborsRegressor(self.n_neighbors, **common)
+        return SimilarityRegressor(
+            approximation=name,
+            n_components=self.n_components,
+            fit_intercept=self.fit_intercept,
+            **self.shared,
+            **common,
+        )
+
+
+def _split(
+    X: Any, y: Any, test: Any, test_size: float, random_state: Any
+) -> tuple[RowSource, RowSource]:
+    train = _as_source(X, y)
+    if test is not None:
+        return train, test if isinstance(test, RowSource) else _as_source(*test)
+    rows = gather(train)
+    names = train.feature_names
+    try:
+        parts = train_test_split(
+            rows.X, rows.y, rows.weight, test_size=test_size, random_state=random_state
+        )
+    except ValueError as error:
+        raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
+    X_train, X_test, y_train, y_test, w_train, w_test = parts
+    weighted = train.has_weight
+    return (
+        ArraySource(X_train, y_train, w_train if weighted else None, names),
+        ArraySource(X_test, y_test, w_test if weighted else None, names),
+    )
+
+
+def _as_source(X: Any, y: Any) -> RowSource:
+    if isinstance(X, RowSource) and y is None:
+        if not X.n_outputs:
+            raise InvalidInputError(f"{X.name} has no target; use rows(..., target='column')")
+        source = X
+    elif is_frame(X):
+        source = frame_source(X, np.asarray(y, dtype=np.float64))
+    else:
+        source = fit_source(LinearRegressor(), X, y)
+    if source.n_outputs != 1:
+        raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
+    return source
+
+
+def _chosen(models: Any, train: RowSource, exact_rows: int | None) -> list[str]:
+    if models is not None:
+        return [check_choice("models", name, MODELS) for name in models]
+    exact = exact_rows is not None or train.n_rows <= MOST_EXACT_ROWS
+    return [name for name in MODELS if name != "exact" or exact]
+
+
+def _in_fitting_order(chosen: list[str]) -> list[str]:
+    return sorted(chosen, key=lambda name: name != "exact")
+
+
+def _sample(train: RowSource, size: int, seed: int) -> RowSource:
+    from scalekern.engine import HashSample, ThreadEngine
+
+    sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
+    return ArraySource(sample.X, sample.y, sample.weight, train.feature_names)
+
+
+def gather_target(source: RowSource) -> np.ndarray:
+    """Return the target of all rows, shape (n,)."""
+    return np.concatenate([block.y for block in source.blocks(65_536)])[:, 0]  # type: ignore[misc]
+
+
+def _measure(
+    name: str, model: Any, rows: RowSource, test: RowSource, y_test: np.ndarray
+) -> tuple[Result, np.ndarray, Any]:
+    start = time.perf_counter()
+    model.fit(rows)
+    middle = time.perf_counter()
+    predicted = np.ravel(model.predict(test))
+    end = time.perf_counter()
+    error = predicted - y_test
+    spread = float(np.sum((y_test - y_test.mean()) ** 2))
+    result = Result(
+        model=name,
+        rmse=float(np.sqrt(np.mean(error**2))),
+        mae=float(np.mean(np.abs(error))),
+        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan"),
+        fit_seconds=middle - start,
+        predict_seconds=end - middle,
+        model_bytes=model_bytes(model),
+        gap_to_exact=None,
+        n_train=rows.n_rows,
+    )
+    return result, predicted, model
+
+
+def _set_gaps(comparison: Comparison, n_train: int) -> None:
+    exact = next((r for r in comparison.results if r.model == "exact"), None)
+    scale = float(comparison.y_test.std())
+    if exact is None or exact.n_train != n_train or scale == 0:
+        return
+    reference = comparison.predictions["exact"]
+    for result in comparison.results:
+        difference = comparison.predictions[result.model] - reference
+        result.gap_to_exact = float(np.sqrt(np.mean(difference**2))) / scale

@@ -1,0 +1,163 @@
+"""What a source of rows promises: a known length and order, and blocks that can be read again.
+
+Everything above this floor sees rows only through `RowSource` and `Block`; each container has its
+own small subclass beside this file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scalekern.errors import InvalidInputError
+
+Rows = Any
+"""A block's X: ndarray (rows, d), CSR matrix (rows, d), or a list of objects of any kind."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of consecutive rows.
+
+    Attributes
+    ----------
+    X : ndarray of shape (rows, d), CSR matrix, or list of objects
+    y : float64 ndarray of shape (rows, n_outputs) or None
+    weight : float64 ndarray of shape (rows,) or None
+    start : int
+        The number of the first row in the whole source.
+    ids : ndarray of shape (rows,)
+        What identifies each row: its key, or its number.
+    """
+
+    X: Rows
+    y: np.ndarray | None
+    weight: np.ndarray | None
+    start: int
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class RowSource(ABC):
+    """Rows in a fixed order that can be read more than once.
+
+    Attributes
+    ----------
+    n_rows : int
+    n_features : int
+        0 where the rows are objects and not vectors.
+    dtype : numpy dtype
+        float32 or float64 for vectors, object for other things.
+    feature_names : tuple of str or None
+    n_outputs : int
+        Columns of the target; 0 without one.
+    in_memory : bool
+        Whether a block costs no reading; else the engine reads ahead.
+    name : str
+        What error messages call it.
+    """
+
+    n_rows: int
+    n_features: int
+    dtype: np.dtype
+    feature_names: tuple[str, ...] | None = None
+    n_outputs: int = 0
+    target_is_vector: bool = True
+    has_weight: bool = False
+    in_memory: bool = True
+    name: str = "X"
+
+    @abstractmethod
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield all rows in order, `max_rows` at a time and the rest last."""
+
+    @abstractmethod
+    def select(self, names: Sequence[str]) -> RowSource:
+        """Return the same rows with the features `names`, in that order."""
+
+    def take(self, numbers: np.ndarray) -> Rows:
+        """Return the rows with the given numbers, in the order asked for, as one block's X."""
+        order = np.argsort(numbers, kind="stable")
+        wanted = np.asarray(numbers)[order]
+        parts = []
+        for block in self.blocks(65_536):
+            low, high = np.searchsorted(wanted, [block.start, block.start + len(block)])
+            if low < high:
+                parts.append(take_rows(block.X, wanted[low:high] - block.start))
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return take_rows(stack_rows(parts), back)
+
+    def map(self, function: Callable[[Rows], Rows], feature_names: Sequence[str]) -> RowSource:
+        """Return the same rows with `function` applied to the X of every block."""
+        return MappedSource(self, function, tuple(feature_names))
+
+
+class MappedSource(RowSource):
+    """The rows of another source with a function of its vectors, applied block by block."""
+
+    def __init__(
+        self,
+        source: RowSource,
+        function: Callable[[Rows], Rows],
+        feature_names: tuple[str, ...],
+    ) -> None:
+        self._source = source
+        self._function = function
+        self.n_rows = source.n_rows
+        self.n_features = len(feature_names)
+        self.feature_names = feature_names
+        self.dtype = source.dtype
+        self.n_outputs = source.n_outputs
+        self.target_is_vector = source.target_is_vector
+        self.has_weight = source.has_weight
+        self.in_memory = source.in_memory
+        self.name = source.name
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield the blocks of the source with the function applied."""
+        for block in self._source.blocks(max_rows):
+            yield replace(block, X=self._function(block.X))
+
+    def select(self, names: Sequence[str]) -> RowSource:
+        """Return self where `names` are its features in their order; else an error."""
+        if tuple(names) != self.feature_names:
+            raise InvalidInputError(
+                f"prepared rows have the features {list(self.feature_names or ())}, "
+                f"not {list(names)}; prepare the rows with the step that the model was fitted with"
+            )
+        return self
+
+
+def take_rows(X: Rows, numbers: np.ndarray) -> Rows:
+    """Return the given rows of a block's X."""
+    if isinstance(X, list):
+        return [X[i] for i in numbers]
+    return X[numbers]
+
+
+def slice_rows(X: Rows, start: int, stop: int) -> Rows:
+    """Return rows start to stop of a block's X; a view where X is an array."""
+    return X[start:stop]
+
+
+def stack_rows(parts: list[Rows]) -> Rows:
+    """Put the X of several blocks together."""
+    if isinstance(parts[0], list):
+        return [item for part in parts for item in part]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    from scipy import sparse
+
+    return sparse.vstack(parts, format="csr")
+
+
+def empty_error(name: str) -> InvalidInputError:
+    """Return the error for a source without rows."""
+    return InvalidInputError(f"{name} has no rows (0 rows); give at least one row")

@@ -1,0 +1,155 @@
+"""Rows with named columns held in Arrow memory: what pandas, polars and Arrow frames become.
+
+The conversion of Arrow columns into a numeric matrix lives here too, since files need the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalekern.errors import InvalidInputError
+from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.memory import checked_weight, missing_columns
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table play which part."""
+
+    features: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    weight: str | None = None
+    key: str | None = None
+
+    def all(self) -> list[str]:
+        """Return every column to read, once each."""
+        extra = [name for name in (self.weight, self.key) if name is not None]
+        return list(dict.fromkeys([*self.features, *self.targets, *extra]))
+
+
+class TableSource(RowSource):
+    """Rows of an Arrow table.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    columns : Columns
+    dtype : numpy dtype, optional
+        float32 where every feature is float32 or smaller, else float64.
+    """
+
+    def __init__(
+        self, table: Any, columns: Columns, dtype: Any = None, *, name: str = "the table"
+    ) -> None:
+        self._table, self._columns, self.name = table, columns, name
+        self.dtype = check_schema(table.schema, columns, name) if dtype is None else np.dtype(dtype)
+        self.n_rows = table.num_rows
+        if not self.n_rows:
+            raise empty_error(name)
+        self.n_features = len(columns.features)
+        self.feature_names = columns.features
+        self.n_outputs = len(columns.targets)
+        self.target_is_vector = self.n_outputs == 1
+        self.has_weight = columns.weight is not None
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield the rows in order, converted a block at a time."""
+        for start in range(0, self.n_rows, max_rows):
+            part = self._table.slice(start, max_rows)
+            yield to_block(part, self._columns, self.dtype, start, Place(self.name, start))
+
+    def select(self, names: Sequence[str]) -> RowSource:
+        """Return the same rows with the features `names`, in that order."""
+        there = self._table.column_names
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise missing_columns(self.name, missing, there)
+        columns = Columns(
+            tuple(names), self._columns.targets, self._columns.weight, self._columns.key
+        )
+        return TableSource(self._table, columns, name=self.name)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a batch of rows comes from, for messages: a name and the number of its first row."""
+
+    name: str
+    first_row: int
+
+
+def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
+    """Return the dtype that the features share, or raise for a column that is not a number."""
+    import pyarrow.types as pt
+
+    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
+    if missing:
+        raise missing_columns(where, missing, schema.names)
+    repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
+    if repeated:
+        raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
+    single = True
+    for name in columns.features + columns.targets:
+        kind = schema.field(name).type
+        if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)):
+            raise InvalidInputError(
+                f"column {name!r} of {where} is {kind}, not a number; "
+                "turn it into numbers first, or leave it out (drop=[...], --drop)"
+            )
+        if name in columns.features:
+            single &= pt.is_float32(kind) or pt.is_float16(kind)
+    return np.dtype(np.float32 if single else np.float64)
+
+
+def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Place) -> Block:
+    """Turn an Arrow table or record batch into a block, or raise naming column and row."""
+    n_rows = part.num_rows
+    X = np.empty((n_rows, len(columns.features)), dtype=dtype)
+    for j, name in enumerate(columns.features):
+        X[:, j] = _numbers(part, name, place)
+    y = np.empty((n_rows, len(columns.targets))) if columns.targets else None
+    for j, name in enumerate(columns.targets):
+        y[:, j] = _numbers(part, name, place)  # type: ignore[index]
+    weight = None
+    if columns.weight is not None:
+        values = np.asarray(_numbers(part, columns.weight, place), dtype=np.float64)
+        weight = checked_weight(values, n_rows, f"column {columns.weight!r} of {place.name}")
+    ids = np.arange(start, start + n_rows) if columns.key is None else _keys(part, columns.key)
+    return Block(X, y, weight, start, ids)
+
+
+def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
+    column = part.column(name)
+    if column.null_count:
+        empty = np.asarray(column.is_null())
+        raise _bad_values(name, place, "missing", np.flatnonzero(empty))
+    values = column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        kind = "missing (NaN)" if np.isnan(values[bad[0]]) else "infinite"
+        raise _bad_values(name, place, kind, bad)
+    return values
+
+
+def _is_array(column: Any) -> bool:
+    import pyarrow as pa
+
+    return isinstance(column, pa.Array)
+
+
+def _keys(part: Any, name: str) -> np.ndarray:
+    column = part.column(name)
+    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
+
+
+def _bad_values(name: str, place: Place, kind: str, bad: np.ndarray) -> InvalidInputError:
+    count = f"{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
+    return InvalidInputError(
+        f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); "
+        "fill them in or drop those rows"
+    )

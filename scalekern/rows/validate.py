@@ -1,0 +1,134 @@
+"""From what a user passes to `fit` or `predict` to a source, by scikit-learn's conventions.
+
+Arrays go through scikit-learn's own checks; frames and sources are matched by column name, in any
+order. This sets `n_features_in_` and `feature_names_in_` and holds later calls to them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+
+from scalekern.errors import InvalidInputError
+from scalekern.rows.base import RowSource
+from scalekern.rows.containers import frame_source, is_frame, is_objects, objects_of, source_of
+from scalekern.rows.memory import ArraySource
+
+DTYPES = (np.float64, np.float32)
+
+
+def fit_source(
+    estimator: Any,
+    X: Any,
+    y: Any = None,
+    weight: Any = None,
+    *,
+    objects: bool = False,
+    needs_y: bool = True,
+    reset: bool = True,
+) -> RowSource:
+    """Return the rows to fit on, and let the estimator remember their columns.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_` and, where columns have names, `feature_names_in_`.
+    X, y, weight : what the user passed
+    objects : bool
+        Whether rows may be objects of any kind.
+    needs_y : bool
+        Whether a target is needed.
+    reset : bool
+        False to hold the rows to those of an earlier fit, as `partial_fit` does.
+    """
+    if isinstance(X, RowSource):
+        source = source_of(X, y, weight)
+        if needs_y and not source.n_outputs:
+            raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
+        return _remembered(estimator, source, reset)
+    if objects and is_objects(X):
+        items = objects_of(X)
+        if not items:
+            raise InvalidInputError("X has no rows (0 rows); give at least one object")
+        checked = _checked_y(y, len(items)) if needs_y else None
+        return ArraySource(items, checked, weight)
+    if is_frame(X):
+        checked = _checked_y(y, len(X)) if needs_y else None
+        return _remembered(estimator, frame_source(X, checked, weight), reset)
+    if not needs_y:
+        array = _validated(estimator, X, reset=reset)
+        return ArraySource(array, None, weight, _names(estimator))
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, "
+            "but the target y is None."
+        )
+    X, y = _validated(estimator, X, y, reset=reset)
+    return ArraySource(X, y, weight, _names(estimator))
+
+
+def predict_source(estimator: Any, X: Any, *, objects: bool = False) -> RowSource:
+    """Return the rows to predict for, their columns matched with those of the fit."""
+    if isinstance(X, RowSource):
+        return _remembered(estimator, X, False)
+    if objects and is_objects(X):
+        return ArraySource(objects_of(X))
+    if is_frame(X):
+        return _remembered(estimator, frame_source(X), False, extra_is_wrong=True)
+    return ArraySource(_validated(estimator, X, reset=False))
+
+
+def _validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+    if getattr(X, "dtype", None) == np.float16:
+        X = X.astype(np.float32)
+    more = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
+    return validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more)
+
+
+def _checked_y(y: Any, n_rows: int) -> np.ndarray:
+    if y is None:
+        raise InvalidInputError("y is missing; pass the target, one value or row for each row of X")
+    values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    if len(values) != n_rows:
+        check_consistent_length(np.empty(n_rows), values)
+    return values
+
+
+def _remembered(
+    estimator: Any, source: RowSource, reset: bool, *, extra_is_wrong: bool = False
+) -> RowSource:
+    """Set the estimator's columns from the source, or match the source with them."""
+    names = _names(estimator)
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        if source.feature_names is not None:
+            estimator.feature_names_in_ = np.array(source.feature_names, dtype=object)
+        elif names is not None:
+            del estimator.feature_names_in_
+        return source
+    if names is not None and source.feature_names is not None:
+        extra = [name for name in source.feature_names if name not in names]
+        if extra and extra_is_wrong:
+            raise ValueError(
+                f"X has columns that were not there at fit: {extra[:5]}; select {list(names)}"
+            )
+        return source.select(names)
+    if source.n_features != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {source.n_features} features, but {type(estimator).__name__} "
+            f"is expecting {estimator.n_features_in_} features as input"
+        )
+    if names is None and source.feature_names is not None:
+        warnings.warn(
+            f"X has feature names, but {type(estimator).__name__} was fitted without feature names",
+            stacklevel=4,
+        )
+    return source
+
+
+def _names(estimator: Any) -> tuple[str, ...] | None:
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else tuple(names)

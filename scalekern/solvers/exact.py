@@ -1,0 +1,176 @@
+"""The exact model: coefficients for every row from the whole Gram matrix.
+
+Minimises |y - K a - b|^2_w + alpha a'Ka. With sqrt(w) taken into the matrix and the weighted mean
+projected out where there is an intercept, that is one symmetric system, whose spectrum serves any
+alpha, the pseudo-inverse of the article, and indefinite similarities.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from scalekern.engine import hash_ids
+from scalekern.solvers.path import AlphaRule, best
+from scalekern.solvers.ridge import Solution, gcv_score, loo_score
+from scalekern.solvers.spd import pseudo_inverse, solve_spd
+from scalekern.solvers.sums import FOLD_SEED
+
+
+def solve_exact(
+    K: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    rule: AlphaRule,
+    *,
+    solver: Literal["pinv", "cholesky"],
+    fit_intercept: bool,
+    positive_definite: bool,
+) -> Solution:
+    """Return the coefficients of the rows.
+
+    Parameters
+    ----------
+    K : float64 array of shape (n, n), symmetric
+    y : float64 array of shape (n, t)
+    weight : float64 array of shape (n,), above 0
+    rule : AlphaRule
+    solver : {"pinv", "cholesky"}
+        "pinv" keeps negative eigenvalues of an indefinite K, as `numpy.linalg.pinv` does;
+        "cholesky" clips them, and reports their share.
+    fit_intercept : bool
+    positive_definite : bool
+        What the kernel says of itself.
+    """
+    problem = _Problem(K, y, weight, fit_intercept)
+    if rule.rule == "fixed" and solver == "cholesky" and positive_definite:
+        beta, report = solve_spd(_plus(problem.K, rule.smallest), problem.y)
+        return problem.solution(beta, rule.smallest, report=report)
+    spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
+    report = {"factorization": "eigenvalues", "clipped_share": spectrum.clipped}
+    if rule.rule == "fixed":
+        return problem.solution(spectrum.solve(rule.smallest), rule.smallest, report=report)
+    alphas = rule.path(float(np.abs(spectrum.L).max(initial=0.0)), np.float64)
+    if rule.rule == "loo":
+        scores = spectrum.leave_one_out(alphas)
+    elif rule.rule == "gcv":
+        scores = spectrum.gcv(alphas)
+    else:
+        scores = _k_fold(
+            K, y, weight, alphas, rule.n_folds, solver, fit_intercept, positive_definite
+        )
+    chosen = best(scores)
+    report |= {
+        "alpha_rule": rule.rule,
+        "effective_degrees_of_freedom": float(spectrum.freedom(alphas)[chosen]),
+    }
+    alpha = float(alphas[chosen])
+    return problem.solution(
+        spectrum.solve(alpha), alpha, alphas=alphas, scores=scores, report=report
+    )
+
+
+class _Problem:
+    """The weighted, and where asked for centred, system."""
+
+    def __init__(
+        self, K: np.ndarray, y: np.ndarray, weight: np.ndarray, fit_intercept: bool
+    ) -> None:
+        self._K, self._y, self._w = K, y, weight
+        self.fit_intercept = fit_intercept
+        self.root = np.sqrt(weight)
+        unweighted = bool((weight == 1).all())
+        A = K if unweighted else self.root[:, None] * K * self.root
+        b = y if unweighted else self.root[:, None] * y
+        if fit_intercept:
+            q = self.root / np.linalg.norm(self.root)
+            Aq = A @ q
+            A = A - np.outer(q, Aq) - np.outer(Aq, q) + (q @ Aq) * np.outer(q, q)
+            b = b - np.outer(q, q @ b)
+        self.K, self.y = A, b
+
+    @property
+    def n(self) -> float:
+        return max(float(self._w.sum()), float(len(self._w)))
+
+    def solution(self, beta: np.ndarray, alpha: float, **more: Any) -> Solution:
+        coef = self.root[:, None] * beta
+        intercept = np.zeros(coef.shape[1])
+        if self.fit_intercept:
+            share = self._w / self._w.sum()
+            # The part of beta along sqrt(w) is rounding; the model has sum(coef) = 0.
+            coef = coef - share[:, None] * coef.sum(axis=0)
+            intercept = share @ (self._y - self._K @ coef)
+        return Solution(coef, intercept, alpha, **more)
+
+
+class _Spectrum:
+    """The eigenvalues of a problem; with `clip` the negative ones are left out."""
+
+    def __init__(self, problem: _Problem, *, clip: bool) -> None:
+        L, self.V = np.linalg.eigh(problem.K)
+        size = float(np.abs(L).sum())
+        self.clipped = float(-L[L < 0].sum() / size) if clip and size > 0 else 0.0
+        self.L = np.maximum(L, 0.0) if clip else L
+        self._clip = clip
+        self.y = self.V.T @ problem.y
+        self._problem = problem
+
+    def inverse(self, alpha: float) -> np.ndarray:
+        inverse = pseudo_inverse(self.L + alpha)
+        return np.where(self.L > 0, inverse, 0.0) if self._clip and self.clipped > 1e-8 else inverse
+
+    def solve(self, alpha: float) -> np.ndarray:
+        return self.V @ (self.inverse(alpha)[:, None] * self.y)
+
+    def freedom(self, alphas: np.ndarray) -> np.ndarray:
+        return np.array([(self.L * self.inverse(alpha)).sum() for alpha in alphas])
+
+    def leave_one_out(self, alphas: np.ndarray) -> np.ndarray:
+        """Return the mean squared errors with each row left out, in closed form."""
+        V2, root = self.V**2, self._problem.root
+        mean = root**2 / (root @ root) if self._problem.fit_intercept else 0.0
+        scores = []
+        for alpha in alphas:
+            kept = 1.0 - self.L * self.inverse(alpha)
+            error = self.V @ (kept[:, None] * self.y) / root[:, None]
+            scores.append(loo_score(error, V2 @ kept - mean, root**2))
+        return np.array(scores)
+
+    def gcv(self, alphas: np.ndarray) -> np.ndarray:
+        squares = np.square(self.y).sum(axis=1)
+        # What the fit leaves of each eigenvector is 1 - L/(L + alpha), without cancellation.
+        rss = np.array([squares @ (1.0 - self.L * self.inverse(a)) ** 2 for a in alphas])
+        return gcv_score(rss, self.freedom(alphas) + self._problem.fit_intercept, self._problem.n)
+
+
+def _k_fold(
+    K: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    alphas: np.ndarray,
+    n_folds: int,
+    solver: Literal["pinv", "cholesky"],
+    fit_intercept: bool,
+    positive_definite: bool,
+) -> np.ndarray:
+    folds = hash_ids(np.arange(len(K)), FOLD_SEED) % np.uint64(n_folds)
+    total = np.zeros(len(alphas))
+    for fold in range(n_folds):
+        out, kept = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        if not len(out) or not len(kept):
+            continue
+        problem = _Problem(K[np.ix_(kept, kept)], y[kept], weight[kept], fit_intercept)
+        spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
+        for a, alpha in enumerate(alphas):
+            part = problem.solution(spectrum.solve(alpha), alpha)
+            error = y[out] - K[np.ix_(out, kept)] @ part.coef - part.intercept
+            total[a] += np.sum(weight[out, None] * error**2)
+    return total / weight.sum()
+
+
+def _plus(K: np.ndarray, alpha: float) -> np.ndarray:
+    A = K.copy()
+    A.flat[:: len(A) + 1] += alpha
+    return A

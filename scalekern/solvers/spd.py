@@ -1,0 +1,62 @@
+"""Solve a positive definite system whatever rounding has done to it.
+
+A ladder: Cholesky; Cholesky with a little more on the diagonal, ten times more at each step; at
+last eigenvalues with a cutoff, which always gives an answer. What was done is reported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+STEPS = 6
+
+
+def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return X with A @ X = B, and a report.
+
+    Parameters
+    ----------
+    A : float64 array of shape (m, m), symmetric, meant to be positive definite
+    B : float64 array of shape (m, t)
+
+    Returns
+    -------
+    X : float64 array of shape (m, t)
+    report : dict
+        `factorization` ("cholesky" or "eigenvalues"), `jitter` (what was added to the diagonal),
+        `rank`.
+    """
+    m = len(A)
+    size = float(np.trace(A)) / max(1, m)
+    jitters = [0.0] + [size * np.finfo(np.float64).eps * 10.0**k for k in range(STEPS)]
+    for jitter in jitters:
+        try:
+            factor = cho_factor(_with_diagonal(A, jitter), lower=True, check_finite=False)
+            X = cho_solve(factor, B, check_finite=False)
+        except np.linalg.LinAlgError:
+            continue
+        if np.isfinite(X).all():
+            return X, {"factorization": "cholesky", "jitter": jitter, "rank": m}
+    e, V = np.linalg.eigh(A)
+    inverse = pseudo_inverse(e)
+    X = V @ (inverse[:, None] * (V.T @ B))
+    rank = int(np.count_nonzero(inverse))
+    return X, {"factorization": "eigenvalues", "jitter": 0.0, "rank": rank}
+
+
+def pseudo_inverse(e: np.ndarray) -> np.ndarray:
+    """Return 1/e, and 0 where |e| is rounding against the largest, as `numpy.linalg.pinv` does."""
+    size = np.abs(e)
+    kept = size > 1e-15 * size.max(initial=0.0)
+    return np.divide(1.0, e, out=np.zeros_like(e), where=kept)
+
+
+def _with_diagonal(A: np.ndarray, jitter: float) -> np.ndarray:
+    if jitter == 0.0:
+        return A
+    A = A.copy()
+    A.flat[:: len(A) + 1] += jitter
+    return A

@@ -1,0 +1,126 @@
+"""Which classes can be stored, and how their parameters are written as JSON.
+
+The registry is fixed: estimators enter it by a decorator when the package is imported, and a stored
+model that names any other class is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from scalekern.errors import ModelFormatError, UnsupportedError
+
+
+class Storable(Protocol):
+    """An estimator that can put its fitted state down and take it up again."""
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
+    def get_params(self, deep: bool = ...) -> dict[str, Any]:
+        """Return the constructor parameters."""
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]: ...
+
+    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None: ...
+
+
+T = TypeVar("T")
+_CLASSES: dict[str, Any] = {}
+
+
+def storable(cls: type[T]) -> type[T]:
+    """Enter a class into the registry, under its name."""
+    _CLASSES[cls.__name__] = cls
+    return cls
+
+
+def class_named(name: Any) -> Any:
+    """Return the registered class, or raise for a name that is not one of ours."""
+    if name not in _CLASSES:
+        raise ModelFormatError(
+            f"the stored model is of class {name!r}; this version knows {sorted(_CLASSES)}"
+        )
+    return _CLASSES[name]
+
+
+def is_storable(model: Any) -> bool:
+    """Return whether the model's class is in the registry."""
+    return _CLASSES.get(type(model).__name__) is type(model)
+
+
+def encode(value: Any, where: str) -> Any:
+    """Return a parameter as what JSON can hold; a function leaves only its name.
+
+    Raises
+    ------
+    UnsupportedError
+        For objects of other kinds, naming the parameter.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return encode(value.item(), where)
+    if isinstance(value, np.ndarray):
+        return {"__array__": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, (list, tuple)):
+        return [encode(item, where) for item in value]
+    if isinstance(value, dict):
+        return {"__dict__": {str(k): encode(v, where) for k, v in value.items()}}
+    if is_storable(value):
+        return {"__object__": type(value).__name__, "params": _encoded_params(value, where)}
+    if callable(value):
+        return {"__callable__": getattr(value, "__name__", repr(value))}
+    raise UnsupportedError(f"{where} is a {type(value).__name__}, which cannot be stored")
+
+
+def _encoded_params(value: Any, where: str) -> dict[str, Any]:
+    return {k: encode(v, f"{where}.{k}") for k, v in value.get_params(deep=False).items()}
+
+
+def decode(value: Any, function: Any) -> Any:
+    """Return the parameter behind what `encode` gave; `function` stands for a stored callable."""
+    if isinstance(value, list):
+        return [decode(item, function) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "__array__" in value:
+        return np.array(value["__array__"], dtype=value["dtype"])
+    if "__dict__" in value:
+        return {k: decode(v, function) for k, v in value["__dict__"].items()}
+    if "__callable__" in value:
+        if function is None:
+            raise ModelFormatError(
+                f"the model uses the function {value['__callable__']!r}, which is not stored; "
+                "pass it: load(path, kernel=function)"
+            )
+        return function
+    if "__object__" in value:
+        params = {k: decode(v, function) for k, v in value["params"].items()}
+        return class_named(value["__object__"])(**params)
+    raise ModelFormatError(f"model.json has a value of unknown kind: {sorted(value)[:3]}")
+
+
+def model_bytes(model: Any) -> int:
+    """Return the bytes of a fitted model's arrays, as they would be stored.
+
+    Examples
+    --------
+    >>> from scalekern import LinearRegressor
+    >>> model_bytes(LinearRegressor().fit([[0.0], [1.0]], [0.0, 1.0]))
+    16
+    """
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    states = [step._state()[1] for step in steps if is_storable(step)]
+    return sum(array_bytes(value) for arrays in states for value in arrays.values())
+
+
+def array_bytes(value: Any) -> int:
+    """Return the bytes of an array, of a sparse matrix, or of a list of texts."""
+    if isinstance(value, list):
+        return sum(len(str(item)) for item in value)
+    if hasattr(value, "indptr"):
+        return int(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes)
+    return int(np.asarray(value).nbytes)
