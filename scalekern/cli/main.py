@@ -14,7 +14,7 @@ import click
 from scalekern import __version__
 from scalekern.cli.compare import compare_command
 
-# D
+from scalekern.cli.demo import demo_command
 from scalekern.cli.fit import fit_command
 from scalekern.cli.predict import predict_command
 from scalekern.errors import ScalekernError
@@ -59,5 +59,5 @@ def main() -> None:
     """
 
 
-for _command in (compare_command, fit_command, predict_command):
+for _command in (compare_command, fit_command, predict_command, demo_command):
     main.add_command(_command)

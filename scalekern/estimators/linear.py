@@ -93,13 +93,13 @@ class LinearRegressor(RowPredictor):
         coef = np.atleast_2d(self.coef_).T
         return lambda X: np.asarray(X @ coef, dtype=dtype) + self.intercept_
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta = {"target_is_vector_": self.target_is_vector_, "n_outputs_": self.n_outputs_}
         return meta, {"coef_": self.coef_, "intercept_": np.asarray(self.intercept_)}
 
-    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Take what `_state` gave."""
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave."""
         for name, value in (meta | arrays).items():
             setattr(self, name, value)
         if self.target_is_vector_:

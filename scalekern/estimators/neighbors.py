@@ -190,7 +190,7 @@ class _Neighbors(BaseEstimator):
             return f"{text}  # approximate, recall {self.recall_:.3f}"
         return text
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta, arrays = self._index.state()
         names = ("recall_", "index_description_", "tuning_", "n_samples_fit_", "report_")
@@ -198,8 +198,8 @@ class _Neighbors(BaseEstimator):
         targets = {name: getattr(self, name) for name in self._own_arrays}
         return own | {"index": meta}, targets | {f"index-{k}": v for k, v in arrays.items()}
 
-    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Take what `_state` gave."""
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave."""
         start = "index-"
         parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
         index_meta = meta.pop("index")

@@ -352,7 +352,7 @@ class SimilarityRegressor(RowPredictor):
         dual = self.dual_coef_.reshape(len(self.dual_coef_), -1)
         return kernel_predictor(self.kernel_, self.landmarks_, dual, intercept, dtype)
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         arrays = {"dual_coef_": None, "landmarks_": None, "frequencies_": None, "coef_": None,
                   "alphas_": None, "scores_": None}  # fmt: skip
@@ -362,8 +362,8 @@ class SimilarityRegressor(RowPredictor):
                 ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")}  # fmt: skip
         return meta, arrays
 
-    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Take what `_state` gave."""
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave."""
         for name, value in (meta | arrays).items():
             setattr(self, name, value)
         if self.target_is_vector_:

@@ -115,11 +115,11 @@ class RowPreparer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         return {}, {"offset_": self.offset_, "scale_": self.scale_}
 
-    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Take what `_state` gave."""
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave."""
         for name, value in (meta | arrays).items():
             setattr(self, name, value)

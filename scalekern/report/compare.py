@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
 
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
@@ -66,7 +67,11 @@ class Comparison:
         Of each model, on the test rows.
     y_test : float64 array
     kernel, alpha : str, float
-        What the similarity models shared.
+        What the similarity models shared; of the exact model where it ran.
+    models : dict of fitted estimators
+        Of scaled rows.
+    preparer : RowPreparer
+        The scaling.
     """
 
     results: list[Result]
@@ -75,6 +80,16 @@ class Comparison:
     kernel: str
     alpha: float
     models: dict[str, Any] = field(default_factory=dict, repr=False)
+    preparer: RowPreparer | None = field(default=None, repr=False)
+
+    @property
+    def best(self) -> str:
+        """The name of the model with the smallest error."""
+        return min(self.results, key=lambda result: result.rmse).model
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Return a fitted model with the scaling before it, to predict with or to save."""
+        return Pipeline([("prepare", self.preparer), ("model", self.models[name])])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table as a list of dicts."""
@@ -159,9 +174,9 @@ def compare(
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
     make = _Factory(shared, fit_intercept, n_components, n_neighbors, seed, n_jobs)
     y_test = gather_target(test_source)
-    comparison = Comparison([], {}, y_test, "", float("nan"))
+    comparison = Comparison([], {}, y_test, "", float("nan"), preparer=preparer)
     for name in _in_fitting_order(chosen):
-        rows = _sample(train, exact_rows, seed) if name == "exact" and exact_rows else train
+        rows = draw_sample(train, exact_rows, seed) if name == "exact" and exact_rows else train
         result, predicted, model = _measure(name, make(name), rows, test_source, y_test)
         comparison.results.append(result)
         comparison.predictions[name] = predicted
@@ -248,11 +263,13 @@ def _in_fitting_order(chosen: list[str]) -> list[str]:
     return sorted(chosen, key=lambda name: name != "exact")
 
 
-def _sample(train: RowSource, size: int, seed: int) -> RowSource:
+def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
+    """Return a random sample of the rows, in memory."""
     from scalekern.engine import HashSample, ThreadEngine
 
     sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
-    return ArraySource(sample.X, sample.y, sample.weight, train.feature_names)
+    y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
+    return ArraySource(sample.X, y, sample.weight, train.feature_names)
 
 
 def gather_target(source: RowSource) -> np.ndarray:

