@@ -88,7 +88,9 @@ def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[s
     from scalekern import SimilarityRegressor
     from scalekern.report.compare import draw_sample
 
-    _step(3, f"Letting the approximations grow on the {EXACT_ROWS:,} flights of the exact model ...")
+    _step(
+        3, f"Letting the approximations grow on the {EXACT_ROWS:,} flights of the exact model ..."
+    )
     exact = comparison.models["exact"]
     test = comparison.preparer.transform(_rows(data.test, data))
     train = comparison.preparer.transform(_rows(data.train, data))
@@ -116,9 +118,7 @@ def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[s
     return curves, rmse["exact"]
 
 
-def _draw(
-    folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rmse: float
-) -> None:
+def _draw(folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rmse: float) -> None:
     from scalekern.report.pictures import (
         plot_error_against_components,
         plot_error_against_time,
@@ -152,9 +152,7 @@ def _predict(data: Any, folder: Path, comparison: Any) -> None:
     predict_to_parquet(model, source, folder / "predictions.parquet", data.test, KEEP)
 
 
-def _conclude(
-    folder: Path, data: Any, comparison: Any, exact_rmse: float, seconds: float
-) -> None:
+def _conclude(folder: Path, data: Any, comparison: Any, exact_rmse: float, seconds: float) -> None:
     rmse = {result.model: result.rmse for result in comparison.results}
     r2 = {result.model: result.r2 for result in comparison.results}
     best = comparison.best

@@ -97,6 +97,18 @@ class HashSample(Statistic):
             _both(self.weight, other.weight, kept),
         )
 
+    def part(self, rows: np.ndarray) -> HashSample:
+        """Return some of the sample's rows, by their places in it."""
+        part = HashSample(self.size, self.seed)
+        part._take(
+            self.hashes[rows],
+            self.numbers[rows],
+            take_rows(self.X, rows),
+            None if self.y is None else self.y[rows],
+            None if self.weight is None else self.weight[rows],
+        )
+        return part
+
     def _take(self, hashes: Any, numbers: Any, X: Any, y: Any, weight: Any) -> None:
         self.hashes, self.numbers, self.X, self.y, self.weight = hashes, numbers, X, y, weight
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import HashSample, ThreadEngine, require_memory
-from scalekern.features import FeatureMap, LateNystroemMap, NystroemMap
+from scalekern.features import FeatureMap, NystroemMap
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import stack_rows, take_rows
@@ -101,17 +101,15 @@ def sum_over(
     require_memory(
         (engine.n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components"
     )
-    late = isinstance(feature_map, NystroemMap) and feature_map.late_is_sound(
-        source.n_rows, rule.smallest
-    )
-    summed = LateNystroemMap(feature_map) if late else feature_map  # type: ignore[arg-type]
+    nystroem = feature_map if isinstance(feature_map, NystroemMap) else None
+    summed = feature_map if nystroem is None else nystroem.unfinished
 
     def make() -> RidgeStatistic:
         return RidgeStatistic(summed, t, y_offset, rule.n_folds)
 
     stat = engine.reduce(source, make, "adding up the sums")
-    if isinstance(feature_map, NystroemMap) and late:
-        stat.transform(feature_map.whitening.inverse, feature_map)
+    if nystroem is not None:
+        stat.transform(nystroem.whitening.finish, nystroem)
     return stat
 
 

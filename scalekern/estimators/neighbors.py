@@ -64,7 +64,8 @@ class _Neighbors(BaseEstimator):
     def _fit_index(self, source: RowSource) -> np.ndarray:
         """Build the index over the rows and return their targets."""
         k = check_integer("n_neighbors", self.n_neighbors)
-        if not (callable(self.weights) or self.weights in WEIGHTS):
+        named = isinstance(self.weights, str) and self.weights in WEIGHTS
+        if not (callable(self.weights) or named):
             raise InvalidInputError(
                 f"weights={self.weights!r}; use 'uniform', 'distance' or a function of distances"
             )
@@ -171,7 +172,7 @@ class _Neighbors(BaseEstimator):
         What was not found weighs nothing, so that row -1 never enters a mean.
         """
         found = indices >= 0
-        weights = neighbor_weights(self.weights, distances) * found
+        weights = neighbor_weights(self.weights, distances, found)
         total = weights.sum(axis=1, keepdims=True)
         lost = total[:, 0] <= 0
         if lost.any():
@@ -295,7 +296,9 @@ class KNeighborsRegressor(RegressorMixin, _Neighbors):
 
         def mean(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             weights, safe = self._weighted(distances, indices)
-            return np.einsum("qk,qkt->qt", weights, self.y_[safe])
+            means = np.einsum("qk,qkt->qt", weights, self.y_[safe])
+            means[(indices < 0).all(axis=1)] = self.y_.mean(axis=0)
+            return means
 
         self._map_neighbors(source, self.n_neighbors, mean, sink, what)
 
@@ -393,6 +396,7 @@ class KNeighborsClassifier(ClassifierMixin, _Neighbors):
         labels = self.y_[safe]
         for j in range(weights.shape[1]):
             votes[queries, labels[:, j]] += weights[:, j]
+        votes[(indices < 0).all(axis=1)] = np.bincount(self.y_) / len(self.y_)
         return votes
 
     def predict(self, X: Any) -> np.ndarray:
@@ -406,25 +410,51 @@ class KNeighborsClassifier(ClassifierMixin, _Neighbors):
         -------
         array of shape (n,), of the type of the labels
         """
-        votes = self.predict_proba(X)
+        return self._winner(self.predict_proba(X))
+
+    def _winner(self, votes: np.ndarray) -> np.ndarray:
         # Weights of equal votes differ by rounding; the first class must win a tie all the same.
         return self.classes_[np.argmax(np.round(votes, 12), axis=1)]
 
+    def predict_blocks(
+        self, source: RowSource, sink: Callable[[Block, np.ndarray], None], what: str = "predicting"
+    ) -> None:
+        """Give `sink` each block of rows and its labels, of shape (rows, 1), in order."""
+        check_is_fitted(self)
+        source = predict_source(self, source, objects=callable(self.metric))
 
-def neighbor_weights(weights: Any, distances: np.ndarray) -> np.ndarray:
-    """Return the weight of each neighbour, shape as `distances`, not yet adding up to 1."""
+        def labels(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
+            return self._winner(self._votes(distances, indices))[:, None]
+
+        self._map_neighbors(source, self.n_neighbors, labels, sink, what)
+
+
+def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return the weight of each neighbour, shape as `distances`, not yet adding up to 1.
+
+    Those that were not `found` weigh nothing.
+    """
     if callable(weights):
-        given = np.asarray(weights(distances), dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            given = np.asarray(weights(distances), dtype=np.float64)
         if given.shape != distances.shape:
             raise InvalidInputError(
                 f"weights returned shape {given.shape} for distances of shape {distances.shape}"
             )
+        given = np.where(found, given, 0.0)
+        bad = ~(np.isfinite(given) & (given >= 0))
+        if bad.any():
+            raise InvalidInputError(
+                f"weights returned {given[bad][0]} for the distance {distances[bad][0]}; it must "
+                "return finite numbers of at least 0 (for 1 / distance use weights='distance')"
+            )
         return given
     if weights == "uniform":
-        return np.ones_like(distances)
-    zero = distances == 0
-    inverse = np.divide(1.0, distances, out=np.zeros_like(distances), where=~zero)
-    return np.where(zero.any(axis=1, keepdims=True), zero, inverse)
+        return found.astype(np.float64)
+    with np.errstate(divide="ignore", over="ignore"):
+        inverse = 1.0 / distances
+    at_zero = np.isinf(inverse)
+    return np.where(at_zero.any(axis=1, keepdims=True), at_zero, inverse)
 
 
 def _without_self(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map
-from scalekern.features.landmarks import choose_landmarks
+from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.parameters import (
     check_choice,
     check_integer,
@@ -179,7 +179,9 @@ class SimilarityRegressor(RowPredictor):
             feature_map = self._draw_map(approximation, source, seen)
             stat = sum_over(engine, source, feature_map, seen.y_mean, rule)
             measure = residual_pass(engine, source, feature_map)
-            solution = solve_sums(stat, feature_map, rule, self.fit_intercept, seen.sample, measure)
+            solution = solve_sums(
+                stat, feature_map, rule, self.fit_intercept, self._loo_rows(seen.sample), measure
+            )
             self._keep(feature_map, solution)
         self._finish(source, approximation, why, solution, chosen)
         return self
@@ -188,7 +190,7 @@ class SimilarityRegressor(RowPredictor):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
         """Add rows to a Nyström or Fourier model, and solve again.
 
-        The first call chooses landmarks or frequencies and the bandwidth from its rows, unless they
+        A model of `fit` keeps no sums: the first call after it begins anew. That first call chooses landmarks or frequencies and the bandwidth from its rows, unless they
         are given; after any sequence of calls the model is that of all rows so far.
 
         Parameters
@@ -212,24 +214,26 @@ class SimilarityRegressor(RowPredictor):
             self.kernel_, chosen = select_kernel(self.kernel, self.gamma, rule, seen)
             self._map = self._draw_map(approximation, source, seen)
             self._sums = RidgeStatistic(self._map, source.n_outputs, seen.y_mean, rule.n_folds)
-            self._sample = HashSample(LOO_ROWS, seen.sample.seed)
+            self._sample = HashSample(seen.sample.size, seen.sample.seed)
             self._rows_so_far = 0
         self._check_outputs(source)
         added = engine.reduce(source, self._empty(), "adding up the sums")
         self._sums.merge(added["sums"])
         self._sample.merge(added["sample"])
         self._rows_so_far += source.n_rows
-        solution = solve_sums(self._sums, self._map, rule, self.fit_intercept, self._sample)
+        solution = solve_sums(
+            self._sums, self._map, rule, self.fit_intercept, self._loo_rows(self._sample)
+        )
         self._keep(self._map, solution)
         self._finish(source, approximation, "partial_fit adds up sums", solution, chosen)
         return self
 
     def _empty(self) -> Callable[[], Together]:
         offset, folds, first = self._sums.y_offset, self._sums.n_folds, self._rows_so_far
-        outputs, seed = self._sums.c.shape[2], self._sample.seed
+        outputs, size, seed = self._sums.c.shape[2], self._sample.size, self._sample.seed
         return lambda: Together(
             sums=RidgeStatistic(self._map, outputs, offset, folds, first),
-            sample=HashSample(LOO_ROWS, seed, first),
+            sample=HashSample(size, seed, first),
         )
 
     def _check_outputs(self, source: RowSource) -> None:
@@ -272,14 +276,21 @@ class SimilarityRegressor(RowPredictor):
 
     def _survey(self, source: RowSource, approximation: str) -> tuple[ThreadEngine, Survey]:
         engine = ThreadEngine(self.n_jobs)
-        size = max(LOO_ROWS, self.n_components) if approximation != "exact" else 1
+        drawn = self.n_components if approximation == "nystroem" else 0
+        size = 1 if approximation == "exact" else drawn + LOO_ROWS
         return engine, survey(engine, source, size, seed_of(self.random_state), gamma=self.gamma)
+
+    def _loo_rows(self, sample: HashSample) -> HashSample:
+        return without_landmarks(sample, self._landmark_numbers)
 
     def _draw_map(self, approximation: str, source: RowSource, seen: Survey) -> FeatureMap:
         dtype = tile_dtype_of(source)
         if approximation == "nystroem":
-            Z = choose_landmarks(self.landmarks, source, seen.sample, self.n_components)
+            m = self.n_components
+            Z = choose_landmarks(self.landmarks, source, seen.sample, m)
+            self._landmark_numbers = landmark_numbers(self.landmarks, seen.sample, m)
             return NystroemMap(self.kernel_, Z, dtype)
+        self._landmark_numbers = np.zeros(0, dtype=np.int64)
         kernel = require_stationary(self.kernel_)
         seed, d = seen.sample.seed, source.n_features
         return fourier_map(kernel, self.n_components, d, seed, dtype, orthogonal=True)

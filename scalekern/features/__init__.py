@@ -3,7 +3,6 @@
 from scalekern.features.base import FeatureMap
 from scalekern.features.maps import (
     FourierMap,
-    LateNystroemMap,
     NystroemMap,
     StandardizedMap,
     fourier_map,
@@ -16,7 +15,6 @@ __all__ = [
     "FeatureMap",
     "FourierFeatures",
     "FourierMap",
-    "LateNystroemMap",
     "Nystroem",
     "NystroemMap",
     "RowPreparer",

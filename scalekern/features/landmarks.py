@@ -13,6 +13,23 @@ from scalekern.rows.base import take_rows
 from scalekern.rows.containers import frame_source, is_objects, objects_of
 
 
+def landmark_numbers(landmarks: Any, sample: HashSample, m: int) -> np.ndarray:
+    """Return the row numbers of what `choose_landmarks` returns; none where rows are given."""
+    if isinstance(landmarks, str):
+        return sample.numbers[:m]
+    return np.asarray(landmarks) if _are_numbers(landmarks) else np.zeros(0, dtype=np.int64)
+
+
+def without_landmarks(sample: HashSample, numbers: np.ndarray) -> HashSample:
+    """Return the sample without the landmarks.
+
+    A landmark's own basis function stays when its row is left out, so its leave-one-out error is
+    not that of other rows. Where fewer others than landmarks are left, all are kept.
+    """
+    others = np.flatnonzero(~np.isin(sample.numbers, numbers))
+    return sample.part(others) if len(others) >= len(numbers) else sample
+
+
 def choose_landmarks(landmarks: Any, source: RowSource, sample: HashSample, m: int) -> Any:
     """Return the landmark rows.
 

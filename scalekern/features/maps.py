@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from scalekern.features.base import FeatureMap
-from scalekern.features.whitening import CUTOFFS, Whitening, multiply, whiten
+from scalekern.features.whitening import CUTOFFS, Whitening, eliminated, whiten
 from scalekern.kernels import Kernel, StationaryKernel
 from scalekern.rows.base import take_rows
 
 
 class NystroemMap(FeatureMap):
-    """phi(x) = T'^-1 k(Z, x), so that phi(x) @ phi(z) is the Nyström kernel (Williams, Seeger 2001).
+    """phi(x) = L^-1 k(Z, x): phi(x) @ phi(z) is the Nyström kernel (Williams and Seeger 2001).
 
     Parameters
     ----------
@@ -32,48 +32,40 @@ class NystroemMap(FeatureMap):
         self.kernel, self.dtype = kernel, np.dtype(dtype)
         K_ZZ = np.asarray(kernel.columns(Z, np.float64)(Z), dtype=np.float64)
         K_ZZ = 0.5 * (K_ZZ + K_ZZ.T)
-        self.cutoff = CUTOFFS[self.dtype] if cutoff is None else cutoff
-        white = whiten(K_ZZ, self.cutoff, positive_definite=kernel.positive_definite)
-        self._take(white, take_rows(Z, white.kept))
-
-    def _take(self, whitening: Whitening, Z: Any) -> None:
-        self.whitening, self.Z = whitening, Z
-        self.n_features = whitening.rank
-        self.columns = self.kernel.columns(Z, self.dtype)
-        self._U = whitening.inverse.astype(self.dtype)
+        cutoff = CUTOFFS[self.dtype] if cutoff is None else cutoff
+        definite = kernel.positive_definite
+        self.whitening = whiten(K_ZZ, cutoff, self.dtype, positive_definite=definite)
+        self.Z = take_rows(Z, self.whitening.kept)
+        self.n_features = self.whitening.rank
+        self.unfinished = UnfinishedNystroemMap(kernel, self.Z, self.whitening, self.dtype)
+        self._finish = self.whitening.finish.astype(self.dtype)
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Return the features of the rows of X."""
+        tile = self.unfinished(X)
+        blocks = self.whitening.blocks
+        if len(blocks) == 1:
+            return np.matmul(tile, self._finish, out=out)
         if out is None:
-            out = np.empty((_length(X), self.n_features), dtype=self.dtype)
-        return multiply(self.columns(X), self.whitening, self._U, out)
-
-    def late_is_sound(self, n_rows: float, alpha: float) -> bool:
-        """Return whether raw kernel sums may be whitened at the end, with no digits lost.
-
-        The test bounds the condition of the normal equations in kernel coordinates by what the
-        tiles' dtype resolves.
-        """
-        white = self.whitening
-        if not white.triangular:
-            return False
-        per_landmark = n_rows / len(white.kept)
-        least = per_landmark * white.smallest**2 + alpha * white.smallest
-        most = per_landmark * white.largest**2
-        return bool(least >= 0.1 * np.finfo(self.dtype).eps * most)
+            out = np.empty((len(tile), self.n_features), dtype=self.dtype)
+        for b in blocks:
+            np.matmul(tile[:, b], self._finish[b, b], out=out[:, b])
+        return out
 
 
-class LateNystroemMap(FeatureMap):
-    """The raw kernel values of a `NystroemMap`, for sums that are whitened once at the end."""
+class UnfinishedNystroemMap(FeatureMap):
+    """Kernel values after elimination, whose sums are turned into those of features at the end."""
 
-    def __init__(self, nystroem: NystroemMap) -> None:
-        self._columns = nystroem.columns
-        self.n_features = nystroem.columns.n_columns
-        self.dtype = nystroem.dtype
+    def __init__(self, kernel: Kernel, Z: Any, whitening: Whitening, dtype: np.dtype) -> None:
+        self._columns = kernel.columns(Z, dtype)
+        self._blocks = whitening.blocks
+        self._eliminate = whitening.eliminate.astype(dtype)
+        self.n_features = self._columns.n_columns
+        self.dtype = dtype
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
-        """Return k(X, Z)."""
-        return self._columns(X, out)
+        """Return k(X, Z), each block of columns freed of what earlier ones explain."""
+        return eliminated(self._columns(X, out), self._blocks, self._eliminate)
 
 
 class FourierMap(FeatureMap):
@@ -123,7 +115,3 @@ def fourier_map(
     rng = np.random.default_rng(seed)
     W = kernel.frequencies(-(-n_components // 2), d, rng, orthogonal=orthogonal)
     return FourierMap(W, dtype)
-
-
-def _length(X: Any) -> int:
-    return len(X) if isinstance(X, list) else int(X.shape[0])

@@ -6,6 +6,9 @@ matrices as they are; lists, Series and Arrow columns of strings or other things
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,9 @@ def is_frame(X: Any) -> bool:
     """
     if not hasattr(X, "__arrow_c_stream__"):
         return False
-    names = X.column_names if hasattr(X, "column_names") else getattr(X, "columns", ())
-    return all(isinstance(name, str) for name in names) and hasattr(X, "shape")
+    # A Series has the protocol and a shape as well, but no columns.
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    return names is not None and all(isinstance(name, str) for name in names)
 
 
 def source_of(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> RowSource:
@@ -65,18 +69,43 @@ def to_arrow(frame: Any) -> Any:
         return frame
     if isinstance(frame, pa.RecordBatch):
         return pa.Table.from_batches([frame])
-    if hasattr(frame, "index"):
-        return pa.Table.from_pandas(frame, preserve_index=False)
-    return pa.table(frame)
+    repeated = [name for name, count in Counter(frame.columns).items() if count > 1]
+    if repeated:
+        raise InvalidInputError(f"the frame has more than one column {repeated[0]!r}; rename one")
+    try:
+        if hasattr(frame, "index"):
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        return pa.table(frame)
+    except (pa.ArrowException, TypeError) as error:
+        reason = ": ".join(map(str, error.args))
+        raise InvalidInputError(
+            f"a column of the frame is not of one type that Arrow knows ({reason}); "
+            "turn it into numbers first, or leave it out"
+        ) from error
 
 
 def objects_of(X: Any) -> list[Any]:
-    """Return the items of a list, Series, Arrow column or object array as a list."""
+    """Return the items of a list, Series, Arrow column or object array as a list.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none, one is missing, or X is a single text.
+    """
+    if isinstance(X, (str, bytes)):
+        raise InvalidInputError(f"X is one text, {X[:40]!r}; give a list of objects")
     if hasattr(X, "to_pylist"):
-        return list(X.to_pylist())
-    if hasattr(X, "to_list"):
-        return list(X.to_list())
-    return list(X)
+        items = list(X.to_pylist())
+    elif hasattr(X, "to_list"):
+        items = list(X.to_list())
+    else:
+        items = list(X)
+    if not items:
+        raise InvalidInputError("X has no rows (0 rows); give at least one object")
+    for row, item in enumerate(items):
+        if item is None or (isinstance(item, float) and math.isnan(item)):
+            raise InvalidInputError(f"X has a missing value at row {row}; fill it in or drop it")
+    return items
 
 
 def is_objects(X: Any) -> bool:
@@ -85,10 +114,15 @@ def is_objects(X: Any) -> bool:
         return X.n_features == 0
     if is_frame(X) or hasattr(X, "tocsr"):
         return False
-    if hasattr(X, "to_pylist") or (hasattr(X, "to_list") and not hasattr(X, "columns")):
-        return True
     if isinstance(X, np.ndarray):
         return X.ndim == 1 or X.dtype.kind in "OSU"
-    if not isinstance(X, (list, tuple)) or not X:
-        return False
-    return isinstance(X[0], (str, bytes)) or not hasattr(X[0], "__len__")
+    if isinstance(X, (list, tuple)):
+        ragged = len({len(row) for row in X if hasattr(row, "__len__")}) > 1
+        return ragged or not X or not _is_vector(X[0])
+    series = hasattr(X, "to_list") and not hasattr(X, "columns")
+    return series or hasattr(X, "to_pylist") or isinstance(X, (str, bytes))
+
+
+def _is_vector(row: Any) -> bool:
+    sequence = isinstance(row, (list, tuple, np.ndarray))
+    return sequence and all(isinstance(value, (Number, np.bool_)) for value in row)

@@ -100,13 +100,16 @@ def _as_columns(y: np.ndarray | None, n_rows: int) -> tuple[np.ndarray | None, b
 def _as_weight(weight: np.ndarray | None, n_rows: int) -> np.ndarray | None:
     if weight is None:
         return None
-    weight = np.asarray(weight, dtype=np.float64)
+    try:
+        weight = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"sample_weight is not a list of numbers ({error})") from error
     if weight.ndim == 0:
         weight = np.full(n_rows, weight)
     return checked_weight(weight, n_rows, "sample_weight")
 
 
-def checked_weight(weight: np.ndarray, n_rows: int, where: str) -> np.ndarray:
+def checked_weight(weight: np.ndarray, n_rows: int, where: str, first_row: int = 0) -> np.ndarray:
     """Return the weights, or raise where they are not `n_rows` finite numbers of at least 0."""
     if weight.shape != (n_rows,):
         raise InvalidInputError(
@@ -115,6 +118,7 @@ def checked_weight(weight: np.ndarray, n_rows: int, where: str) -> np.ndarray:
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if len(bad):
         raise InvalidInputError(
-            f"{where} must be finite and not negative; row {bad[0]} has {weight[bad[0]]}"
+            f"{where} must be finite and not negative; "
+            f"row {first_row + bad[0]} has {weight[bad[0]]}"
         )
     return weight

@@ -6,6 +6,7 @@ the same sums as a fit from an array.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,17 +35,21 @@ class ParquetSource(RowSource):
     def __init__(
         self, files: Sequence[Path], columns: Columns, dtype: Any = None, *, name: str
     ) -> None:
-        self._files, self._columns, self.name = list(files), columns, name
-        self._lengths = []
+        self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
+        self._files: list[tuple[Path, str]] = []
+        self.n_rows = 0
         found = []
-        for file in self._files:
+        for file, label in zip(self._all, _labels(self._all), strict=True):
             with open_parquet(file) as parquet:
-                self._lengths.append(parquet.metadata.num_rows)
-                found.append(check_schema(parquet.schema_arrow, columns, file.name))
-        self.dtype = np.result_type(*found) if dtype is None else np.dtype(dtype)
-        self.n_rows = sum(self._lengths)
+                n_rows = parquet.metadata.num_rows
+                if not n_rows:
+                    continue  # a file without rows may not know the types of its columns
+                found.append(check_schema(parquet.schema_arrow, columns, label))
+            self._files.append((file, label))
+            self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
+        self.dtype = np.result_type(*found) if dtype is None else np.dtype(dtype)
         self.n_features = len(columns.features)
         self.feature_names = columns.features
         self.n_outputs = len(columns.targets)
@@ -65,18 +70,29 @@ class ParquetSource(RowSource):
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
-        for file in self._files:
+        for file, label in self._files:
             first = start
             with open_parquet(file) as parquet:
+                n_rows = parquet.metadata.num_rows
                 for part in _read(parquet, file, max_rows, self._columns.all()):
-                    place = Place(file.name, start - first)
+                    place = Place(label, start - first, part.num_rows == n_rows)
                     yield to_block(part, self._columns, self.dtype, start, place)
                     start += part.num_rows
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
         columns = replace(self._columns, features=tuple(names))
-        return ParquetSource(self._files, columns, name=self.name)
+        return ParquetSource(self._all, columns, self._dtype, name=self.name)
+
+
+def column_names(files: Sequence[Path]) -> list[str]:
+    """Return the columns of the first of the files that has rows."""
+    for file in files:
+        with open_parquet(file) as parquet:
+            names = list(parquet.schema_arrow.names)
+            if parquet.metadata.num_rows:
+                break
+    return names
 
 
 def open_parquet(file: Path) -> Any:
@@ -103,6 +119,12 @@ def _read(parquet: Any, file: Path, max_rows: int, names: list[str]) -> Iterator
         raise InvalidInputError(
             f"{file} is damaged ({_first_line(error)}); write it again or leave it out"
         ) from error
+
+
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Return what messages call each file: its path within the folder that holds all of them."""
+    folder = os.path.commonpath([file.parent for file in files])
+    return [os.path.relpath(file, folder) for file in files]
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from scalekern.rows.files import find_files, read_table
+from scalekern.errors import InvalidInputError
+from scalekern.rows.files import find_files
 from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import open_parquet
+from scalekern.rows.whole import read_table
 
 BATCH_ROWS = 65_536
 
@@ -19,49 +22,58 @@ class ColumnStream:
     ----------
     data : path, folder or glob, as for `rows`
     names : sequence of str
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the columns; one for all files, which may know the types of a column more or less well.
     """
 
     def __init__(self, data: Any, names: Sequence[str]) -> None:
+        import pyarrow as pa
+
         self._names = list(dict.fromkeys(names))
         self._files = find_files(data)
-        for file in self._files:
-            there = _column_names(file)
-            missing = [name for name in self._names if name not in there]
-            if missing:
-                raise missing_columns(file.name, missing, there)
+        schemas = [self._schema(file) for file in self._files]
+        try:
+            self.schema = pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InvalidInputError(
+                f"the columns {self._names} differ between the files of {data} ({error})"
+            ) from error
         self._batches = self._read()
-        self._held: Any = None
+        self._held = self.schema.empty_table()
 
     def take(self, n_rows: int) -> dict[str, Any]:
         """Return the next `n_rows` values of each column."""
         import pyarrow as pa
 
-        held = self._held
-        while held is None or held.num_rows < n_rows:
-            batch = next(self._batches)
-            held = (
-                batch
-                if held is None
-                else pa.concat_tables([held, batch], promote_options="permissive")
-            )
-        self._held = held.slice(n_rows)
-        taken = held.slice(0, n_rows)
+        while self._held.num_rows < n_rows:
+            self._held = pa.concat_tables([self._held, next(self._batches)])
+        taken = self._held.slice(0, n_rows)
+        self._held = self._held.slice(n_rows)
         return {name: taken.column(name) for name in self._names}
+
+    def _schema(self, file: Path) -> Any:
+        import pyarrow as pa
+
+        if file.suffix == ".parquet":
+            with open_parquet(file) as parquet:
+                schema = parquet.schema_arrow
+        else:
+            schema = read_table(file).schema
+        missing = [name for name in self._names if name not in schema.names]
+        if missing:
+            raise missing_columns(file.name, missing, schema.names)
+        return pa.schema([schema.field(name).remove_metadata() for name in self._names])
 
     def _read(self) -> Iterator[Any]:
         import pyarrow as pa
 
         for file in self._files:
             if file.suffix != ".parquet":
-                yield read_table(file).select(self._names)
+                yield read_table(file).select(self._names).cast(self.schema)
                 continue
             with open_parquet(file) as parquet:
                 for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=self._names):
-                    yield pa.Table.from_batches([batch])
-
-
-def _column_names(file: Any) -> list[str]:
-    if file.suffix != ".parquet":
-        return list(read_table(file).column_names)
-    with open_parquet(file) as parquet:
-        return list(parquet.schema_arrow.names)
+                    yield pa.Table.from_batches([batch]).select(self._names).cast(self.schema)

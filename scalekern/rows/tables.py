@@ -45,11 +45,12 @@ class TableSource(RowSource):
     def __init__(
         self, table: Any, columns: Columns, dtype: Any = None, *, name: str = "the table"
     ) -> None:
-        self._table, self._columns, self.name = table, columns, name
-        self.dtype = check_schema(table.schema, columns, name) if dtype is None else np.dtype(dtype)
+        self._table, self._columns, self._dtype, self.name = table, columns, dtype, name
         self.n_rows = table.num_rows
         if not self.n_rows:
             raise empty_error(name)
+        found = check_schema(table.schema, columns, name)
+        self.dtype = found if dtype is None else np.dtype(dtype)
         self.n_features = len(columns.features)
         self.feature_names = columns.features
         self.n_outputs = len(columns.targets)
@@ -60,7 +61,8 @@ class TableSource(RowSource):
         """Yield the rows in order, converted a block at a time."""
         for start in range(0, self.n_rows, max_rows):
             part = self._table.slice(start, max_rows)
-            yield to_block(part, self._columns, self.dtype, start, Place(self.name, start))
+            place = Place(self.name, start, part.num_rows == self.n_rows)
+            yield to_block(part, self._columns, self.dtype, start, place)
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
@@ -71,30 +73,46 @@ class TableSource(RowSource):
         columns = Columns(
             tuple(names), self._columns.targets, self._columns.weight, self._columns.key
         )
-        return TableSource(self._table, columns, name=self.name)
+        return TableSource(self._table, columns, self._dtype, name=self.name)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a batch of rows comes from, for messages: a name and the number of its first row."""
+    """Where a batch of rows comes from, for messages.
+
+    Attributes
+    ----------
+    name : str
+    first_row : int
+        The number of its first row within the file.
+    is_whole : bool
+        Whether the batch is all of the file.
+    """
 
     name: str
     first_row: int
+    is_whole: bool
 
 
 def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
     """Return the dtype that the features share, or raise for a column that is not a number."""
     import pyarrow.types as pt
 
-    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
-    if missing:
-        raise missing_columns(where, missing, schema.names)
     repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
     if repeated:
         raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
+    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
+    if missing:
+        raise missing_columns(where, missing, schema.names)
     single = True
-    for name in columns.features + columns.targets:
+    weights = () if columns.weight is None else (columns.weight,)
+    for name in columns.features + columns.targets + weights:
         kind = schema.field(name).type
+        if pt.is_null(kind):
+            raise InvalidInputError(
+                f"column {name!r} of {where} has no values, all are missing; "
+                "fill them in, or leave it out (drop=[...], --drop)"
+            )
         if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)):
             raise InvalidInputError(
                 f"column {name!r} of {where} is {kind}, not a number; "
@@ -117,23 +135,30 @@ def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Pl
     weight = None
     if columns.weight is not None:
         values = np.asarray(_numbers(part, columns.weight, place), dtype=np.float64)
-        weight = checked_weight(values, n_rows, f"column {columns.weight!r} of {place.name}")
-    ids = np.arange(start, start + n_rows) if columns.key is None else _keys(part, columns.key)
+        where = f"column {columns.weight!r} of {place.name}"
+        weight = checked_weight(values, n_rows, where, place.first_row)
+    ids = np.arange(start, start + n_rows)
+    if columns.key is not None:
+        ids = _values(part, columns.key, place)
     return Block(X, y, weight, start, ids)
 
 
 def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
+    values = _values(part, name, place)
+    if not np.isfinite(values).all():
+        missing = np.isnan(values)
+        if missing.any():
+            raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing))
+        raise _bad_values(name, place, "infinite", np.flatnonzero(np.isinf(values)))
+    return values
+
+
+def _values(part: Any, name: str, place: Place) -> np.ndarray:
     column = part.column(name)
     if column.null_count:
         empty = np.asarray(column.is_null())
         raise _bad_values(name, place, "missing", np.flatnonzero(empty))
-    values = column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
-    finite = np.isfinite(values)
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        kind = "missing (NaN)" if np.isnan(values[bad[0]]) else "infinite"
-        raise _bad_values(name, place, kind, bad)
-    return values
+    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
 
 
 def _is_array(column: Any) -> bool:
@@ -142,13 +167,9 @@ def _is_array(column: Any) -> bool:
     return isinstance(column, pa.Array)
 
 
-def _keys(part: Any, name: str) -> np.ndarray:
-    column = part.column(name)
-    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
-
-
 def _bad_values(name: str, place: Place, kind: str, bad: np.ndarray) -> InvalidInputError:
-    count = f"{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
+    least = "" if place.is_whole else "at least "
+    count = f"{least}{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
     return InvalidInputError(
         f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); "
         "fill them in or drop those rows"

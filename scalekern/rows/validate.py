@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import frame_source, is_frame, is_objects, objects_of, source_of
+from scalekern.rows.finite import located
 from scalekern.rows.memory import ArraySource
 
 DTYPES = (np.float64, np.float32)
@@ -49,11 +50,10 @@ def fit_source(
         if needs_y and not source.n_outputs:
             raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
         return _remembered(estimator, source, reset)
-    if objects and is_objects(X):
+    if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
-        if not items:
-            raise InvalidInputError("X has no rows (0 rows); give at least one object")
         checked = _checked_y(y, len(items)) if needs_y else None
+        _forget_columns(estimator)
         return ArraySource(items, checked, weight)
     if is_frame(X):
         checked = _checked_y(y, len(X)) if needs_y else None
@@ -72,10 +72,10 @@ def fit_source(
 
 def predict_source(estimator: Any, X: Any, *, objects: bool = False) -> RowSource:
     """Return the rows to predict for, their columns matched with those of the fit."""
+    if objects and _has_objects(estimator):
+        return _objects_again(X)
     if isinstance(X, RowSource):
         return _remembered(estimator, X, False)
-    if objects and is_objects(X):
-        return ArraySource(objects_of(X))
     if is_frame(X):
         return _remembered(estimator, frame_source(X), False, extra_is_wrong=True)
     return ArraySource(_validated(estimator, X, reset=False))
@@ -85,13 +85,37 @@ def _validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool)
     if getattr(X, "dtype", None) == np.float16:
         X = X.astype(np.float32)
     more = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
-    return validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more)
+    with located(X=X, y=y):
+        return validate_data(
+            estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more
+        )
+
+
+def _has_objects(estimator: Any) -> bool:
+    return not hasattr(estimator, "n_features_in_")
+
+
+def _forget_columns(estimator: Any) -> None:
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(estimator, name):
+            delattr(estimator, name)
+
+
+def _objects_again(X: Any) -> RowSource:
+    if not isinstance(X, RowSource):
+        return ArraySource(objects_of(X))
+    if X.n_features:
+        raise InvalidInputError(
+            f"the model was fitted on objects, but {X.name} has {X.n_features} columns of numbers"
+        )
+    return X
 
 
 def _checked_y(y: Any, n_rows: int) -> np.ndarray:
     if y is None:
         raise InvalidInputError("y is missing; pass the target, one value or row for each row of X")
-    values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    with located(y=y):
+        values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     if len(values) != n_rows:
         check_consistent_length(np.empty(n_rows), values)
     return values

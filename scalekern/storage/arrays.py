@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +15,24 @@ from scipy import sparse
 from scalekern.errors import ModelFormatError, UnsupportedError
 
 MOST_HEADER_BYTES = 4_096
+PLAIN_KINDS = "biufUS"
+_UNREADABLE = (ValueError, OSError, EOFError, TypeError, SyntaxError, RecursionError,
+               tokenize.TokenError)  # fmt: skip
 CHUNK = 1 << 20
 
 
 def write_array(folder: Path, name: str, value: Any) -> dict[str, Any]:
     """Write a value into `folder` and return its entry for model.json."""
     if isinstance(value, list):
-        return _write_texts(folder, name, value)
+        return {"kind": "texts"} | _write_texts(folder, name, value)
+    if getattr(value, "dtype", None) == object:
+        return {"kind": "labels"} | _write_texts(folder, name, value.tolist())
     if sparse.issparse(value):
         csr = value.tocsr()
         parts = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr}
         entries = {k: write_array(folder, f"{name}-{k}", v) for k, v in parts.items()}
         return {"kind": "csr", "shape": list(csr.shape), "parts": entries}
     array = np.asarray(value, order="C")
-    if array.dtype.kind == "O":
-        array = array.astype(str)
     raw = name.endswith("index.faiss")
     file = folder / (name if raw else f"{name}.npy")
     if raw:
@@ -46,7 +51,7 @@ def _write_texts(folder: Path, name: str, items: list[Any]) -> dict[str, Any]:
         )
     file = folder / f"{name}.json"
     file.write_text(json.dumps(items), encoding="utf-8")
-    return {"kind": "texts", "shape": [len(items)]} | _seal(file)
+    return {"shape": [len(items)]} | _seal(file)
 
 
 def _seal(file: Path) -> dict[str, Any]:
@@ -72,31 +77,68 @@ def read_array(folder: Path, entry: Any, name: str) -> Any:
         says.
     """
     kind = _field(entry, "kind", str, name)
+    shape = tuple(_field(entry, "shape", list, name))
     if kind == "csr":
-        parts = _field(entry, "parts", dict, name)
-        loaded = {k: read_array(folder, parts.get(k), f"{name}-{k}")
-                  for k in ("data", "indices", "indptr")}  # fmt: skip
-        shape = tuple(_field(entry, "shape", list, name))
-        return sparse.csr_matrix((loaded["data"], loaded["indices"], loaded["indptr"]), shape=shape)
+        return _read_csr(folder, _field(entry, "parts", dict, name), shape, name)
     file = _checked_file(folder, entry, name)
-    if kind == "texts":
-        return json.loads(file.read_text(encoding="utf-8"))
-    shape, dtype = tuple(_field(entry, "shape", list, name)), _field(entry, "dtype", str, name)
+    if kind in ("texts", "labels"):
+        items = _read_texts(file, shape)
+        return items if kind == "texts" else np.array(items, dtype=object)
     if kind == "raw":
         return np.fromfile(file, dtype=np.uint8)
     if kind != "npy":
         raise ModelFormatError(f"model.json says {name} is of unknown kind {kind!r}")
+    return _read_npy(file, shape, _field(entry, "dtype", str, name))
+
+
+def _read_npy(file: Path, shape: tuple[Any, ...], dtype: str) -> np.ndarray:
+    """Map an array after its header was found to be as expected and to fit the file's size."""
     try:
-        array = np.load(file, mmap_mode="r" if 0 not in shape and shape else None,
-                        allow_pickle=False, max_header_size=MOST_HEADER_BYTES)  # fmt: skip
-    except (ValueError, OSError, EOFError) as error:
+        with file.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ModelFormatError(f"{file} has npy format {version}; only (1, 0) is written")
+            found, fortran, kind = np.lib.format.read_array_header_1_0(
+                stream, max_header_size=MOST_HEADER_BYTES
+            )
+            size = stream.tell() + math.prod(found) * kind.itemsize
+    except ModelFormatError:
+        raise
+    except _UNREADABLE as error:
         raise ModelFormatError(f"{file} is not a plain array ({error})") from error
-    if array.shape != shape or array.dtype.str != dtype or array.dtype.kind == "O":
+    if (found, kind.str) != (shape, dtype) or fortran or kind.kind not in PLAIN_KINDS:
         raise ModelFormatError(
-            f"{file} holds {array.dtype} of shape {array.shape}, "
-            f"but model.json says {dtype} of shape {shape}"
+            f"{file} holds {kind} of shape {found}, but model.json says {dtype} of shape {shape}"
         )
+    if file.stat().st_size != size:
+        raise ModelFormatError(f"{file} does not have the {size} bytes that its header says")
+    mapped = "r" if shape and 0 not in shape else None
+    array: np.ndarray = np.load(file, mmap_mode=mapped, allow_pickle=False)
     return array
+
+
+def _read_texts(file: Path, shape: tuple[Any, ...]) -> list[str]:
+    try:
+        items = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelFormatError(f"{file} is not a list of texts ({error})") from error
+    texts = isinstance(items, list) and all(isinstance(item, str) for item in items)
+    if not texts or (len(items),) != shape:
+        raise ModelFormatError(f"{file} is not the list of texts that model.json says")
+    return list(items)
+
+
+def _read_csr(folder: Path, parts: dict[str, Any], shape: Any, name: str) -> Any:
+    data, indices, indptr = (
+        read_array(folder, parts.get(key), f"{name}-{key}") for key in ("data", "indices", "indptr")
+    )
+    try:
+        matrix = sparse.csr_matrix((data, indices, indptr), shape=shape)
+        # SciPy's loops trust the indices.
+        matrix.check_format(full_check=True)
+    except (ValueError, TypeError, IndexError) as error:
+        raise ModelFormatError(f"{name} is no sparse matrix: {error}; it is altered") from error
+    return matrix
 
 
 def _checked_file(folder: Path, entry: Any, name: str) -> Path:

@@ -7,21 +7,37 @@ model contains training rows.
 
 from __future__ import annotations
 
-import json
+import logging
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scalekern.errors import InvalidInputError, ModelFormatError, UnsupportedError
+from scalekern.errors import (
+    InvalidInputError,
+    ModelFormatError,
+    ScalekernError,
+    UnsupportedError,
+)
 from scalekern.storage.arrays import read_array, write_array
-from scalekern.storage.registry import class_named, decode, encode, is_storable
+from scalekern.storage.document import NAME, parse, read_document, write_document
+from scalekern.storage.registry import (
+    class_named,
+    decode,
+    encode,
+    functions_in,
+    is_storable,
+    restore,
+    state_of,
+)
+from scalekern.storage.scalers import scaler_class
 
-FORMAT = 1
-MOST_JSON_BYTES = 64 << 20
+_log = logging.getLogger(__name__)
+_OURS = re.compile(r"\d+-[\w.-]+\.(npy|json|faiss)")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -32,7 +48,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : estimator
-        One of this package, or a scikit-learn pipeline of a `RowPreparer` and one.
+        One of this package, or a scikit-learn pipeline of a `RowPreparer`, `StandardScaler` or
+        `MinMaxScaler` and one.
     path : path
         A new directory, or one that holds a stored model, which is replaced.
 
@@ -54,13 +71,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     target = check_target(path)
     steps = _steps(model)
+    work = _beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise InvalidInputError(f"{target} cannot be written: {error}") from error
-    try:
-        _write(work, steps)
+        work.mkdir()
+        described = [_write_step(work, i, name, step) for i, (name, step) in enumerate(steps)]
+        write_document(work, described, pipeline=hasattr(model, "steps"))
         _replace(work, target)
     except OSError as error:
         raise InvalidInputError(f"{target} cannot be written: {error}") from error
@@ -71,14 +87,35 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 def check_target(path: str | os.PathLike[str]) -> Path:
     """Return the path, or raise where something else than a stored model is there."""
     target = Path(path)
-    if target.exists() and not (target / "model.json").is_file():
-        raise InvalidInputError(
-            f"{target} is there and is not a stored model; choose another path or remove it"
-        )
-    nearest = next(p for p in (target.absolute(), *target.absolute().parents) if p.exists())
+    if target.exists() or target.is_symlink():
+        _check_replaceable(target)
+    nearest = next(folder for folder in target.absolute().parents if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InvalidInputError(f"{target} cannot be written: {nearest} is not a writable folder")
     return target
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise where replacing `target` would lose anything but a stored model."""
+    try:
+        ours = {"format", "steps"} <= set(parse(target))
+    except ModelFormatError:
+        ours = False
+    if not ours:
+        raise InvalidInputError(
+            f"{target} is there and is not a stored model; choose another path or remove it"
+        )
+    others = [file.name for file in target.iterdir() if file.name != NAME]
+    others = sorted(name for name in others if not _OURS.fullmatch(name))
+    if others:
+        raise InvalidInputError(
+            f"{target} also holds {others[0]!r}, which is no part of the model and would be lost; "
+            "move it away or choose another path"
+        )
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}-{secrets.token_hex(4)}")
 
 
 def _steps(model: Any) -> list[tuple[str, Any]]:
@@ -87,46 +124,40 @@ def _steps(model: Any) -> list[tuple[str, Any]]:
         if not is_storable(step):
             raise UnsupportedError(
                 f"the step {name!r} is a {type(step).__name__}, which cannot be stored; a pipeline "
-                "may hold a RowPreparer and one estimator of scalekern"
+                "may hold a RowPreparer, StandardScaler or MinMaxScaler and one estimator of "
+                "scalekern"
             )
-        if not (hasattr(step, "n_features_in_") or hasattr(step, "report_")):
-            raise InvalidInputError(f"{type(step).__name__} is not fitted; call fit before save")
     return steps
 
 
-def _write(folder: Path, steps: list[tuple[str, Any]]) -> None:
-    document: dict[str, Any] = {"format": FORMAT, "versions": _versions(), "steps": []}
-    for number, (name, step) in enumerate(steps):
-        meta, arrays = step.fitted_state()
-        columns = getattr(step, "feature_names_in_", None)
-        document["steps"].append(
-            {
-                "name": name,
-                "class": type(step).__name__,
-                "params": {
-                    key: encode(value, key) for key, value in step.get_params(deep=False).items()
-                },
-                "n_features_in": getattr(step, "n_features_in_", None),
-                "feature_names_in": None if columns is None else [str(c) for c in columns],
-                "fitted": {key: encode(value, key) for key, value in meta.items()},
-                "arrays": {
-                    key: write_array(folder, f"{number}-{key}", value)
-                    for key, value in arrays.items()
-                },
-            }
-        )
-    text = json.dumps(document, indent=1, allow_nan=True)
-    (folder / "model.json").write_text(text, encoding="utf-8")
+def _write_step(folder: Path, number: int, name: str, step: Any) -> dict[str, Any]:
+    meta, arrays = state_of(step)
+    columns = getattr(step, "feature_names_in_", None)
+    params = step.get_params(deep=False)
+    return {
+        "name": name,
+        "class": type(step).__name__,
+        "params": {key: encode(value, key) for key, value in params.items()},
+        "n_features_in": getattr(step, "n_features_in_", None),
+        "feature_names_in": None if columns is None else [str(column) for column in columns],
+        "fitted": {key: encode(value, key) for key, value in meta.items()},
+        "arrays": {
+            key: write_array(folder, f"{number}-{key}", value) for key, value in arrays.items()
+        },
+    }
 
 
 def _replace(work: Path, target: Path) -> None:
-    work.chmod(0o755)
     if not target.exists():
         work.rename(target)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / "model")
-    work.rename(target)
+    old = _beside(target)
+    target.rename(old)
+    try:
+        work.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -136,8 +167,9 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     Parameters
     ----------
     path : path
-    kernel : callable, optional
-        The function of a model whose kernel or metric is one; functions are not stored.
+    kernel : callable, or dict of them, optional
+        The function of a model whose kernel or metric is one; functions are not stored. Where a
+        model has several, a dict from the names of the parameters to them.
 
     Returns
     -------
@@ -153,38 +185,21 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     See `save`.
     """
     folder = Path(path)
-    document = _read_document(folder)
-    steps = [(str(step.get("name")), _read_step(folder, step, kernel)) for step in _list(document)]
-    if len(steps) == 1:
+    document = read_document(folder)
+    several = sorted(set(functions_in(document["steps"])))
+    if len(several) > 1 and callable(kernel):
+        raise ModelFormatError(
+            f"the model has several functions; pass kernel={{{', '.join(several)}}} as a dict"
+        )
+    _compare_versions(document)
+    steps = [
+        (str(step.get("name")), _read_step(folder, step, kernel)) for step in document["steps"]
+    ]
+    if not document.get("pipeline"):
         return steps[0][1]
     from sklearn.pipeline import Pipeline
 
     return Pipeline(steps)
-
-
-def _read_document(folder: Path) -> dict[str, Any]:
-    file = folder / "model.json"
-    if not file.is_file():
-        raise ModelFormatError(f"{folder} is not a stored model: it has no model.json")
-    if file.stat().st_size > MOST_JSON_BYTES:
-        raise ModelFormatError(f"{file} is larger than {MOST_JSON_BYTES} bytes; it is not ours")
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelFormatError(f"{file} is not whole ({error}); save the model again") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        version = document.get("format") if isinstance(document, dict) else None
-        raise ModelFormatError(
-            f"{file} has format {version!r}; this version of scalekern reads format {FORMAT}"
-        )
-    return document
-
-
-def _list(document: dict[str, Any]) -> list[dict[str, Any]]:
-    steps = document.get("steps")
-    if not isinstance(steps, list) or not steps or not all(isinstance(s, dict) for s in steps):
-        raise ModelFormatError("model.json has no list of steps; the file is altered")
-    return steps
 
 
 def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
@@ -198,8 +213,10 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
             model.n_features_in_ = step["n_features_in"]
         if step["feature_names_in"] is not None:
             model.feature_names_in_ = np.array(step["feature_names_in"], dtype=object)
-        model.restore_state(meta, arrays)
-    except (KeyError, TypeError, AttributeError) as error:
+        restore(model, meta, arrays)
+    except ScalekernError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ModelFormatError(
             f"{folder / 'model.json'} does not describe a {cls.__name__} ({error!r}); "
             "the file is altered or from another version"
@@ -207,13 +224,12 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
     return model
 
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
+def _compare_versions(document: dict[str, Any]) -> None:
+    import sklearn
 
-    found = {}
-    for package in ("scalekern", "numpy", "scikit-learn", "faiss-cpu"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    stored = str(document.get("versions", {}).get("scikit-learn", ""))
+    scalers = [step.get("class") for step in document["steps"] if scaler_class(step.get("class"))]
+    if scalers and stored.split(".")[0] != sklearn.__version__.split(".")[0]:
+        _log.warning(
+            "a %s of scikit-learn %s is loaded into %s", scalers[0], stored, sklearn.__version__
+        )
