@@ -1,4 +1,4 @@
-"""k-nearest neighbours on the indices of the neighbours floor: means and votes over what is found."""
+"""k-nearest neighbours: weighted means and votes over what an index finds."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
-from scalekern.engine import ThreadEngine
-from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import gather
-from scalekern.features.parameters import check_integer, seed_of
-from scalekern.neighbors import NeighborIndex, build_index, index_from_state
-from scalekern.rows import Block, RowSource, source_of
+from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.storage import storable
 
-WEIGHTS = ("uniform", "distance")
-QUERY_ROWS = 4_096
 
-_PARAMETERS = """n_neighbors : int, default=5
+@storable
+class KNeighborsRegressor(RegressorMixin, Neighbors):
+    """Predict the weighted mean of the targets of the nearest training rows.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
     weights : {"uniform", "distance"} or callable, default="uniform"
         Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
         an array of distances that returns an array of weights.
@@ -36,192 +36,7 @@ _PARAMETERS = """n_neighbors : int, default=5
         What share of the true neighbours an approximate index must find; 1.0 means exact.
     random_state : int, RandomState or None, default=None
     n_jobs : int or None, default=None
-        Threads; None is one a core."""
-
-
-class _Neighbors(BaseEstimator):
-    """What both estimators share: the index, its recall, and weighted neighbours."""
-
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        weights: Any = "uniform",
-        metric: Any = "euclidean",
-        algorithm: str = "auto",
-        target_recall: float = 0.95,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.metric = metric
-        self.algorithm = algorithm
-        self.target_recall = target_recall
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-
-    def _fit_index(self, source: RowSource) -> np.ndarray:
-        """Build the index over the rows and return their targets."""
-        k = check_integer("n_neighbors", self.n_neighbors)
-        named = isinstance(self.weights, str) and self.weights in WEIGHTS
-        if not (callable(self.weights) or named):
-            raise InvalidInputError(
-                f"weights={self.weights!r}; use 'uniform', 'distance' or a function of distances"
-            )
-        if source.has_weight:
-            raise InvalidInputError("k-NN takes no sample weights; leave weight=... out of rows()")
-        if k > source.n_rows:
-            raise InvalidInputError(
-                f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
-            )
-        rows = gather(source)
-        X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
-        built = build_index(
-            X,
-            metric=self.metric,
-            algorithm=self.algorithm,
-            target_recall=self.target_recall,
-            n_neighbors=k,
-            seed=seed_of(self.random_state),
-        )
-        self._index: NeighborIndex = built.index
-        self.recall_, self.index_description_ = built.recall, built.description
-        self.tuning_ = built.tuning
-        self.n_samples_fit_ = source.n_rows
-        self.report_ = {
-            "index": built.description,
-            "exact": built.index.exact,
-            "recall": built.recall,
-            "rows": source.n_rows,
-        }
-        return rows.y
-
-    def kneighbors(
-        self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
-    ) -> Any:
-        """Return the nearest training rows of each row.
-
-        Parameters
-        ----------
-        X : array, frame or rows of shape (n, d), or objects; None, default
-            None asks for each training row's neighbours other than itself.
-        n_neighbors : int, default=None
-            As in the constructor if None.
-        return_distance : bool, default=True
-
-        Returns
-        -------
-        distances : float64 array of shape (n, n_neighbors)
-            True (not squared) distances, ascending; left out if `return_distance` is False.
-        indices : int64 array of shape (n, n_neighbors)
-            Numbers of training rows; -1, at distance inf, where fewer were found.
-        """
-        check_is_fitted(self)
-        k = check_integer("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
-        least = self.n_samples_fit_ - (X is None)
-        if k > least:
-            raise ValueError(
-                f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {self.n_samples_fit_}"
-            )
-        if X is None:
-            distances, indices = _without_self(*self._search_all(k + 1))
-        else:
-            distances, indices = self._search(X, k)
-        return (distances, indices) if return_distance else indices
-
-    def _search_all(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._found(source_of(self._index.rows), k)
-
-    def _search(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._found(predict_source(self, X, objects=callable(self.metric)), k)
-
-    def _found(self, source: RowSource, k: int) -> tuple[np.ndarray, np.ndarray]:
-        distances = np.empty((source.n_rows, k))
-        indices = np.empty((source.n_rows, k), dtype=np.int64)
-
-        def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
-            rows = slice(block.start, block.start + len(block))
-            distances[rows], indices[rows] = found
-
-        self._map_neighbors(source, k, lambda d, i: (d, i), write)
-        return distances, indices
-
-    def _map_neighbors(
-        self,
-        source: RowSource,
-        k: int,
-        function: Callable[[np.ndarray, np.ndarray], Any],
-        sink: Callable[[Block, Any], None],
-        what: str = "searching neighbours",
-    ) -> None:
-        """Search block by block; only what `function` makes of the neighbours is kept."""
-
-        def of_block(block: Block) -> Any:
-            X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
-            return function(*self._index.search(X, k))
-
-        ThreadEngine(self.n_jobs).map_blocks(source, of_block, sink, what, QUERY_ROWS)
-
-    def _weighted(
-        self, distances: np.ndarray, indices: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights that add up to 1 for each query, and indices safe to gather with.
-
-        What was not found weighs nothing, so that row -1 never enters a mean.
-        """
-        found = indices >= 0
-        weights = neighbor_weights(self.weights, distances, found)
-        total = weights.sum(axis=1, keepdims=True)
-        lost = total[:, 0] <= 0
-        if lost.any():
-            weights[lost] = found[lost]
-            total[lost] = np.maximum(found[lost].sum(axis=1, keepdims=True), 1)
-        return weights / total, np.where(found, indices, 0)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        text = super().__repr__(N_CHAR_MAX)
-        if hasattr(self, "report_") and not self.report_["exact"]:
-            return f"{text}  # approximate, recall {self.recall_:.3f}"
-        return text
-
-    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what was fitted: values for JSON, and arrays."""
-        meta, arrays = self._index.state()
-        names = ("recall_", "index_description_", "tuning_", "n_samples_fit_", "report_")
-        own = {name: getattr(self, name) for name in (*names, *self._own_names)}
-        targets = {name: getattr(self, name) for name in self._own_arrays}
-        return own | {"index": meta}, targets | {f"index-{k}": v for k, v in arrays.items()}
-
-    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """Take what `fitted_state` gave."""
-        start = "index-"
-        parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-        index_meta = meta.pop("index")
-        function = self.metric if callable(self.metric) else None
-        self._index = index_from_state(index_meta, parts, function)
-        for name, value in meta.items():
-            setattr(self, name, value)
-        for name in self._own_arrays:
-            setattr(self, name, arrays[name])
-
-    _own_names: tuple[str, ...] = ()
-    _own_arrays: tuple[str, ...] = ()
-
-
-@storable
-class KNeighborsRegressor(RegressorMixin, _Neighbors):
-    __doc__ = f"""Predict the weighted mean of the targets of the nearest training rows.
-
-    Parameters
-    ----------
-    {_PARAMETERS}
+        Threads; None is one a core.
 
     Attributes
     ----------
@@ -290,7 +105,7 @@ class KNeighborsRegressor(RegressorMixin, _Neighbors):
     def predict_blocks(
         self, source: RowSource, sink: Callable[[Block, np.ndarray], None], what: str = "predicting"
     ) -> None:
-        """Give `sink` each block of rows and its predictions of shape (rows, n_outputs), in order."""
+        """Give `sink` each block and its predictions of shape (rows, n_outputs), in order."""
         check_is_fitted(self)
         source = predict_source(self, source, objects=callable(self.metric))
 
@@ -309,12 +124,26 @@ class KNeighborsRegressor(RegressorMixin, _Neighbors):
 
 
 @storable
-class KNeighborsClassifier(ClassifierMixin, _Neighbors):
-    __doc__ = f"""Predict by the weighted vote of the nearest training rows.
+class KNeighborsClassifier(ClassifierMixin, Neighbors):
+    """Predict by the weighted vote of the nearest training rows.
 
     Parameters
     ----------
-    {_PARAMETERS}
+    n_neighbors : int, default=5
+    weights : {"uniform", "distance"} or callable, default="uniform"
+        Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
+        an array of distances that returns an array of weights.
+    metric : str or callable, default="euclidean"
+        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, or a function of
+        two objects of any kind.
+    algorithm : str, default="auto"
+        "auto", "brute", "kd_tree", "hnsw", "ivf", or a FAISS factory string. "auto" is exact in few
+        columns and for few rows, else approximate; `report_` says which.
+    target_recall : float, default=0.95
+        What share of the true neighbours an approximate index must find; 1.0 means exact.
+    random_state : int, RandomState or None, default=None
+    n_jobs : int or None, default=None
+        Threads; None is one a core.
 
     Attributes
     ----------
@@ -427,39 +256,3 @@ class KNeighborsClassifier(ClassifierMixin, _Neighbors):
             return self._winner(self._votes(distances, indices))[:, None]
 
         self._map_neighbors(source, self.n_neighbors, labels, sink, what)
-
-
-def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the weight of each neighbour, shape as `distances`, not yet adding up to 1.
-
-    Those that were not `found` weigh nothing.
-    """
-    if callable(weights):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            given = np.asarray(weights(distances), dtype=np.float64)
-        if given.shape != distances.shape:
-            raise InvalidInputError(
-                f"weights returned shape {given.shape} for distances of shape {distances.shape}"
-            )
-        given = np.where(found, given, 0.0)
-        bad = ~(np.isfinite(given) & (given >= 0))
-        if bad.any():
-            raise InvalidInputError(
-                f"weights returned {given[bad][0]} for the distance {distances[bad][0]}; it must "
-                "return finite numbers of at least 0 (for 1 / distance use weights='distance')"
-            )
-        return given
-    if weights == "uniform":
-        return found.astype(np.float64)
-    with np.errstate(divide="ignore", over="ignore"):
-        inverse = 1.0 / distances
-    at_zero = np.isinf(inverse)
-    return np.where(at_zero.any(axis=1, keepdims=True), at_zero, inverse)
-
-
-def _without_self(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leave each training row out of its own neighbours; the last one where it is not among them."""
-    own = indices == np.arange(len(indices))[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(indices), indices.shape[1] - 1)
-    return distances[~own].reshape(shape), indices[~own].reshape(shape)

@@ -25,7 +25,7 @@ def write_array(folder: Path, name: str, value: Any) -> dict[str, Any]:
     """Write a value into `folder` and return its entry for model.json."""
     if isinstance(value, list):
         return {"kind": "texts"} | _write_texts(folder, name, value)
-    if getattr(value, "dtype", None) == object:
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
         return {"kind": "labels"} | _write_texts(folder, name, value.tolist())
     if sparse.issparse(value):
         csr = value.tocsr()
@@ -95,15 +95,11 @@ def _read_npy(file: Path, shape: tuple[Any, ...], dtype: str) -> np.ndarray:
     """Map an array after its header was found to be as expected and to fit the file's size."""
     try:
         with file.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            if version != (1, 0):
-                raise ModelFormatError(f"{file} has npy format {version}; only (1, 0) is written")
+            np.lib.format.read_magic(stream)  # other versions have other headers, which fail below
             found, fortran, kind = np.lib.format.read_array_header_1_0(
                 stream, max_header_size=MOST_HEADER_BYTES
             )
             size = stream.tell() + math.prod(found) * kind.itemsize
-    except ModelFormatError:
-        raise
     except _UNREADABLE as error:
         raise ModelFormatError(f"{file} is not a plain array ({error})") from error
     if (found, kind.str) != (shape, dtype) or fortran or kind.kind not in PLAIN_KINDS:
@@ -112,8 +108,8 @@ def _read_npy(file: Path, shape: tuple[Any, ...], dtype: str) -> np.ndarray:
         )
     if file.stat().st_size != size:
         raise ModelFormatError(f"{file} does not have the {size} bytes that its header says")
-    mapped = "r" if shape and 0 not in shape else None
-    array: np.ndarray = np.load(file, mmap_mode=mapped, allow_pickle=False)
+    mapped = shape and 0 not in shape
+    array: np.ndarray = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
     return array
 
 

@@ -86,8 +86,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 def check_target(path: str | os.PathLike[str]) -> Path:
     """Return the path, or raise where something else than a stored model is there."""
-    target = Path(path)
-    if target.exists() or target.is_symlink():
+    target = Path(os.path.realpath(path))
+    if target.exists():
         _check_replaceable(target)
     nearest = next(folder for folder in target.absolute().parents if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
@@ -229,7 +229,7 @@ def _compare_versions(document: dict[str, Any]) -> None:
 
     stored = str(document.get("versions", {}).get("scikit-learn", ""))
     scalers = [step.get("class") for step in document["steps"] if scaler_class(step.get("class"))]
-    if scalers and stored.split(".")[0] != sklearn.__version__.split(".")[0]:
+    if scalers and stored.partition(".")[0] != sklearn.__version__.partition(".")[0]:
         _log.warning(
             "a %s of scikit-learn %s is loaded into %s", scalers[0], stored, sklearn.__version__
         )

@@ -95,19 +95,23 @@ def encode(value: Any, where: str) -> Any:
         return value
     if isinstance(value, np.generic):
         return encode(value.item(), where)
+    if isinstance(value, list):
+        return [encode(item, where) for item in value]
+    return _tagged(value, where)
+
+
+def _tagged(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, np.ndarray):
         return {"__array__": encode(value.tolist(), where), "dtype": str(value.dtype)}
     if isinstance(value, tuple):
         return {"__tuple__": [encode(item, where) for item in value]}
-    if isinstance(value, list):
-        return [encode(item, where) for item in value]
     if isinstance(value, dict):
         return {"__dict__": {str(k): encode(v, where) for k, v in value.items()}}
     if is_storable(value):
         return {"__object__": type(value).__name__, "params": _encoded_params(value, where)}
     if callable(value):
         # The fitted `kernel_.function` is the same function as the parameter `kernel`.
-        parameter = where.split(".")[0].rstrip("_")
+        parameter = where.partition(".")[0].rstrip("_")
         name = getattr(value, "__name__", type(value).__name__)
         return {"__callable__": name, "parameter": parameter}
     raise UnsupportedError(
@@ -128,8 +132,10 @@ def decode(value: Any, function: Any) -> Any:
     """
     if isinstance(value, list):
         return [decode(item, function) for item in value]
-    if not isinstance(value, dict):
-        return value
+    return _untagged(value, function) if isinstance(value, dict) else value
+
+
+def _untagged(value: dict[str, Any], function: Any) -> Any:
     if "__array__" in value:
         return np.array(value["__array__"], dtype=value["dtype"])
     if "__tuple__" in value:
