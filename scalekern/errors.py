@@ -1,4 +1,4 @@
-"""The exceptions users see, in one place, so that the command line can tell its own errors from bugs.
+"""The exceptions users see, in one place, so that the command line can tell them from bugs.
 
 Each message says what was wrong, with which argument and value, where, and what to do. All of them
 are also the built-in exception that scikit-learn's conventions ask for.
@@ -22,7 +22,7 @@ class ModelFormatError(ScalekernError, ValueError):
 
 
 class RecallWarning(UserWarning):
-    """An approximate neighbour index that cannot reach the recall asked for; it is kept and used."""
+    """An approximate index that cannot reach the recall asked for; it is kept and used."""
 
 
 class MissingExtraError(ScalekernError, ImportError):

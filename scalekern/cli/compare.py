@@ -64,8 +64,18 @@ def compare_command(data: str, **options: Any) -> None:
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))
-        n_test = len(comparison.y_test)
-        click.echo(
-            f"\n{n_test:,} test rows; kernel {comparison.kernel or 'none'}, "
-            f"alpha {comparison.alpha:.4g}. Errors are in the units of {options['target']}."
-        )
+        _tell(comparison, options)
+
+
+def _tell(comparison: Any, options: dict[str, Any]) -> None:
+    click.echo(f"\n{len(comparison.y_test):,} test rows; errors are in the units of "
+               f"{options['target']}.")  # fmt: skip
+    if comparison.kernel:
+        click.echo(f"The similarity models share {comparison.kernel} and alpha "
+                   f"{comparison.alpha:.4g}.")  # fmt: skip
+    if options["models"]:
+        return
+    if "exact" not in comparison.models:
+        click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
+    if "knn" not in comparison.models:
+        click.echo("k-NN was left out: it takes no weights.")

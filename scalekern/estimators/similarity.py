@@ -8,37 +8,32 @@ from typing import Any
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from scalekern.engine import HashSample, ThreadEngine, Together
-from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.base import RowPredictor
-from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
-from scalekern.estimators.prediction import feature_predictor, kernel_predictor
-from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map
-from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
-from scalekern.features.parameters import (
-    check_choice,
-    check_integer,
-    require_stationary,
-    seed_of,
-    tile_dtype_of,
+from scalekern.engine import ThreadEngine
+from scalekern.errors import InvalidInputError
+from scalekern.estimators.approximations import (
+    APPROXIMATIONS,
+    Approximation,
+    Fitted,
+    Job,
+    MapApproximation,
+    approximation_named,
+    solver_names,
 )
-from scalekern.features.survey import Survey, survey
+from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.running import RunningSums
+from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
+from scalekern.features.survey import survey
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source
 from scalekern.selection import select_kernel
-from scalekern.solvers import AlphaRule, RidgeStatistic, Solution, alpha_rule
+from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
-SOLVERS = {
-    "exact": ("pinv", "cholesky"),
-    "nystroem": ("cholesky",),
-    "fourier": ("cholesky",),
-}
-LOO_ROWS = 4_096
-"""Of a Nyström or Fourier model, leave-one-out errors are averaged over so many training rows."""
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_")
+VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
 def _has_sums(model: SimilarityRegressor) -> bool:
@@ -169,29 +164,20 @@ class SimilarityRegressor(RowPredictor):
         """
         rule, kernel = self._checked()
         source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
-        approximation, why = self._approximation(source)
-        engine, seen = self._survey(source, approximation)
-        self.kernel_, chosen = select_kernel(self.kernel, self.gamma, rule, seen)
+        approximation, why = self._choose(source)
+        job, chosen = self._job(source, rule, approximation)
         self._forget()
-        if approximation == "exact":
-            solution = self._fit_exact(engine, source, rule)
-        else:
-            feature_map = self._draw_map(approximation, source, seen)
-            stat = sum_over(engine, source, feature_map, seen.y_mean, rule)
-            measure = residual_pass(engine, source, feature_map)
-            solution = solve_sums(
-                stat, feature_map, rule, self.fit_intercept, self._loo_rows(seen.sample), measure
-            )
-            self._keep(feature_map, solution)
-        self._finish(source, approximation, why, solution, chosen)
+        self.kernel_ = job.kernel
+        self._finish(source, approximation, approximation.fit(job), {"why": why} | chosen)
         return self
 
     @available_if(_has_sums)
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
         """Add rows to a Nyström or Fourier model, and solve again.
 
-        A model of `fit` keeps no sums: the first call after it begins anew. That first call chooses landmarks or frequencies and the bandwidth from its rows, unless they
-        are given; after any sequence of calls the model is that of all rows so far.
+        The first call chooses landmarks or frequencies and the bandwidth from its rows, unless they
+        are given; after any sequence of calls the model is that of all rows so far. A model of
+        `fit` keeps no sums, so the first call after it begins anew.
 
         Parameters
         ----------
@@ -202,152 +188,81 @@ class SimilarityRegressor(RowPredictor):
         self
         """
         rule, kernel = self._checked()
-        first = not hasattr(self, "_sums")
+        first = not hasattr(self, "_running")
         objects = not kernel.takes_vectors
         source = fit_source(self, X, y, sample_weight, objects=objects, reset=first)
-        approximation = "nystroem" if self.approximation == "auto" else self.approximation
-        self._check_solver(approximation)
-        engine = ThreadEngine(self.n_jobs)
+        name = "nystroem" if self.approximation == "auto" else self.approximation
+        approximation = approximation_named(name, self.solver)
+        assert isinstance(approximation, MapApproximation)
         chosen: dict[str, Any] = {}
         if first:
-            engine, seen = self._survey(source, approximation)
-            self.kernel_, chosen = select_kernel(self.kernel, self.gamma, rule, seen)
-            self._map = self._draw_map(approximation, source, seen)
-            self._sums = RidgeStatistic(self._map, source.n_outputs, seen.y_mean, rule.n_folds)
-            self._sample = HashSample(seen.sample.size, seen.sample.seed)
-            self._rows_so_far = 0
-        self._check_outputs(source)
-        added = engine.reduce(source, self._empty(), "adding up the sums")
-        self._sums.merge(added["sums"])
-        self._sample.merge(added["sample"])
-        self._rows_so_far += source.n_rows
-        solution = solve_sums(
-            self._sums, self._map, rule, self.fit_intercept, self._loo_rows(self._sample)
-        )
-        self._keep(self._map, solution)
-        self._finish(source, approximation, "partial_fit adds up sums", solution, chosen)
+            self._forget()
+            job, chosen = self._job(source, rule, approximation)
+            self.kernel_, self._running = job.kernel, RunningSums(approximation, job)
+        engine = ThreadEngine(self.n_jobs)
+        self._running.add(engine, source)
+        fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
+        notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
+        self._finish(source, approximation, fitted, notes | chosen)
         return self
 
-    def _empty(self) -> Callable[[], Together]:
-        offset, folds, first = self._sums.y_offset, self._sums.n_folds, self._rows_so_far
-        outputs, size, seed = self._sums.c.shape[2], self._sample.size, self._sample.seed
-        return lambda: Together(
-            sums=RidgeStatistic(self._map, outputs, offset, folds, first),
-            sample=HashSample(size, seed, first),
-        )
-
-    def _check_outputs(self, source: RowSource) -> None:
-        outputs = self._sums.c.shape[2]
-        if source.n_outputs != outputs:
-            raise InvalidInputError(
-                f"y has {source.n_outputs} outputs, but earlier calls had {outputs}"
-            )
-
     def _checked(self) -> tuple[AlphaRule, Kernel]:
-        check_choice("approximation", self.approximation, ("auto", *SOLVERS))
-        check_choice("solver", self.solver, ("auto", "pinv", "cholesky"))
+        check_choice("approximation", self.approximation, ("auto", *APPROXIMATIONS))
+        check_choice("solver", self.solver, solver_names())
         check_integer("n_components", self.n_components)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), as_kernel(self.kernel)
 
-    def _approximation(self, source: RowSource) -> tuple[str, str]:
-        approximation, why = self.approximation, "asked for"
-        if approximation == "auto":
+    def _choose(self, source: RowSource) -> tuple[Approximation, str]:
+        name, why = self.approximation, "asked for"
+        if name == "auto":
+            small = source.n_rows <= MOST_EXACT_ROWS
             given = not isinstance(self.landmarks, str)
-            small = source.n_rows <= MOST_EXACT_ROWS and not given
-            approximation = "exact" if small else "nystroem"
-            why = (
-                "landmarks were given"
-                if given
-                else f"{source.n_rows} rows; exact up to {MOST_EXACT_ROWS}"
-            )
-        self._check_solver(approximation)
-        return approximation, why
+            name = "exact" if small and not given else "nystroem"
+            why = f"{source.n_rows} rows; exact up to {MOST_EXACT_ROWS}"
+            why = "landmarks were given" if given else why
+        return approximation_named(name, self.solver), why
 
-    def _check_solver(self, approximation: str) -> None:
-        valid = SOLVERS[approximation]
-        if self.solver not in ("auto", *valid):
-            pairs = "; ".join(f"{name}: {', '.join(s)}" for name, s in SOLVERS.items())
-            raise UnsupportedError(
-                f"solver={self.solver!r} does not go with approximation={approximation!r}; "
-                f"the solvers are {pairs}"
-            )
-
-    def _survey(self, source: RowSource, approximation: str) -> tuple[ThreadEngine, Survey]:
-        engine = ThreadEngine(self.n_jobs)
-        drawn = self.n_components if approximation == "nystroem" else 0
-        size = 1 if approximation == "exact" else drawn + LOO_ROWS
-        return engine, survey(engine, source, size, seed_of(self.random_state), gamma=self.gamma)
-
-    def _loo_rows(self, sample: HashSample) -> HashSample:
-        return without_landmarks(sample, self._landmark_numbers)
-
-    def _draw_map(self, approximation: str, source: RowSource, seen: Survey) -> FeatureMap:
-        dtype = tile_dtype_of(source)
-        if approximation == "nystroem":
-            m = self.n_components
-            Z = choose_landmarks(self.landmarks, source, seen.sample, m)
-            self._landmark_numbers = landmark_numbers(self.landmarks, seen.sample, m)
-            return NystroemMap(self.kernel_, Z, dtype)
-        self._landmark_numbers = np.zeros(0, dtype=np.int64)
-        kernel = require_stationary(self.kernel_)
-        seed, d = seen.sample.seed, source.n_features
-        return fourier_map(kernel, self.n_components, d, seed, dtype, orthogonal=True)
-
-    def _fit_exact(self, engine: ThreadEngine, source: RowSource, rule: AlphaRule) -> Solution:
-        solver = self.solver
-        if solver == "auto":
-            solver = "cholesky" if self.kernel_.positive_definite else "pinv"
-        rows, solution = fit_exact(engine, source, self.kernel_, rule, solver, self.fit_intercept)
-        self.landmarks_, self._dual = rows.X, solution.coef
-        solution.report["solver"] = solver
-        return solution
-
-    def _keep(self, feature_map: FeatureMap, solution: Solution) -> None:
-        if isinstance(feature_map, NystroemMap):
-            white = feature_map.whitening
-            self.landmarks_ = feature_map.Z
-            self._dual = white.inverse @ solution.coef
-            solution.report |= {
-                "landmarks": len(white.kept), "rank": white.rank, "clipped_share": white.clipped
-            }  # fmt: skip
-        elif isinstance(feature_map, FourierMap):
-            self.frequencies_ = feature_map.frequencies
-            self.coef_ = solution.coef
-        solution.report |= {"solver": "cholesky", "tile_dtype": str(feature_map.dtype)}
+    def _job(
+        self, source: RowSource, rule: AlphaRule, approximation: Approximation
+    ) -> tuple[Job, dict[str, Any]]:
+        """Look at the rows once, choose the bandwidth, and return what there is to fit."""
+        engine, params = ThreadEngine(self.n_jobs), self.get_params(deep=False)
+        size, seed = approximation.sample_size(params), seed_of(self.random_state)
+        seen = survey(engine, source, size, seed, gamma=self.gamma)
+        kernel, chosen = select_kernel(self.kernel, self.gamma, rule, seen)
+        return Job(engine, source, kernel, rule, seen, params), chosen
 
     def _forget(self) -> None:
-        for name in ("_sums", "_sample", "_map", "_dual", "landmarks_", "frequencies_", "coef_"):
+        for name in ("_running", *ARRAYS, *VALUES):
             self.__dict__.pop(name, None)
 
     def _finish(
         self,
         source: RowSource,
-        approximation: str,
-        why: str,
-        solution: Solution,
-        chosen: dict[str, Any],
+        approximation: Approximation,
+        fitted: Fitted,
+        notes: dict[str, Any],
     ) -> None:
-        self.target_is_vector_ = source.target_is_vector
-        self.n_outputs_ = solution.coef.shape[1]
+        solution = fitted.solution
         self.alpha_ = solution.alpha
+        self.target_is_vector_ = vector = source.target_is_vector
+        self.n_outputs_ = source.n_outputs
+        self.intercept_ = float(solution.intercept[0]) if vector else solution.intercept
+        for name, value in fitted.arrays.items():
+            flat = vector and name in ("dual_coef_", "coef_")
+            setattr(self, name, value[:, 0] if flat else value)
         if solution.alphas is not None:
             self.alphas_, self.scores_ = solution.alphas, solution.scores
-        vector = self.target_is_vector_
-        self.intercept_ = float(solution.intercept[0]) if vector else solution.intercept
-        if hasattr(self, "_dual"):
-            self.dual_coef_ = self._dual[:, 0] if vector else self._dual
         self.report_ = {
-            "approximation": approximation,
-            "why": why,
+            "approximation": approximation.name,
             "kernel": repr(self.kernel_),
             "alpha": self.alpha_,
             "rows": source.n_rows,
             "accumulation_dtype": "float64",
-            "tile_dtype": "float64",
             **solution.report,
-            **chosen,
+            **notes,
         }
 
     def _takes_objects(self) -> bool:
@@ -357,21 +272,13 @@ class SimilarityRegressor(RowPredictor):
         return tile_dtype_of(source)
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
-        intercept = np.atleast_1d(np.asarray(self.intercept_, dtype=np.float64))
-        if self.report_["approximation"] == "fourier":
-            return feature_predictor(FourierMap(self.frequencies_, dtype), self.coef_, intercept)
-        dual = self.dual_coef_.reshape(len(self.dual_coef_), -1)
-        return kernel_predictor(self.kernel_, self.landmarks_, dual, intercept, dtype)
+        return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
 
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
-        arrays = {"dual_coef_": None, "landmarks_": None, "frequencies_": None, "coef_": None,
-                  "alphas_": None, "scores_": None}  # fmt: skip
-        arrays = {k: getattr(self, k) for k in arrays if hasattr(self, k)}
+        arrays = {name: getattr(self, name) for name in ARRAYS if hasattr(self, name)}
         arrays["intercept_"] = np.asarray(self.intercept_)
-        meta = {name: getattr(self, name) for name in
-                ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")}  # fmt: skip
-        return meta, arrays
+        return {name: getattr(self, name) for name in VALUES}, arrays
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scalekern.errors import InvalidInputError
+from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.features import RowPreparer
 from scalekern.rows import Block, RowSource
+from scalekern.rows.files import find_files
 from scalekern.rows.stream import ColumnStream
+from scalekern.rows.validate import predict_source
+
+Sink = Callable[[Block, np.ndarray], None]
 
 
-def predict_blocks(
-    model: Any, source: RowSource, sink: Callable[[Block, np.ndarray], None]
-) -> None:
+def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
     """Give `sink` each block and its predictions, in order; `model` may be a pipeline."""
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    if not isinstance(steps[-1], (RowPredictor, Neighbors)):
+        raise InvalidInputError(
+            f"the model is a {type(steps[-1]).__name__}, which does not predict; "
+            "put an estimator of scalekern at its end"
+        )
     for step in steps[:-1]:
-        source = step.transform(source)
+        source = _transformed(step, source)
     steps[-1].predict_blocks(source, sink)
+
+
+def _transformed(step: Any, source: RowSource) -> RowSource:
+    if isinstance(step, RowPreparer):
+        return step.transform(source)
+    source = predict_source(step, source)
+    # Columns are matched by now, and blocks are arrays, which scikit-learn would warn of.
+    nameless = copy(step)
+    nameless.__dict__.pop("feature_names_in_", None)
+    mapped = source.map(nameless.transform, list(step.get_feature_names_out()))
+    mapped.feature_names = None
+    return mapped
 
 
 def predict_to_parquet(
@@ -32,20 +56,24 @@ def predict_to_parquet(
 
     Parameters
     ----------
-    model : fitted regressor, or pipeline of a RowPreparer and one
+    model : fitted estimator, or pipeline of a RowPreparer and one
     source : RowSource
         The rows of `data`.
     output : Path
     data : path
         Where the kept columns are read from.
     keep : sequence of str
+
+    Raises
+    ------
+    InvalidInputError
+        If `output` is one of the files of `data` or cannot be written, or a kept column is not
+        there or has the name of a prediction.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    clash = [name for name in keep if name.startswith("prediction")]
-    if clash:
-        raise InvalidInputError(f"the kept column {clash[0]!r} would clash with the predictions")
+    _check_names(output, data, keep)
     kept = ColumnStream(data, keep) if keep else None
     part = output.with_name(f".{output.name}.part")
     writer: Any = None
@@ -63,13 +91,21 @@ def predict_to_parquet(
         writer.write_table(table)
 
     try:
-        predict_blocks(model, source, sink)
-        if writer is not None:
-            writer.close()
+        try:
+            predict_blocks(model, source, sink)
+        finally:
+            if writer is not None:
+                writer.close()
         part.replace(output)
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error}") from error
     finally:
-        if writer is not None:
-            writer.close()
         part.unlink(missing_ok=True)
+
+
+def _check_names(output: Path, data: Any, keep: Sequence[str]) -> None:
+    for name in keep:
+        if re.fullmatch(r"prediction(_\d+)?", name):
+            raise InvalidInputError(f"the kept column {name!r} would clash with the predictions")
+    if output.exists() and any(file.samefile(output) for file in find_files(data)):
+        raise InvalidInputError(f"{output} is a file of the data; choose another output")

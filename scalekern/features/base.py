@@ -1,4 +1,4 @@
-"""The contract of a feature map: rows in, a tile of features out, in a buffer where one is given."""
+"""The contract of a feature map: rows in, a tile of features out, in a given buffer if any."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class UnfinishedNystroemMap(FeatureMap):
 
 
 class FourierMap(FeatureMap):
-    """phi(x) = sqrt(2/D) [cos(xW), sin(xW)], with phi(x) @ phi(z) near k(x, z) (Rahimi, Recht 2007).
+    """phi(x) = sqrt(2/D) [cos(xW), sin(xW)]: phi(x) @ phi(z) is near k(x, z) (Rahimi, Recht 2007).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The first pass of every fit: a sample of rows, the targets' mean, and what the bandwidth needs."""
+"""The first pass of every fit: a sample of rows, the mean target, what the bandwidth needs."""
 
 from __future__ import annotations
 

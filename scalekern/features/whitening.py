@@ -49,7 +49,7 @@ class Whitening:
 
     @property
     def inverse(self) -> np.ndarray:
-        """The whole factor, float64 of shape (used, rank): k(X, Z[kept]) times it is the features."""
+        """The whole factor, shape (used, rank): k(X, Z[kept]) times it is the features."""
         return self.finish + self.eliminate @ self.finish
 
 

@@ -17,7 +17,6 @@ from scalekern.estimators.fitting import gather
 from scalekern.features import RowPreparer
 from scalekern.features.parameters import check_choice, seed_of
 from scalekern.rows import ArraySource, RowSource
-from scalekern.rows.containers import frame_source, is_frame
 from scalekern.rows.validate import fit_source
 from scalekern.storage import model_bytes
 
@@ -33,7 +32,7 @@ class Result:
     ----------
     model : str
     rmse, mae, r2 : float
-        On the test rows, in the units of the target.
+        On the test rows, in the units of the target; r2 is None where all test targets are equal.
     fit_seconds, predict_seconds : float
         Wall time.
     model_bytes : int
@@ -47,7 +46,7 @@ class Result:
     model: str
     rmse: float
     mae: float
-    r2: float
+    r2: float | None
     fit_seconds: float
     predict_seconds: float
     model_bytes: int
@@ -138,7 +137,7 @@ def compare(
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
         Of "exact", "linear", "knn", "nystroem", "fourier"; all by default, "exact" only up to
-        10,000 training rows.
+        10,000 training rows, "knn" only without weights.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
@@ -202,7 +201,7 @@ class _Factory:
     n_jobs: int | None
 
     def __call__(self, name: str) -> Any:
-        common = {"random_state": self.seed, "n_jobs": self.n_jobs}
+        common: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
         if name == "linear":
             return LinearRegressor(n_jobs=self.n_jobs)
         if name == "knn":
@@ -221,7 +220,7 @@ def _split(
 ) -> tuple[RowSource, RowSource]:
     train = _as_source(X, y)
     if test is not None:
-        return train, test if isinstance(test, RowSource) else _as_source(*test)
+        return train, _test_source(test)
     rows = gather(train)
     names = train.feature_names
     try:
@@ -239,24 +238,28 @@ def _split(
 
 
 def _as_source(X: Any, y: Any) -> RowSource:
-    if isinstance(X, RowSource) and y is None:
-        if not X.n_outputs:
-            raise InvalidInputError(f"{X.name} has no target; use rows(..., target='column')")
-        source = X
-    elif is_frame(X):
-        source = frame_source(X, np.asarray(y, dtype=np.float64))
-    else:
-        source = fit_source(LinearRegressor(), X, y)
+    source = fit_source(LinearRegressor(), X, y)
     if source.n_outputs != 1:
         raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
     return source
 
 
+def _test_source(test: Any) -> RowSource:
+    if isinstance(test, RowSource):
+        return _as_source(test, None)
+    if not isinstance(test, (tuple, list)) or len(test) != 2:
+        raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
+    return _as_source(*test)
+
+
 def _chosen(models: Any, train: RowSource, exact_rows: int | None) -> list[str]:
     if models is not None:
-        return [check_choice("models", name, MODELS) for name in models]
-    exact = exact_rows is not None or train.n_rows <= MOST_EXACT_ROWS
-    return [name for name in MODELS if name != "exact" or exact]
+        names = [models] if isinstance(models, str) else models
+        return list(dict.fromkeys(check_choice("models", name, MODELS) for name in names))
+    left_out = {"knn"} if train.has_weight else set()
+    if exact_rows is None and train.n_rows > MOST_EXACT_ROWS:
+        left_out.add("exact")
+    return [name for name in MODELS if name not in left_out]
 
 
 def _in_fitting_order(chosen: list[str]) -> list[str]:
@@ -274,7 +277,7 @@ def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
 
 def gather_target(source: RowSource) -> np.ndarray:
     """Return the target of all rows, shape (n,)."""
-    return np.concatenate([block.y for block in source.blocks(65_536)])[:, 0]  # type: ignore[misc]
+    return np.concatenate([np.asarray(block.y) for block in source.blocks(65_536)])[:, 0]
 
 
 def _measure(
@@ -291,7 +294,7 @@ def _measure(
         model=name,
         rmse=float(np.sqrt(np.mean(error**2))),
         mae=float(np.mean(np.abs(error))),
-        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else float("nan"),
+        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else None,
         fit_seconds=middle - start,
         predict_seconds=end - middle,
         model_bytes=model_bytes(model),

@@ -27,6 +27,11 @@ UNKNOWN = "–"
 BEST = "*"
 
 
+def name_of(model: str) -> str:
+    """Return how a model's name is written in tables and pictures."""
+    return NAMES.get(model, model)
+
+
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the comparison as a Rich table, the lowest RMSE in bold and marked with a star.
 

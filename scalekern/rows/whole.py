@@ -73,14 +73,19 @@ def _read_numpy(file: Path) -> Any:
 
 
 def _load(file: Path) -> dict[str, np.ndarray]:
+    # A stream of our own is closed even where NumPy finds no archive in it.
     try:
-        loaded = np.load(file, mmap_mode="r" if file.suffix == ".npy" else None)
-        arrays = {"X": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        with file.open("rb") as stream:
+            zipped = file.suffix == ".npz"
+            loaded = np.load(stream) if zipped else np.load(file, mmap_mode="r")
+            if isinstance(loaded, np.ndarray):
+                return {"X": loaded}
+            with loaded:
+                return dict(loaded)
     except _BROKEN as error:
         raise InvalidInputError(
             f"{file} cannot be read as a NumPy file of plain numbers ({error})"
         ) from error
-    return arrays
 
 
 def _column(values: np.ndarray, file: Path, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""From sums or from a Gram matrix to coefficients; every answer is finite and says what was done."""
+"""From sums or a Gram matrix to coefficients; every answer is finite and says what was done."""
 
 from scalekern.solvers.exact import solve_exact
 from scalekern.solvers.path import AlphaRule, alpha_rule

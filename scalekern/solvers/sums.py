@@ -1,4 +1,4 @@
-"""The statistic of ridge regression: everything that any alpha and any fold needs, from one pass."""
+"""The statistic of ridge regression: all that any alpha and any fold needs, from one pass."""
 
 from __future__ import annotations
 

@@ -1,0 +1,243 @@
+"""The approximations of a similarity model: each says what it keeps, how it is fitted, predicts.
+
+A new one is a class here, or in a file beside, and a line in `APPROXIMATIONS`; the estimator only
+chooses and reports.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from scalekern.engine import HashSample, ThreadEngine
+from scalekern.errors import UnsupportedError
+from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.prediction import feature_predictor, kernel_predictor
+from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map
+from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
+from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.features.survey import Survey
+from scalekern.kernels import Kernel
+from scalekern.rows import RowSource
+from scalekern.solvers import AlphaRule, Solution
+
+LOO_ROWS = 4_096
+"""Leave-one-out errors of models on feature maps are averaged over so many training rows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to fit.
+
+    Attributes
+    ----------
+    engine : ThreadEngine
+    source : RowSource
+    kernel : Kernel
+        With its bandwidth.
+    rule : AlphaRule
+    seen : Survey
+    params : dict
+        The parameters of the estimator.
+    """
+
+    engine: ThreadEngine
+    source: RowSource
+    kernel: Kernel
+    rule: AlphaRule
+    seen: Survey
+    params: dict[str, Any]
+
+    @property
+    def fit_intercept(self) -> bool:
+        """Whether the model has an intercept."""
+        return bool(self.params["fit_intercept"])
+
+
+@dataclass
+class Fitted:
+    """What a fit found: a solution, and the arrays that the model keeps, by attribute name."""
+
+    solution: Solution
+    arrays: dict[str, Any]
+
+
+class Approximation(ABC):
+    """One way to fit and evaluate a weighted sum of similarities.
+
+    Attributes
+    ----------
+    name : str
+        The value of the parameter `approximation`.
+    solvers : tuple of str
+        Those that go with it, the default first.
+    """
+
+    name: ClassVar[str]
+    solvers: ClassVar[tuple[str, ...]]
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Return how many rows the first pass must draw."""
+        del params
+        return 1
+
+    @abstractmethod
+    def fit(self, job: Job) -> Fitted:
+        """Fit the model."""
+
+    @abstractmethod
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the function from a block's X to predictions of shape (rows, n_outputs)."""
+
+
+class Exact(Approximation):
+    """Every training row has its weight."""
+
+    name = "exact"
+    solvers = ("cholesky", "pinv")
+
+    def fit(self, job: Job) -> Fitted:
+        """Solve for the weights of all rows."""
+        solver = job.params["solver"]
+        if solver == "auto":
+            solver = "cholesky" if job.kernel.positive_definite else "pinv"
+        rows, solution = fit_exact(
+            job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+        )
+        solution.report |= {"solver": solver, "tile_dtype": "float64"}
+        return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef})
+
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the sum over the training rows."""
+        return _weighted_sum(model, dtype)
+
+
+class MapApproximation(Approximation):
+    """A linear model on a feature map, from sums over the rows."""
+
+    solvers = ("cholesky",)
+
+    @abstractmethod
+    def draw(self, job: Job) -> FeatureMap:
+        """Return the feature map."""
+
+    @abstractmethod
+    def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
+        """Return the arrays that the model keeps, and note the map in the solution's report."""
+
+    def landmark_numbers(self, job: Job) -> np.ndarray:
+        """Return the numbers of the rows that the map is built on."""
+        del job
+        return np.zeros(0, dtype=np.int64)
+
+    def fit(self, job: Job) -> Fitted:
+        """Add up the sums and solve them."""
+        feature_map = self.draw(job)
+        stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
+        sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+        measure = residual_pass(job.engine, job.source, feature_map)
+        solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
+        return self.fitted(feature_map, solution)
+
+    def fitted(self, feature_map: FeatureMap, solution: Solution) -> Fitted:
+        """Return what the model keeps of a solution."""
+        solution.report |= {"solver": "cholesky", "tile_dtype": str(feature_map.dtype)}
+        return Fitted(solution, self.kept(feature_map, solution))
+
+
+class Nystroem(MapApproximation):
+    """Some landmarks stand for all rows."""
+
+    name = "nystroem"
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Landmarks, and other rows to leave out."""
+        return int(params["n_components"]) + LOO_ROWS
+
+    def draw(self, job: Job) -> NystroemMap:
+        """Choose the landmarks."""
+        sample, m = job.seen.sample, job.params["n_components"]
+        Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
+        return NystroemMap(job.kernel, Z, tile_dtype_of(job.source))
+
+    def landmark_numbers(self, job: Job) -> np.ndarray:
+        """Return the numbers of the landmarks among the rows."""
+        sample: HashSample = job.seen.sample
+        return landmark_numbers(job.params["landmarks"], sample, job.params["n_components"])
+
+    def kept(self, feature_map: NystroemMap, solution: Solution) -> dict[str, Any]:
+        """Return the landmarks and their weights."""
+        white = feature_map.whitening
+        solution.report |= {
+            "landmarks": len(white.kept),
+            "rank": white.rank,
+            "clipped_share": white.clipped,
+        }
+        return {"landmarks_": feature_map.Z, "dual_coef_": white.inverse @ solution.coef}
+
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the sum over the landmarks."""
+        return _weighted_sum(model, dtype)
+
+
+class Fourier(MapApproximation):
+    """Random cosines and sines stand for a stationary kernel."""
+
+    name = "fourier"
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Rows to leave out."""
+        del params
+        return LOO_ROWS
+
+    def draw(self, job: Job) -> FourierMap:
+        """Draw the frequencies."""
+        kernel, D = require_stationary(job.kernel), job.params["n_components"]
+        d, seed = job.source.n_features, job.seen.sample.seed
+        return fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+
+    def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
+        """Return the frequencies and the weights of the features."""
+        return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
+
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the linear model on the features."""
+        feature_map = FourierMap(model.frequencies_, dtype)
+        return feature_predictor(
+            feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
+        )
+
+
+APPROXIMATIONS: dict[str, Approximation] = {
+    approximation.name: approximation for approximation in (Exact(), Nystroem(), Fourier())
+}
+
+
+def approximation_named(name: str, solver: str) -> Approximation:
+    """Return the approximation, or raise where the solver does not go with it."""
+    approximation = APPROXIMATIONS[name]
+    if solver not in ("auto", *approximation.solvers):
+        pairs = "; ".join(f"{a.name}: {', '.join(a.solvers)}" for a in APPROXIMATIONS.values())
+        raise UnsupportedError(
+            f"solver={solver!r} does not go with approximation={name!r}; the solvers are {pairs}"
+        )
+    return approximation
+
+
+def solver_names() -> tuple[str, ...]:
+    """Return every solver that some approximation has."""
+    names = (solver for a in APPROXIMATIONS.values() for solver in a.solvers)
+    return tuple(dict.fromkeys(("auto", *names)))
+
+
+def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+    dual, intercept = _columns(model.dual_coef_), np.atleast_1d(model.intercept_)
+    return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
+
+
+def _columns(coef: np.ndarray) -> np.ndarray:
+    return coef.reshape(len(coef), -1)

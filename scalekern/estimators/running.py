@@ -1,0 +1,68 @@
+"""The state behind `partial_fit`: sums that go on, and the sample that leave-one-out needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalekern.engine import HashSample, ThreadEngine, Together
+from scalekern.errors import InvalidInputError
+from scalekern.estimators.approximations import Fitted, Job, MapApproximation
+from scalekern.estimators.fitting import solve_sums
+from scalekern.features.landmarks import without_landmarks
+from scalekern.rows import RowSource
+from scalekern.solvers import AlphaRule, RidgeStatistic
+
+
+class RunningSums:
+    """Sums over all rows seen so far, on the feature map that the first rows gave.
+
+    Parameters
+    ----------
+    approximation : MapApproximation
+    job : Job
+        With the first rows.
+    """
+
+    def __init__(self, approximation: MapApproximation, job: Job) -> None:
+        self._approximation = approximation
+        self._map = approximation.draw(job)
+        self._landmarks = approximation.landmark_numbers(job)
+        sample = job.seen.sample
+        self._make: dict[str, Any] = {
+            "y_offset": job.seen.y_mean,
+            "n_folds": job.rule.n_folds,
+            "n_outputs": job.source.n_outputs,
+        }
+        self._sums = RidgeStatistic(self._map, **self._make)
+        self._sample = HashSample(sample.size, sample.seed)
+        self.n_rows = 0
+
+    def add(self, engine: ThreadEngine, source: RowSource) -> None:
+        """Add rows, which follow those seen so far."""
+        outputs, first = self._make["n_outputs"], self.n_rows
+        if source.n_outputs != outputs:
+            raise InvalidInputError(
+                f"y has {source.n_outputs} outputs, but earlier calls had {outputs}"
+            )
+
+        def make() -> Together:
+            return Together(
+                sums=RidgeStatistic(self._map, **self._make, first_row=first),
+                sample=HashSample(self._sample.size, self._sample.seed, first),
+            )
+
+        added = engine.reduce(source, make, "adding up the sums")
+        self._sums.merge(added["sums"])
+        self._sample.merge(added["sample"])
+        self.n_rows += source.n_rows
+
+    def solve(self, rule: AlphaRule, *, fit_intercept: bool) -> Fitted:
+        """Return the model of all rows so far."""
+        if rule.n_folds != self._make["n_folds"]:
+            raise InvalidInputError(
+                "alpha='cv' needs sums for each fold; choose it, or not, before the first "
+                "partial_fit and keep to it"
+            )
+        sample = without_landmarks(self._sample, self._landmarks)
+        solution = solve_sums(self._sums, self._map, rule, fit_intercept, sample)
+        return self._approximation.fitted(self._map, solution)
