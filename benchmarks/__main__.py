@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the Nyström fit against scikit-learn's, and the exact one against loops."""
+"""`python -m benchmarks`: the Nyström fit against scikit-learn's, the exact one against loops."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def flights(cache: Path, repeats: int) -> list[dict[str, Any]]:
         ours, peer = pair["ours"], pair["peer"]
         share = ours["flops"] / pair["fit_seconds"] / peak
         memory = peer["peak_bytes"] / max(1, ours["peak_bytes"])
-        print(f"{gamma:>6}{spread(pair['fit']):>24}{spread(pair['predict']):>24}{memory:>9.1f}x"
+        fit, predict = spread(pair["fit"]), spread(pair["predict"])
+        print(f"{gamma:>6}{fit:>24}{predict:>24}{memory:>9.1f}x"
               f"{ours['rmse']:>11.4f}{peer['rmse']:>9.4f}{ours['rank']:>6}{share:>9.0%}")  # fmt: skip
         rows.append({"gamma": gamma, "share_of_peak": share, "memory_ratio": memory} | pair)
     return rows

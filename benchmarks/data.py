@@ -23,8 +23,8 @@ def folder() -> Path | None:
 def flights(cache: Path) -> Path:
     """Make the flights' arrays in `cache` unless they are there, and return it.
 
-    `X.npy` float32 of shape (3,000,000, 8), not yet standardised, and `y.npy` float32: rows shuffled
-    by `default_rng(0).permutation`, the last 250,000 for testing.
+    `X.npy` float32 of shape (3,000,000, 8), not yet standardised, and `y.npy` float32: rows
+    shuffled by `default_rng(0).permutation`, the last 250,000 for testing.
     """
     if (cache / "y.npy").exists():
         return cache
@@ -38,7 +38,8 @@ def flights(cache: Path) -> Path:
     table = pq.read_table(source / "flights-3m.parquet")
     airports = csv.read_csv(source / "airports.csv")
     date, day = table["date"], pc.day(table["date"])
-    month = pc.add(pc.cast(pc.month(date), "float64"), pc.divide(pc.cast(pc.subtract(day, 1), "float64"), 31.0))
+    share = pc.divide(pc.cast(pc.subtract(day, 1), "float64"), 31.0)
+    month = pc.add(pc.cast(pc.month(date), "float64"), share)
     minute = pc.add(pc.multiply(pc.hour(date), 60), pc.minute(date))
     columns = [month, pc.day_of_week(date), minute, table["distance"]]
     for end in ("origin", "destination"):
@@ -55,12 +56,14 @@ def flights(cache: Path) -> Path:
 def standardized(cache: Path, n_train: int) -> tuple[np.ndarray, ...]:
     """Return X_train, y_train, X_test, y_test, float32, standardised on the training rows."""
     X, y = np.load(cache / "X.npy", mmap_mode="r"), np.load(cache / "y.npy")
-    train, test = np.array(X[:n_train]), np.array(X[-TEST_ROWS:])
-    mean, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    for part in (train, test):
-        part -= mean.astype(np.float32)
-        part /= scale.astype(np.float32)
-    return train, y[:n_train], test, y[-TEST_ROWS:]
+    train, test = X[:n_train], X[-TEST_ROWS:]
+    mean = train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = train.std(axis=0, dtype=np.float64).astype(np.float32)
+    X_train, X_test = (
+        np.divide(part - mean, scale, dtype=np.float32, casting="same_kind")
+        for part in (train, test)
+    )
+    return X_train, y[:n_train], X_test, y[-TEST_ROWS:]
 
 
 def airfoil() -> tuple[np.ndarray, ...]:

@@ -76,7 +76,7 @@ def _work(model: Any, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def airfoil_ours(options: dict[str, Any]) -> dict[str, Any]:
-    """The exact model, ours."""
+    """Fit and predict with our exact model."""
     from scalekern import SimilarityRegressor
 
     del options
@@ -87,7 +87,7 @@ def airfoil_ours(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def airfoil_loops(options: dict[str, Any]) -> dict[str, Any]:
-    """The article's loops over pairs."""
+    """Fit and predict with the article's loops over pairs."""
     from scalekern.reference import SimilarityRegressor, rbf_similarity
 
     del options
@@ -110,7 +110,7 @@ def _on_airfoil(model: Any) -> dict[str, Any]:
 
 
 def matmul_peak(options: dict[str, Any]) -> dict[str, Any]:
-    """The machine's own float32 matrix-multiply speed, in operations a second."""
+    """Measure the machine's own float32 matrix-multiply speed, in operations a second."""
     size, repeats = 3000, int(options["repeats"])
     A = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
     out = np.empty_like(A)

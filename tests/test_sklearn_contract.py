@@ -13,10 +13,19 @@ COLUMNS_BY_NAME = {
     )
 }
 
-DRAWN_LANDMARKS = dict.fromkeys(("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"), "landmarks are drawn by row number, so repeated rows draw others than weighted ones; with given landmarks the two are equal: tests/test_similarity.py")
+WEIGHT_CHECKS = (
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
+)
+
+DRAWN_LANDMARKS = dict.fromkeys(
+    WEIGHT_CHECKS,
+    "landmarks are drawn by row number, so repeated rows draw others than weighted ones; with "
+    "given landmarks the two are equal: tests/test_similarity.py",
+)
 
 LEFT_OUT_WHOLE = dict.fromkeys(
-    DRAWN_LANDMARKS,
+    WEIGHT_CHECKS,
     "leave-one-out leaves a row of weight 2 out as a whole, and two equal rows one by one, so it "
     "chooses another alpha; with alpha given or by 'gcv', below, the two are equal",
 )

@@ -6,7 +6,6 @@ are `flight_tables`, what is made of them is `flight_features`; here they are sp
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,7 +145,7 @@ def _write(table: Any, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(table, unfinished)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise InvalidInputError(

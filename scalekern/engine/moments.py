@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -30,7 +30,7 @@ class Moments(Statistic):
 
     def update(self, block: Block) -> None:
         """Add one block of rows."""
-        values = block.X if self._of == "X" else block.y
+        values: Any = block.X if self._of == "X" else block.y
         if sparse.issparse(values):
             values = values.toarray()
         values = np.asarray(values, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
 from scalekern.kernels import Kernel, StationaryKernel, as_kernel
+from scalekern.kernels.base import check_positive
 from scalekern.rows import RowSource
 
 BANDWIDTH_ROWS = 1000
@@ -75,8 +77,8 @@ def resolve_gamma(kernel: Kernel, gamma: Any, seen: Survey) -> float:
             weight = seen.sample.weight
             weight = None if weight is None else weight[:BANDWIDTH_ROWS]
             return kernel.median_gamma(dense(X[:BANDWIDTH_ROWS]), weight)
-    elif np.isscalar(gamma) and np.isreal(gamma) and np.isfinite(gamma) and gamma > 0:
-        return float(gamma)
+    elif isinstance(gamma, numbers.Real) and not isinstance(gamma, bool):
+        return check_positive("gamma", float(gamma))
     raise InvalidInputError(
         f"gamma={gamma!r}; use a number above 0, {', '.join(map(repr, GAMMA_RULES))} "
         "(or 'cv' in SimilarityRegressor)"

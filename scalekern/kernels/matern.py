@@ -51,6 +51,11 @@ class Matern(RadialKernel):
         """The length scale, in the units of X."""
         return check_positive("length_scale", self.length_scale)
 
+    @property
+    def has_cusp(self) -> bool:
+        """Whether nu is 1/2: the others are smooth at distance 0."""
+        return self.nu == 0.5
+
     def profile(self, t: np.ndarray) -> None:
         """Turn -|x - z|^2 / (2 length^2) into the kernel in place."""
         self._check_nu()

@@ -19,6 +19,11 @@ class RadialKernel(StationaryKernel):
     def length(self) -> float:
         """The length scale, in the units of X."""
 
+    @property
+    def has_cusp(self) -> bool:
+        """Whether it falls off linearly at distance 0, which rounded squares would blur."""
+        return False
+
     @abstractmethod
     def profile(self, t: np.ndarray) -> None:
         """Turn t = -|x - z|^2 / (2 length^2) into kernel values in place."""
@@ -34,7 +39,7 @@ class RadialKernel(StationaryKernel):
 
 class _RadialColumns(Columns):
     def __init__(self, kernel: RadialKernel, Z: Any, dtype: Any) -> None:
-        self._half_squares = HalfSquares(Z, kernel.length, dtype)
+        self._half_squares = HalfSquares(Z, kernel.length, dtype, near=kernel.has_cusp)
         self._profile = kernel.profile
         self.n_columns = self._half_squares.n_columns
 

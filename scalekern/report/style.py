@@ -6,7 +6,6 @@ made without pyplot: no window, no global state, the same on a server.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +88,7 @@ def finish(ax: Axes, path: str | Path | None) -> Figure:
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         figure.savefig(unfinished, dpi=DPI, format=kind)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise InvalidInputError(

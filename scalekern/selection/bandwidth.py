@@ -19,7 +19,9 @@ from scalekern.solvers.path import AlphaRule
 FACTORS = 4.0 ** np.arange(-4, 5)
 
 
-def select_kernel(kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey) -> tuple[Kernel, dict]:
+def select_kernel(
+    kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
+) -> tuple[Kernel, dict[str, Any]]:
     """Return the kernel with its bandwidth, and a report of the candidates where there were some.
 
     Parameters

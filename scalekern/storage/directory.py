@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +187,7 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     """
     folder = Path(path)
     document = read_document(folder)
-    several = sorted(set(functions_in(document["steps"])))
-    if len(several) > 1 and callable(kernel):
-        raise ModelFormatError(
-            f"the model has several functions; pass kernel={{{', '.join(several)}}} as a dict"
-        )
+    _check_functions(sorted(set(functions_in(document["steps"]))), kernel)
     _compare_versions(document)
     steps = [
         (str(step.get("name")), _read_step(folder, step, kernel)) for step in document["steps"]
@@ -200,6 +197,17 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     from sklearn.pipeline import Pipeline
 
     return Pipeline(steps)
+
+
+def _check_functions(wanted: list[str], given: Any) -> None:
+    """Raise where a model has several functions and one was given, or none."""
+    named = set(given) if isinstance(given, Mapping) else set()
+    if len(wanted) > 1 and not named >= set(wanted):
+        words = ", ".join(f"{name!r}: function" for name in wanted)
+        raise ModelFormatError(
+            f"the model has several functions, which are not stored; "
+            f"pass them: load(path, kernel={{{words}}})"
+        )
 
 
 def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:

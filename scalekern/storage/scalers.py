@@ -28,12 +28,13 @@ def scaler_class(name: Any) -> Any:
 def scaler_state(scaler: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what was fitted: values for JSON, and arrays."""
     found = {name: getattr(scaler, name) for name in _FITTED[type(scaler).__name__]}
-    arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+    # Not only arrays: `partial_fit` asks for the shape of a count, too.
+    arrays = {name: np.asarray(value) for name, value in found.items() if hasattr(value, "shape")}
     return {name: value for name, value in found.items() if name not in arrays}, arrays
 
 
 def restore_scaler(scaler: Any, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Take what `scaler_state` gave."""
-    found = meta | arrays
+    found = meta | {name: np.array(value)[()] for name, value in arrays.items()}
     for name in _FITTED[type(scaler).__name__]:
         setattr(scaler, name, found[name])
