@@ -165,6 +165,6 @@ def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float, or raise naming the parameter where it is not above 0."""
     if isinstance(value, bool) or not np.isscalar(value) or isinstance(value, str):
         raise InvalidInputError(f"{name}={value!r} is not a number above 0")
-    if not (np.isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
+    if not (np.isfinite(value) and value > 0):  # type: ignore[operator]
         raise InvalidInputError(f"{name}={value!r} must be finite and above 0")
     return float(value)  # type: ignore[arg-type]
