@@ -129,7 +129,8 @@ def _smallest(
 ) -> np.ndarray:
     usable = np.arange(len(hashes)) if weight is None else np.flatnonzero(weight > 0)
     if len(usable) > 4 * size:
-        usable = usable[np.argpartition(hashes[usable], size)[: size + 1]]
+        largest = np.partition(hashes[usable], size - 1)[size - 1]
+        usable = usable[hashes[usable] <= largest]
     return usable[np.lexsort((numbers[usable], hashes[usable]))][:size]
 
 

@@ -22,7 +22,7 @@ from scalekern.estimators.approximations import (
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.running import RunningSums
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
-from scalekern.features.survey import survey
+from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source
@@ -210,6 +210,7 @@ class SimilarityRegressor(RowPredictor):
         check_choice("approximation", self.approximation, ("auto", *APPROXIMATIONS))
         check_choice("solver", self.solver, solver_names())
         check_integer("n_components", self.n_components)
+        check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), as_kernel(self.kernel)

@@ -58,6 +58,18 @@ def survey(
     return Survey(sample, y_mean, X.total_variance if isinstance(X, Moments) else None)
 
 
+def check_gamma(gamma: Any, rules: tuple[str, ...] = GAMMA_RULES) -> None:
+    """Raise unless `gamma` is a number above 0 or one of `rules`."""
+    if isinstance(gamma, str):
+        if gamma in rules:
+            return
+    elif isinstance(gamma, numbers.Real) and not isinstance(gamma, bool):
+        check_positive("gamma", float(gamma))
+        return
+    words = ", ".join(map(repr, rules))
+    raise InvalidInputError(f"gamma={gamma!r}; use a number above 0, or one of {words}")
+
+
 def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
     """Return the kernel with its bandwidth, chosen by the rule `gamma` where that is left open."""
     kernel = as_kernel(kernel)
@@ -68,21 +80,14 @@ def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
 
 def resolve_gamma(kernel: Kernel, gamma: Any, seen: Survey) -> float:
     """Return the number behind `gamma`: itself, or by "scale" or "median"."""
-    X = seen.sample.X
-    if isinstance(gamma, str):
-        if gamma == "scale":
-            variance = seen.variance or 1.0
-            return 1.0 / (X.shape[1] * variance)
-        if gamma == "median" and isinstance(kernel, StationaryKernel):
-            weight = seen.sample.weight
-            weight = None if weight is None else weight[:BANDWIDTH_ROWS]
-            return kernel.median_gamma(dense(X[:BANDWIDTH_ROWS]), weight)
-    elif isinstance(gamma, numbers.Real) and not isinstance(gamma, bool):
-        return check_positive("gamma", float(gamma))
-    raise InvalidInputError(
-        f"gamma={gamma!r}; use a number above 0, {', '.join(map(repr, GAMMA_RULES))} "
-        "(or 'cv' in SimilarityRegressor)"
-    )
+    check_gamma(gamma)
+    if not isinstance(gamma, str):
+        return float(gamma)
+    X, weight = seen.sample.X[:BANDWIDTH_ROWS], seen.sample.weight
+    if gamma == "scale":
+        return 1.0 / (X.shape[1] * (seen.variance or 1.0))
+    assert isinstance(kernel, StationaryKernel)
+    return kernel.median_gamma(dense(X), None if weight is None else weight[:BANDWIDTH_ROWS])
 
 
 def dense(X: Any) -> np.ndarray:

@@ -13,7 +13,7 @@ from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
 from scalekern.features.maps import NystroemMap, fourier_map
 from scalekern.features.parameters import check_integer, require_stationary, seed_of, tile_dtype_of
-from scalekern.features.survey import resolve_kernel, survey
+from scalekern.features.survey import check_gamma, resolve_kernel, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -151,6 +151,7 @@ class Nystroem(_MapTransformer):
 
     def _fit_map(self, source: RowSource) -> None:
         m = check_integer("n_components", self.n_components)
+        check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, m, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
@@ -220,6 +221,7 @@ class FourierFeatures(_MapTransformer):
 
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
+        check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
         kernel = resolve_kernel(
             self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
