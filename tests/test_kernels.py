@@ -260,5 +260,5 @@ def test_unknown_smoothness_and_kernel_are_refused_with_what_there_is():
         Matern(1.0, nu=1).block(X, Z)
     with pytest.raises(InvalidInputError, match=r"'gauss'.*'rbf'.*callable"):
         as_kernel("gauss")
-    with pytest.raises(InvalidInputError, match="RBF"):
-        as_kernel(RBF)
+    with pytest.raises(InvalidInputError, match="RBF.*or a kernel object"):
+        as_kernel(RBF)  # the class, not a kernel

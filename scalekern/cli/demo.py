@@ -6,6 +6,7 @@ It uses nothing that a user could not: `rows`, `compare`, `save`, and the pictur
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -159,6 +160,8 @@ def _conclude(folder: Path, data: Any, comparison: Any, exact_rmse: float, secon
     rmse = {result.model: result.rmse for result in comparison.results}
     r2 = {result.model: result.r2 for result in comparison.results}
     best = comparison.best
+    # `make demo` installs into an environment that is not on the path.
+    command = "scalekern" if shutil.which("scalekern") else sys.argv[0]
     settings = {"kernel": comparison.kernel, "alpha": comparison.alpha, "seconds": seconds}
     (folder / "run.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     click.echo(f"""
@@ -176,9 +179,9 @@ The test flights are drawn at random from the same year: this tells how well del
 are described, not how well next week's would be forecast.
 
 Try next:
-  scalekern predict {folder}/model {folder}/flights/test.parquet -o delays.parquet --keep flight_id
-  scalekern compare your-data.csv --target a_column
-  scalekern fit {folder}/flights/train --target {data.target} --drop {",".join(KEEP[:-1])} \\
+  {command} predict {folder}/model {folder}/flights/test.parquet -o delays.parquet --keep flight_id
+  {command} compare your-data.csv --target a_column
+  {command} fit {folder}/flights/train --target {data.target} --drop {",".join(KEEP[:-1])} \\
       --model nystroem --n-components 2000 --tile-dtype float32 -o bigger-model""")
 
 

@@ -51,7 +51,7 @@ def as_kernel(kernel: Any) -> Kernel:
         return kernel
     if isinstance(kernel, str) and kernel in _NAMED:
         return _NAMED[kernel]()
-    if callable(kernel):
+    if callable(kernel) and not isinstance(kernel, type):
         return PairwiseKernel(kernel)
     raise InvalidInputError(
         f"kernel={kernel!r} is not known; use one of {kernel_names()}, a callable f(x, z), "
