@@ -169,7 +169,7 @@ def test_missing_and_extra_columns_are_errors_that_name_them(name, kind):
 def test_another_number_of_columns_is_an_error(name):
     model = fitted(name, X)
     for container in (X[:, :2], sparse.csr_matrix(X[:, :2])):
-        with pytest.raises(ValueError, match="X has 2 features, but .* is expecting 3"):
+        with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
             answer(model, container)
 
 
@@ -264,7 +264,7 @@ def test_a_target_of_another_length_is_an_error_with_both_lengths(name, containe
 def test_a_target_that_is_no_column_of_numbers_is_an_error(name, container):
     rows = CONTAINERS[container](X)
     for y in (["a"] * N, np.zeros((N, 2, 2)), np.zeros((N, 0)), Y + 1j):
-        with pytest.raises(ValueError, match="y|float|array|Complex"):
+        with pytest.raises(ValueError, match=r"y|float|array|Complex"):
             fitted(name, rows, y)
     with pytest.raises(ValueError, match="y"):
         clone(ESTIMATORS[name]).fit(rows)
@@ -321,9 +321,9 @@ def test_bad_values_of_the_target_are_found_by_row(name, container, value):
 def test_columns_of_text_and_dates_are_refused_by_name(name):
     for column in (["x"] * N, pd.date_range("2020", periods=N)):
         frame = pd.DataFrame({"a": X[:, 0], "odd": column})
-        with pytest.raises(InvalidInputError, match="column 'odd' of X is .*not a number"):
+        with pytest.raises(InvalidInputError, match=r"column 'odd' of X is .*not a number"):
             fitted(name, frame)
-        with pytest.raises(InvalidInputError, match="column 'odd' of X is .*not a number"):
+        with pytest.raises(InvalidInputError, match=r"column 'odd' of X is .*not a number"):
             fitted(name, pl.from_pandas(frame))
 
 
@@ -342,9 +342,9 @@ def test_nothing_at_all_is_an_error(name):
     model = fitted(name, X)
     with pytest.raises(ValueError, match="0 sample"):
         answer(model, X[:0])
-    with pytest.raises(ValueError, match="0 sample|no rows"):
+    with pytest.raises(ValueError, match=r"0 sample|no rows"):
         fitted(name, X[:0], Y[:0])
-    with pytest.raises(ValueError, match="0 feature|no columns"):
+    with pytest.raises(ValueError, match=r"0 feature|no columns"):
         fitted(name, X[:, :0])
 
 
@@ -352,7 +352,7 @@ def test_nothing_at_all_is_an_error(name):
 def test_one_dimension_is_an_error_not_a_guess(name):
     model = fitted(name, X)
     for row in (X[0], X[0].tolist(), pd.Series(X[0]), pl.Series(X[0]), pa.array(X[0])):
-        with pytest.raises(ValueError, match="2D|2-dim"):
+        with pytest.raises(ValueError, match=r"2D|2-dim"):
             answer(model, row)
 
 
@@ -472,7 +472,7 @@ def test_objects_that_are_wrong_are_errors(name):
 
 def test_texts_without_a_function_are_refused():
     for model in (sk.SimilarityRegressor(), sk.LinearRegressor(), sk.KNeighborsRegressor()):
-        with pytest.raises(ValueError, match="float|2D"):
+        with pytest.raises(ValueError, match=r"float|2D"):
             model.fit(TEXTS, TEXT_Y)
 
 
@@ -504,3 +504,35 @@ def test_set_output_gives_frames_with_the_names_of_the_features(name, kind):
         np.testing.assert_array_equal(out.to_numpy(), plain.transform(rows))
     if name == "RowPreparer" and kind != "C order":
         assert plain.get_feature_names_out().tolist() == NAMES
+
+
+# ---------------------------------------------------------------- compare
+
+
+@pytest.mark.parametrize("kind", ["F order", "pandas", "polars", "arrow", "csr_matrix"])
+def test_compare_says_the_same_of_every_container(kind):
+    names = ["exact", "linear", "knn", "fourier"]
+    tables = [sk.compare(rows, Y, models=names).rows() for rows in (X, CONTAINERS[kind](X))]
+    for one, other in zip(*tables, strict=True):
+        assert one["model"] == other["model"]
+        assert one["rmse"] == pytest.approx(other["rmse"], rel=1e-6)
+
+
+def test_compare_matches_the_columns_of_its_test_rows_by_name():
+    train, test = as_table(X[:60]), as_table(X[60:]).select(["c", "b", "a"])
+    table = sk.compare(train, Y[:60], test=(test.to_pandas(), Y[60:]), models="linear")
+    known = sk.LinearRegressor().fit(X[:60], Y[:60]).predict(X[60:])
+    np.testing.assert_allclose(table.predictions["linear"], known)
+
+
+def test_compare_says_what_is_missing():
+    frame = pd.DataFrame(X, columns=NAMES)
+    for rows in (X, frame):
+        with pytest.raises(ValueError, match="y"):
+            sk.compare(rows)
+        with pytest.raises(InvalidInputError, match="neither rows with a target nor a pair"):
+            sk.compare(rows, Y, test=frame)
+    with pytest.raises(InvalidInputError, match="has no target"):
+        sk.compare(frame, Y, test=sk.rows(frame))
+    with pytest.raises(InvalidInputError, match="one target, not 2"):
+        sk.compare(frame, np.column_stack([Y, Y]))

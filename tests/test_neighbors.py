@@ -84,6 +84,15 @@ def test_a_tie_of_votes_goes_to_the_first_class_as_in_the_oracle():
         assert got.tolist() == reference.knn_classifier(points, labels, [[0.4], [1.6]], k)
 
 
+def test_a_tie_of_votes_but_for_rounding_is_a_tie():
+    # 3/14 + 4/14 comes out above 7/14 in float64.
+    model = KNeighborsClassifier(3, weights=lambda d: 0.45 * d)
+    model.fit([[3.0], [4.0], [7.0]], ["b", "b", "a"])
+    votes = model.predict_proba([[0.0]])[0]
+    assert votes[0] < votes[1] < votes[0] + 1e-15
+    assert model.predict([[0.0]]).tolist() == ["a"]
+
+
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_several_targets_are_predicted_as_one_at_a_time(weights):
     two = np.column_stack([Y, X[:, 2]])
@@ -186,7 +195,8 @@ def test_what_was_not_found_never_votes(weights):
 
 def test_a_tiny_distance_is_no_overflow():
     points = np.array([[0.0], [1e-310], [1.0]])
-    model = KNeighborsRegressor(3, weights="distance").fit(points, [5.0, 7.0, 100.0])
+    model = KNeighborsRegressor(3, weights="distance", metric="manhattan")
+    model.fit(points, [5.0, 7.0, 100.0])
     assert model.predict([[0.0]]).tolist() == [6.0]
     assert np.isfinite(model.predict([[2e-309]])).all()
 
@@ -366,16 +376,14 @@ def edit_distance(x, z):
     return float(before[-1])
 
 
-WORDS = [
-    "".join(RNG.choice(list("acgt"), size=length)) for length in RNG.integers(3, 9, size=60)
-]
+WORDS = ["".join(RNG.choice(list("acgt"), size=length)) for length in RNG.integers(3, 9, size=60)]
 
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_texts_with_an_edit_distance_are_the_oracle(k):
     assert edit_distance("kitten", "sitting") == 3.0
     y = np.array([word.count("a") for word in WORDS], dtype=float)
-    queries = WORDS[:10] + ["acgt", "", "ttttttttt"]
+    queries = [*WORDS[:10], "acgt", "", "ttttttttt"]
     model = KNeighborsRegressor(k, metric=edit_distance).fit(WORDS, y)
     expected = reference.knn_regressor(WORDS, y, queries, k, edit_distance)
     np.testing.assert_allclose(model.predict(queries), expected)

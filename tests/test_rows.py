@@ -1,4 +1,4 @@
-"""What `scalekern.rows` promises of files and frames: the same rows, or an error that says where."""
+"""What `scalekern.rows` promises of files and frames: the same rows, or an error with its place."""
 
 from __future__ import annotations
 
@@ -439,7 +439,7 @@ def test_corrupt_parquet_is_an_error_that_names_the_file_or_reads_as_many_rows(t
     file = tmp_path / "x.parquet"
     pq.write_table(TABLE.select(["a"]), file, write_statistics=False)
     whole = file.read_bytes()
-    refused = 0
+    messages = []
     for place in np.random.default_rng(0).integers(len(whole), size=150):
         altered = bytearray(whole)
         altered[place] ^= 1 << int(place % 8)
@@ -447,12 +447,12 @@ def test_corrupt_parquet_is_an_error_that_names_the_file_or_reads_as_many_rows(t
         try:
             blocks = read(scalekern.rows(file))
         except InvalidInputError as error:
-            assert "x.parquet" in str(error)
-            refused += 1
+            messages.append(str(error))
         else:
             # Parquet has no checksums unless asked for: a changed number cannot be seen.
             assert sum(map(len, blocks)) == N
-    assert refused > 10
+    assert len(messages) > 10
+    assert all("x.parquet" in message for message in messages)
 
 
 @pytest.mark.parametrize(

@@ -126,12 +126,13 @@ def test_a_stored_model_is_the_same_to_the_last_bit(name, tmp_path):
     again = stored(model, tmp_path)
     assert type(again) is type(model)
     assert_same(again, model)
-    assert repr(again.get_params()) == repr(model.get_params()) or "array" in repr(
-        model.get_params()
-    )
+    assert repr(again) == repr(model)
+    for key, value in last(model).get_params().items():
+        loaded = last(again).get_params()[key]
+        assert type(loaded) is type(value)
+        assert repr(loaded) == repr(value)
     assert last(again).n_features_in_ == 4
     assert getattr(last(again), "report_", None) == getattr(last(model), "report_", None)
-    assert repr(again) == repr(model) or "array" in repr(model)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -287,11 +288,6 @@ def test_a_model_of_partial_fit_is_the_same_and_can_be_fitted_anew(name, tmp_pat
     assert_same(again.fit(X, Y), fitted(name))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the sums of partial_fit are not stored, and partial_fit after load begins anew without "
-    "a word; it has to raise",
-)
 @pytest.mark.parametrize("name", ["landmarks", "fourier"])
 def test_partial_fit_after_load_goes_on_or_says_that_it_cannot(name, tmp_path):
     model = clone(MODELS[name]).partial_fit(X[:60], Y[:60])
@@ -369,7 +365,7 @@ def test_objects_and_odd_parameters_are_refused_and_leave_nothing(tmp_path):
     graphs = [{1: 2}, {2: 3}, {1: 3}]
     of_objects = approximate("exact", kernel=shared, alpha=0.1).fit(graphs, [1.0, 2.0, 3.0])
     odd = sk.LinearRegressor().fit(X, Y).set_params(n_jobs=object())
-    seeded = approximate("exact").set_params(random_state=np.random.RandomState(0)).fit(X, Y)  # noqa: NPY002
+    seeded = approximate("exact").set_params(random_state=np.random.RandomState(0)).fit(X, Y)
     for model, message in (
         (of_objects, "neither numbers nor texts"),
         (odd, "n_jobs is a object"),
@@ -409,7 +405,7 @@ def test_another_folder_or_file_is_never_replaced(tmp_path, content):
 def test_a_model_folder_with_something_of_the_user_in_it_is_not_replaced(tmp_path):
     sk.save(fitted("linear"), tmp_path / "model")
     (tmp_path / "model" / "notes.txt").write_text("mine")
-    with pytest.raises(InvalidInputError, match="also holds 'notes.txt'"):
+    with pytest.raises(InvalidInputError, match=r"also holds 'notes.txt'"):
         sk.save(fitted("linear"), tmp_path / "model")
     assert (tmp_path / "model" / "notes.txt").read_text() == "mine"
 
@@ -436,7 +432,7 @@ def test_folders_above_are_made_and_the_working_directory_is_no_target(tmp_path,
 
 def test_a_path_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInputError, match="cannot be written: .*file is not a writable"):
+    with pytest.raises(InvalidInputError, match=r"cannot be written: .*file is not a writable"):
         sk.save(fitted("linear"), tmp_path / "file" / "model")
 
 
@@ -459,14 +455,11 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step, replace)
     def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    def fails_second(original=type(tmp_path).rename, calls=[]):  # noqa: B006
-        def rename(self, target):
-            calls.append(target)
-            if len(calls) == 1 + replace:
-                full()
-            return original(self, target)
+    rename, calls = type(tmp_path).rename, []
 
-        return rename
+    def last_rename_fails(self, target):
+        calls.append(target)
+        return full() if len(calls) == 1 + replace else rename(self, target)
 
     if step == "np.save":
         monkeypatch.setattr(np, "save", full)
@@ -475,8 +468,8 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, step, replace)
     elif step == "mkdir":
         monkeypatch.setattr(type(tmp_path), "mkdir", full)
     else:
-        monkeypatch.setattr(type(tmp_path), "rename", fails_second(calls=[]))
-    with pytest.raises(InvalidInputError, match="model cannot be written: .*No space left"):
+        monkeypatch.setattr(type(tmp_path), "rename", last_rename_fails)
+    with pytest.raises(InvalidInputError, match=r"model cannot be written: .*No space left"):
         sk.save(fitted("knn"), tmp_path / "model")
     monkeypatch.undo()
     assert [file.name for file in tmp_path.iterdir()] == (["model"] if replace else [])
@@ -531,14 +524,14 @@ def test_a_description_that_is_too_large_is_not_read(model_folder):
 @pytest.mark.parametrize("number", [0, 2, 1.5, "1", None, True, [1]])
 def test_other_formats_are_refused_by_number(model_folder, number):
     altered(model_folder, lambda document: document.update(format=number))
-    with pytest.raises(ModelFormatError, match="has format .*reads format 1"):
+    with pytest.raises(ModelFormatError, match=r"has format .*reads format 1"):
         sk.load(model_folder)
 
 
 @pytest.mark.parametrize("name", ["Ridge", "os.system", "", None, 3, ["LinearRegressor"], {}])
 def test_other_classes_are_refused_by_name(model_folder, name):
     altered(model_folder, lambda document: document["steps"][0].update({"class": name}))
-    with pytest.raises(ModelFormatError, match="is of class .*this version knows .*'Linear"):
+    with pytest.raises(ModelFormatError, match=r"is of class .*this version knows .*'Linear"):
         sk.load(model_folder)
 
 
@@ -597,7 +590,7 @@ def test_file_names_do_not_leave_the_directory(model_folder, name):
         document["steps"][0]["arrays"]["landmarks_"]["file"] = name
 
     altered(model_folder, change)
-    with pytest.raises(ModelFormatError, match="outside its folder|has no file"):
+    with pytest.raises(ModelFormatError, match=r"outside its folder|has no file"):
         sk.load(model_folder)
 
 
@@ -605,7 +598,7 @@ def test_links_are_not_followed(model_folder):
     file = model_folder / "0-landmarks_.npy"
     file.rename(model_folder.parent / "elsewhere.npy")
     file.symlink_to(model_folder.parent / "elsewhere.npy")
-    with pytest.raises(ModelFormatError, match="has no file '0-landmarks_.npy'"):
+    with pytest.raises(ModelFormatError, match=r"has no file '0-landmarks_.npy'"):
         sk.load(model_folder)
 
 
@@ -679,7 +672,7 @@ BOMB = "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }"
 )
 def test_forged_arrays_are_refused_before_they_are_read(model_folder, content, entry):
     forged(model_folder, content, **entry)
-    with pytest.raises(ModelFormatError, match="0-landmarks_.npy"):
+    with pytest.raises(ModelFormatError, match=r"0-landmarks_.npy"):
         sk.load(model_folder)
 
 

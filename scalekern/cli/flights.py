@@ -6,6 +6,7 @@ are `flight_tables`, what is made of them is `flight_features`; here they are sp
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ def _write(table: Any, path: Path) -> None:
         parquet.write_table(table, unfinished)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise InvalidInputError(
             f"cannot write {path}: {error.strerror or error}; give a folder that can be written"
         ) from error

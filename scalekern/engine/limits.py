@@ -7,6 +7,7 @@ at once neither oversubscribe nor leave the limit behind.
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
 import threading
@@ -18,9 +19,16 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from scalekern._config import get_config
+from scalekern.errors import InvalidInputError
 
 GIB = 1 << 30
 SHARE_OF_FREE_MEMORY = 0.6
+_V2, _V1 = "/sys/fs/cgroup/memory.", "/sys/fs/cgroup/memory/memory."
+CGROUP_MEMORY = (
+    (_V2 + "max", _V2 + "current", _V2 + "stat", "inactive_file"),
+    (_V1 + "limit_in_bytes", _V1 + "usage_in_bytes", _V1 + "stat", "total_inactive_file"),
+)
+"""Limit, usage, and what of the usage is cache, of cgroups of either version."""
 
 
 def available_cores() -> int:
@@ -38,7 +46,11 @@ def resolve_threads(n_jobs: int | None) -> int:
     cores = available_cores()
     if n_jobs is None:
         return cores
-    return max(1, cores + 1 + n_jobs) if n_jobs < 0 else max(1, int(n_jobs))
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral) or n_jobs == 0:
+        raise InvalidInputError(
+            f"n_jobs={n_jobs!r}; use a number of threads, -1 or None for one a core"
+        )
+    return max(1, cores + 1 + n_jobs) if n_jobs < 0 else int(n_jobs)
 
 
 def memory_budget() -> int:
@@ -76,10 +88,13 @@ def _host_free() -> int | None:
 
 
 def _cgroup_free() -> int | None:
-    limit, used = _read("/sys/fs/cgroup/memory.max"), _read("/sys/fs/cgroup/memory.current")
-    if not limit or limit == "max" or not used:
-        return None
-    return max(0, int(limit) - int(used))
+    for limit_file, used_file, stat_file, inactive in CGROUP_MEMORY:
+        limit, used = _read(limit_file), _read(used_file)
+        if limit and limit != "max" and used:
+            # Pages of files that were read count as used, but are given back when wanted.
+            cached = dict(line.split() for line in _read(stat_file).splitlines())
+            return max(0, int(limit) - int(used) + int(cached.get(inactive, 0)))
+    return None
 
 
 def _read(path: str) -> str:

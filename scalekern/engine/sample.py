@@ -10,6 +10,7 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from scalekern.engine.statistic import Statistic
 from scalekern.rows import Block
@@ -116,12 +117,18 @@ class HashSample(Statistic):
         """Return the sample as plain arrays; for rows that are vectors."""
         arrays = {"hashes": self.hashes, "numbers": self.numbers}
         optional = {"X": self.X, "y": self.y, "weight": self.weight}
+        if sparse.issparse(self.X):
+            names = ("data", "indices", "indptr", "shape")
+            optional |= {"X": None} | {f"X.{name}": getattr(self.X, name) for name in names}
         return arrays | {k: np.asarray(v) for k, v in optional.items() if v is not None}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the sample that `arrays` gave."""
-        optional = (arrays.get(name) for name in ("X", "y", "weight"))
-        self._take(arrays["hashes"], arrays["numbers"], *optional)
+        X, y, weight = (arrays.get(name) for name in ("X", "y", "weight"))
+        if "X.indptr" in arrays:
+            parts = (arrays["X.data"], arrays["X.indices"], arrays["X.indptr"])
+            X = sparse.csr_matrix(parts, shape=tuple(arrays["X.shape"]))
+        self._take(arrays["hashes"], arrays["numbers"], X, y, weight)
 
 
 def _smallest(

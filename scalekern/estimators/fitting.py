@@ -24,6 +24,10 @@ from scalekern.solvers import (
 )
 
 
+GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
+"""Matrices of n x n that an exact fit has in memory at its peak, as measured."""
+
+
 @dataclass
 class GatheredRows:
     """All rows of positive weight in memory, as the exact model needs them."""
@@ -56,7 +60,7 @@ def fit_exact(
     """Return the rows and their coefficients."""
     n = source.n_rows
     require_memory(
-        4 * 8 * n * n,
+        GRAM_MATRICES[rule.rule] * 8 * n * n,
         f"the exact model of {n} rows",
         "use approximation='nystroem' or 'fourier'",
     )

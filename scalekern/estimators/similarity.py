@@ -176,8 +176,8 @@ class SimilarityRegressor(RowPredictor):
         """Add rows to a Nyström or Fourier model, and solve again.
 
         The first call chooses landmarks or frequencies and the bandwidth from its rows, unless they
-        are given; after any sequence of calls the model is that of all rows so far. A model of
-        `fit` keeps no sums, so the first call after it begins anew.
+        are given; after any sequence of calls the model is that of all rows so far. `fit`
+        keeps no sums, so the first call after it begins anew; a loaded model has none and refuses.
 
         Parameters
         ----------
@@ -189,6 +189,11 @@ class SimilarityRegressor(RowPredictor):
         """
         rule, kernel = self._checked()
         first = not hasattr(self, "_running")
+        if first and hasattr(self, "_loaded"):
+            raise InvalidInputError(
+                "a loaded model has no sums that partial_fit could add to; fit a new one "
+                "(sklearn.base.clone(model) has the same parameters), or keep it by pickle"
+            )
         objects = not kernel.takes_vectors
         source = fit_source(self, X, y, sample_weight, objects=objects, reset=first)
         name = "nystroem" if self.approximation == "auto" else self.approximation
@@ -236,7 +241,7 @@ class SimilarityRegressor(RowPredictor):
         return Job(engine, source, kernel, rule, seen, params), chosen
 
     def _forget(self) -> None:
-        for name in ("_running", *ARRAYS, *VALUES):
+        for name in ("_running", "_loaded", *ARRAYS, *VALUES):
             self.__dict__.pop(name, None)
 
     def _finish(
@@ -283,7 +288,7 @@ class SimilarityRegressor(RowPredictor):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
-        for name, value in (meta | arrays).items():
+        for name, value in (meta | arrays | {"_loaded": True}).items():
             setattr(self, name, value)
         if self.target_is_vector_:
             self.intercept_ = float(np.ravel(arrays["intercept_"])[0])

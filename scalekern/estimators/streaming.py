@@ -42,9 +42,7 @@ def _transformed(step: Any, source: RowSource) -> RowSource:
     # Columns are matched by now, and blocks are arrays, which scikit-learn would warn of.
     nameless = copy(step)
     nameless.__dict__.pop("feature_names_in_", None)
-    mapped = source.map(nameless.transform, list(step.get_feature_names_out()))
-    mapped.feature_names = None
-    return mapped
+    return source.map(nameless.transform, source.n_features)
 
 
 def predict_to_parquet(

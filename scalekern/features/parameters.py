@@ -21,6 +21,13 @@ def check_integer(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def check_share(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise where it is not a number from 0 to below 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        raise InvalidInputError(f"{name}={value!r}; it must be a number from 0 to below 1")
+    return float(value)
+
+
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value`, or raise listing the choices."""
     if not isinstance(value, str) or value not in choices:

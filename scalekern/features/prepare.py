@@ -97,7 +97,7 @@ class RowPreparer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "scale_")
         source = predict_source(self, X)
         if isinstance(X, RowSource):
-            return source.map(self._scaled, self.get_feature_names_out())
+            return source.map(self._scaled, source.n_features)
         (block,) = source.blocks(source.n_rows)
         return self._scaled(block.X)
 

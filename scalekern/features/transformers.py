@@ -12,7 +12,13 @@ from scalekern.engine import ThreadEngine
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
 from scalekern.features.maps import NystroemMap, fourier_map
-from scalekern.features.parameters import check_integer, require_stationary, seed_of, tile_dtype_of
+from scalekern.features.parameters import (
+    check_integer,
+    check_share,
+    require_stationary,
+    seed_of,
+    tile_dtype_of,
+)
 from scalekern.features.survey import check_gamma, resolve_kernel, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
@@ -151,12 +157,13 @@ class Nystroem(_MapTransformer):
 
     def _fit_map(self, source: RowSource) -> None:
         m = check_integer("n_components", self.n_components)
+        cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, m, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
         Z = choose_landmarks(self.landmarks, source, seen.sample, m)
-        self._map = NystroemMap(self.kernel_, Z, tile_dtype_of(source), self.cutoff)
+        self._map = NystroemMap(self.kernel_, Z, tile_dtype_of(source), cutoff)
         self.landmarks_ = self._map.Z
 
 

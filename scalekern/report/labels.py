@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalekern.report.style import figure_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -53,8 +55,9 @@ def label_points(
     -------
     list of matplotlib Annotation
     """
-    ax.get_figure(root=True).draw_without_rendering()  # settles the layout
-    pixel = ax.get_figure(root=True).dpi / 72
+    figure = figure_of(ax)
+    figure.draw_without_rendering()  # settles the layout
+    pixel = figure.dpi / 72
     markers = [_square(centre, 6 * pixel) for centre in ax.transData.transform(xy)]
     placed: list[np.ndarray] = []
     labels = []
@@ -138,7 +141,7 @@ def label_ends(
     -------
     list of matplotlib Annotation
     """
-    figure = ax.get_figure(root=True)
+    figure = figure_of(ax)
     figure.draw_without_rendering()
     low, high = _frame(ax)[[1, 3]]
     ends = ax.transData.transform([(ax.get_xlim()[1], height) for height in heights])[:, 1]

@@ -22,6 +22,7 @@ from scalekern.report.style import (
     axes_to_draw_on,
     colour_of,
     dress,
+    figure_of,
     finish,
     with_unit,
 )
@@ -76,7 +77,11 @@ def plot_error_against_time(
     for (x, y), row in zip(xy, rows, strict=True):
         model = row["model"]
         size = 13 if MARKERS.get(model) == "*" else 8
-        style = {"color": colour_of(model), "markeredgecolor": "white", "markersize": size}
+        style: dict[str, Any] = {
+            "color": colour_of(model),
+            "markeredgecolor": "white",
+            "markersize": size,
+        }
         ax.plot(x, y, MARKERS.get(model, "o"), **style, zorder=3)
     dress(
         ax,
@@ -131,19 +136,21 @@ def plot_error_against_components(
     ax = axes_to_draw_on(ax, (7.6, 4.6))
     lines = _joined(curves)
     ends: list[tuple[float, str, str]] = []
-    for model, rmse in (references or {}).items():
-        ax.axhline(rmse, color=colour_of(model), linewidth=1, alpha=0.45, zorder=1)
-        ends.append((rmse, NAMES.get(model, model), colour_of(model)))
+    for model, error in (references or {}).items():
+        ax.axhline(error, color=colour_of(model), linewidth=1, alpha=0.45, zorder=1)
+        ends.append((error, NAMES.get(model, model), colour_of(model)))
     if exact_rmse is not None:
         ax.axhline(exact_rmse, color=colour_of("exact"), linewidth=1.4, linestyle=(0, (5, 3)))
         ends.append((exact_rmse, NAMES["exact"], colour_of("exact")))
-    for model, (sizes, rmse) in lines.items():
-        style = {"color": colour_of(model), "marker": MARKERS.get(model, "o"), "markersize": 5.5}
-        ax.plot(sizes, rmse, **style, linewidth=1.8, markeredgecolor="white", zorder=3)
-        ends.append((float(rmse[-1]), NAMES.get(model, model), colour_of(model)))
+    for model, (sizes, errors) in lines.items():
+        style: dict[str, Any] = {"color": colour_of(model), "marker": MARKERS.get(model, "o")}
+        ax.plot(
+            sizes, errors, **style, markersize=5.5, linewidth=1.8, markeredgecolor="white", zorder=3
+        )
+        ends.append((float(errors[-1]), NAMES.get(model, model), colour_of(model)))
     dress(
         ax,
-        "Error against components: more of them come closer to the exact model"
+        "Error against components: the dashed line is the exact model"
         if exact_rmse is not None
         else "Error against components",
         "Landmarks or random features (number, logarithmic)",
@@ -151,7 +158,7 @@ def plot_error_against_components(
     )
     every_size = np.unique(np.concatenate([sizes for sizes, _ in lines.values()]))
     _limit_sizes(ax, every_size)
-    drawn = [end[0] for end in ends] + [error for _, rmse in lines.values() for error in rmse]
+    drawn = [end[0] for end in ends] + [error for _, errors in lines.values() for error in errors]
     _limit_errors(ax, np.asarray(drawn), margin=0.08)
     label_ends(ax, *zip(*ends, strict=True))
     return finish(ax, path)
@@ -207,7 +214,7 @@ def plot_predictions(
     inside = (np.minimum(y, predicted) >= low) & (np.maximum(y, predicted) <= high)
     dress(ax, title, with_unit(x_label, unit), with_unit(y_label, unit))
     if len(y) <= FEW:
-        style = {"color": colour_of("nystroem"), "alpha": 0.5, "markeredgewidth": 0}
+        style: dict[str, Any] = {"color": colour_of("nystroem"), "alpha": 0.5, "markeredgewidth": 0}
         ax.plot(y[inside], predicted[inside], "o", markersize=4.5, **style)
     else:
         _hexagons(ax, y[inside], predicted[inside], (low, high))
@@ -220,11 +227,16 @@ def plot_predictions(
 
 
 def _hexagons(ax: Axes, y: np.ndarray, predicted: np.ndarray, limits: tuple[float, float]) -> None:
+    from matplotlib.colors import LogNorm
+
     hexagons = ax.hexbin(
-        y, predicted, gridsize=55, extent=(*limits, *limits), bins="log", mincnt=1, cmap="Blues"
+        y, predicted, gridsize=55, extent=(*limits, *limits), mincnt=1, cmap="Blues"
     )
-    bar = ax.get_figure(root=True).colorbar(hexagons, ax=ax, shrink=0.85, pad=0.02)
-    bar.set_label("Rows in a hexagon", fontsize=9.5, color=INK)
+    most = max(float(np.max(np.asarray(hexagons.get_array()))), 2.0)
+    hexagons.set_norm(LogNorm(most**-0.2, most))  # from below 1, so that one row is not yet white
+    bar = figure_of(ax).colorbar(hexagons, ax=ax, shrink=0.85, pad=0.02, format="{x:,.0f}")
+    bar.ax.set_ylim(1, most)
+    bar.set_label("Rows in a hexagon (logarithmic)", fontsize=9.5, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(which="both", color=FAINT, labelcolor=QUIET, labelsize=8.5)
 
@@ -255,9 +267,8 @@ def _joined(curves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[np.ndarray, 
 
 def _limit_times(ax: Axes, seconds: np.ndarray) -> None:
     """Show at least a decade and a half, whole decades marked with plain numbers."""
-    middle, half = np.log10(seconds).mean(), np.ptp(np.log10(seconds)) / 2
-    middle = (np.log10(seconds.max()) + np.log10(seconds.min())) / 2
-    half = max(half + 0.35, 0.75)
+    least, most = np.log10([seconds.min(), seconds.max()])
+    middle, half = (least + most) / 2, max((most - least) / 2 + 0.35, 0.75)
     ax.set(xscale="log", xlim=(10 ** (middle - half), 10 ** (middle + half)))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 

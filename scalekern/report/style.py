@@ -6,6 +6,7 @@ made without pyplot: no window, no global state, the same on a server.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,11 @@ def with_unit(text: str, unit: str | None) -> str:
     return f"{text} ({unit})" if unit else text
 
 
+def figure_of(ax: Axes) -> Any:
+    """Return the whole figure, also for axes in a part of one."""
+    return ax.figure.figure
+
+
 def finish(ax: Axes, path: str | Path | None) -> Figure:
     """Write the picture if there is a path, and return its figure.
 
@@ -76,7 +82,7 @@ def finish(ax: Axes, path: str | Path | None) -> Figure:
     InvalidInputError
         If the file cannot be written, or its ending is no picture format.
     """
-    figure: Any = ax.get_figure(root=True)
+    figure = figure_of(ax)
     if path is None:
         return figure
     path = Path(path)
@@ -90,7 +96,8 @@ def finish(ax: Axes, path: str | Path | None) -> Figure:
         figure.savefig(unfinished, dpi=DPI, format=kind)
         unfinished.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise InvalidInputError(
             f"cannot write {path}: {error.strerror or error}; give a folder that exists and can "
             "be written"

@@ -144,7 +144,7 @@ def bytes_text(size: float | None) -> str:
     """Return a number of bytes in the largest unit that leaves it above 1, as 4.1 MB."""
     if size is None or size < 1000:
         return UNKNOWN if size is None else f"{size:.0f} B"
-    power = min(int(math.log10(size + size / 2000) // 3), 4)  # 999,950 rounds up to 1.0 MB
+    power = min(int(math.log10(size * 1.00005) // 3), 4)  # 999,950 is shown as 1.0 MB
     return f"{size / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 

@@ -96,25 +96,25 @@ class RowSource(ABC):
         back[order] = np.arange(len(order))
         return take_rows(stack_rows(parts), back)
 
-    def map(self, function: Callable[[Rows], Rows], feature_names: Sequence[str]) -> RowSource:
+    def map(self, function: Callable[[Rows], Rows], n_features: int) -> RowSource:
         """Return the same rows with `function` applied to the X of every block."""
-        return MappedSource(self, function, tuple(feature_names))
+        return MappedSource(self, function, n_features)
 
 
 class MappedSource(RowSource):
-    """The rows of another source with a function of its vectors, applied block by block."""
+    """The rows of another source with a function of its vectors, applied block by block.
+
+    Its features have no names, as those of an array that comes out of a step of a pipeline: so an
+    estimator after the step is the same whether it sees rows or arrays.
+    """
 
     def __init__(
-        self,
-        source: RowSource,
-        function: Callable[[Rows], Rows],
-        feature_names: tuple[str, ...],
+        self, source: RowSource, function: Callable[[Rows], Rows], n_features: int
     ) -> None:
         self._source = source
         self._function = function
         self.n_rows = source.n_rows
-        self.n_features = len(feature_names)
-        self.feature_names = feature_names
+        self.n_features = n_features
         self.dtype = source.dtype
         self.n_outputs = source.n_outputs
         self.target_is_vector = source.target_is_vector
@@ -128,13 +128,11 @@ class MappedSource(RowSource):
             yield replace(block, X=self._function(block.X))
 
     def select(self, names: Sequence[str]) -> RowSource:
-        """Return self where `names` are its features in their order; else an error."""
-        if tuple(names) != self.feature_names:
-            raise InvalidInputError(
-                f"prepared rows have the features {list(self.feature_names or ())}, "
-                f"not {list(names)}; prepare the rows with the step that the model was fitted with"
-            )
-        return self
+        """Raise: there are no names to select by."""
+        raise InvalidInputError(
+            f"prepared rows have no names, so {list(names)} cannot be chosen from them; "
+            "select before the rows are prepared"
+        )
 
 
 def take_rows(X: Rows, numbers: np.ndarray) -> Rows:

@@ -145,7 +145,9 @@ def _remembered(
             f"X has {source.n_features} features, but {type(estimator).__name__} "
             f"is expecting {estimator.n_features_in_} features as input"
         )
-    if names is None and source.feature_names is not None:
+    # The columns of a file without names are numbered, which is no name to warn of.
+    numbered = tuple(map(str, range(source.n_features)))
+    if names is None and source.feature_names not in (None, numbered):
         warnings.warn(
             f"X has feature names, but {type(estimator).__name__} was fitted without feature names",
             stacklevel=4,

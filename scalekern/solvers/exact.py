@@ -45,7 +45,7 @@ def solve_exact(
     """
     problem = _Problem(K, y, weight, fit_intercept)
     if rule.rule == "fixed" and solver == "cholesky" and positive_definite:
-        beta, report = solve_spd(_plus(problem.K, rule.smallest), problem.y)
+        beta, report = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
         return problem.solution(beta, rule.smallest, report=report)
     spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
     report = {"factorization": "eigenvalues", "clipped_share": spectrum.clipped}
@@ -81,14 +81,20 @@ class _Problem:
         self.fit_intercept = fit_intercept
         self.root = np.sqrt(weight)
         unweighted = bool((weight == 1).all())
-        A = K if unweighted else self.root[:, None] * K * self.root
-        b = y if unweighted else self.root[:, None] * y
+        self.A = K if unweighted else self.root[:, None] * K * self.root
+        self.y = y if unweighted else self.root[:, None] * y
         if fit_intercept:
             q = self.root / np.linalg.norm(self.root)
-            Aq = A @ q
-            A = A - np.outer(q, Aq) - np.outer(Aq, q) + (q @ Aq) * np.outer(q, q)
-            b = b - np.outer(q, q @ b)
-        self.K, self.y = A, b
+            self.y = self.y - np.outer(q, q @ self.y)
+
+    def projected(self) -> np.ndarray:
+        """Return the matrix without what is along sqrt(w), where there is an intercept."""
+        if not self.fit_intercept:
+            return self.A
+        q = self.root / np.linalg.norm(self.root)
+        Aq = self.A @ q
+        side = np.outer(q, Aq - 0.5 * (q @ Aq) * q)
+        return self.A - side - side.T
 
     @property
     def n(self) -> float:
@@ -106,10 +112,20 @@ class _Problem:
 
 
 class _Spectrum:
-    """The eigenvalues of a problem; with `clip` the negative ones are left out."""
+    """The eigenvalues of a problem; with `clip` the negative ones are left out.
+
+    With an intercept they are those orthogonal to sqrt(w): its own would be 0 but for rounding,
+    which decides the leverages where alpha is as small.
+    """
 
     def __init__(self, problem: _Problem, *, clip: bool) -> None:
-        L, self.V = np.linalg.eigh(problem.K)
+        if problem.fit_intercept:
+            u = problem.root / np.linalg.norm(problem.root)
+            u[0] += 1.0
+            L, V = np.linalg.eigh(_reflected(_reflected(problem.A, u).T, u)[1:, 1:])
+            self.V = _reflected(np.vstack([np.zeros(len(L)), V]), u)
+        else:
+            L, self.V = np.linalg.eigh(problem.A)
         size = float(np.abs(L).sum())
         self.clipped = float(-L[L < 0].sum() / size) if clip and size > 0 else 0.0
         self.L = np.maximum(L, 0.0) if clip else L
@@ -124,24 +140,26 @@ class _Spectrum:
     def solve(self, alpha: float) -> np.ndarray:
         return self.V @ (self.inverse(alpha)[:, None] * self.y)
 
+    def left(self, alpha: float) -> np.ndarray:
+        """Return what the fit leaves of each eigenvector, 1 - L/(L + alpha), without cancellation."""
+        inverse = self.inverse(alpha)
+        return np.where(inverse == 0, 1.0, alpha * inverse)
+
     def freedom(self, alphas: np.ndarray) -> np.ndarray:
         return np.array([(self.L * self.inverse(alpha)).sum() for alpha in alphas])
 
     def leave_one_out(self, alphas: np.ndarray) -> np.ndarray:
         """Return the mean squared errors with each row left out, in closed form."""
         V2, root = self.V**2, self._problem.root
-        mean = root**2 / (root @ root) if self._problem.fit_intercept else 0.0
         scores = []
-        for alpha in alphas:
-            kept = 1.0 - self.L * self.inverse(alpha)
-            error = self.V @ (kept[:, None] * self.y) / root[:, None]
-            scores.append(loo_score(error, V2 @ kept - mean, root**2))
+        for left in map(self.left, alphas):
+            error = self.V @ (left[:, None] * self.y) / root[:, None]
+            scores.append(loo_score(error, V2 @ left, root**2))
         return np.array(scores)
 
     def gcv(self, alphas: np.ndarray) -> np.ndarray:
         squares = np.square(self.y).sum(axis=1)
-        # What the fit leaves of each eigenvector is 1 - L/(L + alpha), without cancellation.
-        rss = np.array([squares @ (1.0 - self.L * self.inverse(a)) ** 2 for a in alphas])
+        rss = np.array([squares @ self.left(alpha) ** 2 for alpha in alphas])
         return gcv_score(rss, self.freedom(alphas) + self._problem.fit_intercept, self._problem.n)
 
 
@@ -163,11 +181,17 @@ def _k_fold(
             continue
         problem = _Problem(K[np.ix_(kept, kept)], y[kept], weight[kept], fit_intercept)
         spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
+        K_out = K[np.ix_(out, kept)]
         for a, alpha in enumerate(alphas):
             part = problem.solution(spectrum.solve(alpha), alpha)
-            error = y[out] - K[np.ix_(out, kept)] @ part.coef - part.intercept
+            error = y[out] - K_out @ part.coef - part.intercept
             total[a] += np.sum(weight[out, None] * error**2)
     return total / weight.sum()
+
+
+def _reflected(A: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return A reflected so that q = u - e_1 becomes -e_1 (Householder 1958); q has length 1."""
+    return A - np.outer(u / u[0], u @ A)
 
 
 def _plus(K: np.ndarray, alpha: float) -> np.ndarray:

@@ -1,0 +1,57 @@
+"""What hypothesis draws from: data as users bring it, with every degeneracy at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+SIZES = st.integers(1, 12)
+
+
+@st.composite
+def symmetric_systems(draw):
+    """A symmetric matrix of any rank, sign and scale, and right-hand sides."""
+    m, t = draw(SIZES), draw(st.integers(1, 3))
+    rank = draw(st.integers(0, m))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    F = rng.normal(size=(m, rank)) * 10.0 ** rng.uniform(-draw(st.integers(0, 12)), 0, size=rank)
+    signs = np.ones(rank)
+    signs[: draw(st.integers(0, rank))] = draw(st.sampled_from([1.0, -1.0, -1e-10]))
+    A = (F * signs) @ F.T
+    A = 0.5 * (A + A.T) + draw(st.sampled_from([0.0, 1e-16, 1e-8, 1.0])) * np.eye(m)
+    scale = 10.0 ** draw(st.integers(-100, 100))
+    return A * scale, rng.normal(size=(m, t)) * 10.0 ** draw(st.integers(-50, 50))
+
+
+@st.composite
+def training_sets(draw):
+    """X and y of 1 to 40 rows: repeated rows, constant columns, far from the origin, any scale."""
+    n, d = draw(st.integers(1, 40)), draw(st.integers(1, 5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    X = rng.normal(size=(n, d))
+    if draw(st.booleans()):
+        X = X[rng.integers(0, max(1, n // 3), size=n)]
+    constant = rng.random(d) < draw(st.sampled_from([0.0, 0.5, 1.0]))
+    X[:, constant] = 1.0
+    X = X * 10.0 ** draw(st.integers(-6, 6)) + draw(st.sampled_from([0.0, 1.0, 1e4]))
+    y = rng.normal(size=(n, draw(st.integers(1, 3))))
+    if draw(st.booleans()):
+        y[:] = 3.0
+    y = y * 10.0 ** draw(st.integers(-6, 6))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    return X.astype(dtype), y[:, 0] if y.shape[1] == 1 else y
+
+
+def weights(n):
+    """Weights of n rows, at least one of them above 0; or none."""
+    some = st.lists(st.sampled_from([0.0, 1e-6, 1.0, 2.5, 1e6]), min_size=n, max_size=n)
+    return st.none() | some.filter(any).map(np.array)
+
+
+ALPHAS = st.sampled_from(["loo", "gcv", "cv", [1e-8, 1.0]]) | st.integers(-12, 3).map(
+    lambda exponent: 10.0**exponent
+)
+GAMMAS = st.sampled_from(["median", "scale", "cv"]) | st.integers(-6, 6).map(
+    lambda exponent: 10.0**exponent
+)
+KERNELS = st.sampled_from(["rbf", "laplacian", "matern12", "matern32", "matern52", "linear"])
