@@ -9,8 +9,9 @@ import numpy as np
 
 from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
-from scalekern.kernels import Kernel, StationaryKernel, as_kernel
+from scalekern.kernels import Kernel, as_kernel
 from scalekern.rows import RowSource
+from scalekern.rows.base import slice_rows
 
 BANDWIDTH_ROWS = 1000
 GAMMA_RULES = ("scale", "median")
@@ -61,20 +62,28 @@ def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
     kernel = as_kernel(kernel)
     if not kernel.needs_gamma:
         return kernel
-    return kernel.with_gamma(resolve_gamma(kernel, gamma, seen))
+    if isinstance(gamma, str) and gamma == "median":
+        return by_median(kernel, seen)
+    return kernel.with_gamma(resolve_gamma(gamma, seen))
 
 
-def resolve_gamma(kernel: Kernel, gamma: Any, seen: Survey) -> float:
-    """Return the number behind `gamma`: itself, or by "scale" or "median"."""
+def by_median(kernel: Kernel, seen: Survey, factor: float = 1.0) -> Kernel:
+    """Return the kernel with `factor` times the median's gamma where its bandwidth is open."""
+    X, weight = slice_rows(seen.sample.X, 0, BANDWIDTH_ROWS), seen.sample.weight
+    weight = None if weight is None else weight[:BANDWIDTH_ROWS]
+    return kernel.with_median_gamma(X if isinstance(X, list) else dense(X), weight, factor)
+
+
+def resolve_gamma(gamma: Any, seen: Survey) -> float:
+    """Return the number behind `gamma`: itself, or by "scale"."""
     X = seen.sample.X
     if isinstance(gamma, str):
         if gamma == "scale":
-            variance = seen.variance or 1.0
-            return 1.0 / (X.shape[1] * variance)
-        if gamma == "median" and isinstance(kernel, StationaryKernel):
-            weight = seen.sample.weight
-            weight = None if weight is None else weight[:BANDWIDTH_ROWS]
-            return kernel.median_gamma(dense(X[:BANDWIDTH_ROWS]), weight)
+            if isinstance(X, list):
+                raise InvalidInputError(
+                    "gamma='scale' is of the variance of numbers; use 'median' for objects"
+                )
+            return 1.0 / (X.shape[1] * (seen.variance or 1.0))
     elif np.isscalar(gamma) and np.isreal(gamma) and np.isfinite(gamma) and gamma > 0:
         return float(gamma)
     raise InvalidInputError(
