@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ def resolve_gamma(gamma: Any, seen: Survey) -> float:
                     "gamma='scale' is of the variance of numbers; use 'median' for objects"
                 )
             return 1.0 / (X.shape[1] * (seen.variance or 1.0))
-    elif np.isscalar(gamma) and np.isreal(gamma) and np.isfinite(gamma) and gamma > 0:
+    elif isinstance(gamma, numbers.Real) and 0 < float(gamma) < np.inf:
         return float(gamma)
     raise InvalidInputError(
         f"gamma={gamma!r}; use a number above 0, {', '.join(map(repr, GAMMA_RULES))} "

@@ -37,6 +37,9 @@ class Constant(Kernel):
     def __init__(self, value: float = 1.0) -> None:
         self.value = value
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return repr(self.value)
+
     @property
     def positive_definite(self) -> bool:  # type: ignore[override]
         """Whether the value is not negative."""
@@ -134,8 +137,11 @@ class Sum(Combination):
     --------
     >>> from scalekern.kernels import RBF, Linear
     >>> RBF(gamma=0.5) + 2.0 * Linear()
-    Sum(k1=RBF(gamma=0.5), k2=Product(k1=Constant(value=2.0), k2=Linear()))
+    RBF(gamma=0.5) + 2.0 * Linear()
     """
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return f"{self.k1!r} + {self.k2!r}"
 
     def combine(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return first + second, in `first`."""
@@ -173,6 +179,10 @@ class Product(Combination):
     >>> float((3.0 * RBF(gamma=0.5)).block(np.array([[1.0]]), np.array([[1.0]]))[0, 0])
     3.0
     """
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        parts = (f"({k!r})" if isinstance(k, Sum) else repr(k) for k in (self.k1, self.k2))
+        return " * ".join(parts)
 
     def combine(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return first * second, in `first`."""

@@ -77,7 +77,7 @@ class _ChosenColumns(Columns):
         return out
 
 
-def training_gram(X: Any, kept: np.ndarray) -> np.ndarray:
+def training_gram(X: Any, kept: np.ndarray, n_rows: int) -> np.ndarray:
     """Return the Gram matrix of the kept training rows, float64 and exactly symmetric.
 
     Parameters
@@ -85,12 +85,20 @@ def training_gram(X: Any, kept: np.ndarray) -> np.ndarray:
     X : array or sparse matrix of shape (kept rows, all training rows)
     kept : int array
         The numbers of its rows.
+    n_rows : int
+        All training rows.
 
     Raises
     ------
     InvalidInputError
-        If the values for (i, j) and (j, i) differ by more than rounding.
+        If there are not as many columns as rows, or the values for (i, j) and (j, i) differ by
+        more than rounding.
     """
+    if X.shape[1] != n_rows:
+        raise InvalidInputError(
+            f"the precomputed X has shape ({n_rows}, {X.shape[1]}), but must be square in fit: the "
+            "similarities of all training rows to each other"
+        )
     K = _ChosenColumns(kept, np.float64)(X)
     gap = np.abs(K - K.T)
     if gap.max() > 1e-5 * np.abs(K).max():

@@ -49,6 +49,11 @@ def fit_source(
         source = source_of(X, y, weight)
         if needs_y and not source.n_outputs:
             raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
+        if not source.n_features:
+            if not objects:
+                raise objects_error(estimator, source.name)
+            _forget_columns(estimator)
+            return source
         return _remembered(estimator, source, reset)
     if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
@@ -68,6 +73,15 @@ def fit_source(
         )
     X, y = _validated(estimator, X, y, reset=reset)
     return ArraySource(X, y, weight, _names(estimator))
+
+
+def objects_error(estimator: Any, name: str) -> InvalidInputError:
+    """Return the error for rows that are objects where vectors of numbers are needed."""
+    return InvalidInputError(
+        f"{name} holds texts or other objects, and {type(estimator).__name__} takes rows of "
+        "numbers as it is set; for texts use kernel='edit_distance' in a similarity model or "
+        "metric='levenshtein' in k-NN"
+    )
 
 
 def predict_source(estimator: Any, X: Any, *, objects: bool = False) -> RowSource:

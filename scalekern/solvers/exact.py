@@ -114,6 +114,10 @@ class _Spectrum:
         self.clipped = float(-L[L < 0].sum() / size) if clip and size > 0 else 0.0
         self.L = np.maximum(L, 0.0) if clip else L
         self._clip = clip
+        # The intercept's direction has the eigenvalue 0. Where rounding makes it a little negative,
+        # it would count as freedom to spare, and a tiny alpha would seem to have no error.
+        rounding = len(L) * np.finfo(np.float64).eps * float(np.abs(L).max(initial=0.0))
+        self._is_nothing = np.zeros(len(L), dtype=bool) if clip else np.abs(L) <= rounding
         self.y = self.V.T @ problem.y
         self._problem = problem
 
@@ -124,8 +128,12 @@ class _Spectrum:
     def solve(self, alpha: float) -> np.ndarray:
         return self.V @ (self.inverse(alpha)[:, None] * self.y)
 
+    def left(self, alpha: float) -> np.ndarray:
+        """Return what the fit leaves of each eigenvector: 1 - L / (L + alpha)."""
+        return np.where(self._is_nothing, 1.0, 1.0 - self.L * self.inverse(alpha))
+
     def freedom(self, alphas: np.ndarray) -> np.ndarray:
-        return np.array([(self.L * self.inverse(alpha)).sum() for alpha in alphas])
+        return np.array([(1.0 - self.left(alpha)).sum() for alpha in alphas])
 
     def leave_one_out(self, alphas: np.ndarray) -> np.ndarray:
         """Return the mean squared errors with each row left out, in closed form."""
@@ -133,15 +141,14 @@ class _Spectrum:
         mean = root**2 / (root @ root) if self._problem.fit_intercept else 0.0
         scores = []
         for alpha in alphas:
-            kept = 1.0 - self.L * self.inverse(alpha)
+            kept = self.left(alpha)
             error = self.V @ (kept[:, None] * self.y) / root[:, None]
             scores.append(loo_score(error, V2 @ kept - mean, root**2))
         return np.array(scores)
 
     def gcv(self, alphas: np.ndarray) -> np.ndarray:
         squares = np.square(self.y).sum(axis=1)
-        # What the fit leaves of each eigenvector is 1 - L/(L + alpha), without cancellation.
-        rss = np.array([squares @ (1.0 - self.L * self.inverse(a)) ** 2 for a in alphas])
+        rss = np.array([squares @ self.left(alpha) ** 2 for alpha in alphas])
         return gcv_score(rss, self.freedom(alphas) + self._problem.fit_intercept, self._problem.n)
 
 
