@@ -42,12 +42,10 @@ AGAINST_SCIKIT_LEARN = [
     (Polynomial(4, 0.3, 0.5), lambda A, B: polynomial_kernel(A, B, 4, 0.3, 0.5)),
     (Polynomial(2, 1.5, 0), lambda A, B: polynomial_kernel(A, B, 2, 1.5, 0)),
     (Cosine(), cosine_similarity),
-    (2.0 * RBF(0.3) + Constant(0.5), lambda A, B: (
-        gp.ConstantKernel(2.0) * gp.RBF((2 * 0.3) ** -0.5) + gp.ConstantKernel(0.5))(A, B)),
-    (RBF(0.3) * Matern(1.5, nu=2.5), lambda A, B: (
-        gp.RBF((2 * 0.3) ** -0.5) * gp.Matern(1.5, nu=2.5))(A, B)),
-    ((Linear() + 1) * RationalQuadratic(2.0), lambda A, B: (
-        gp.DotProduct(1.0) * gp.RationalQuadratic(2.0))(A, B)),
+    (2.0 * RBF(0.3) + Constant(0.5),
+     gp.ConstantKernel(2.0) * gp.RBF((2 * 0.3) ** -0.5) + gp.ConstantKernel(0.5)),
+    (RBF(0.3) * Matern(1.5, nu=2.5), gp.RBF((2 * 0.3) ** -0.5) * gp.Matern(1.5, nu=2.5)),
+    ((Linear() + 1) * RationalQuadratic(2.0), gp.DotProduct(1.0) * gp.RationalQuadratic(2.0)),
 ]  # fmt: skip
 
 
@@ -59,7 +57,6 @@ def test_blocks_and_diagonals_are_those_of_scikit_learn(kernel, theirs):
     assert kernel.block(X, Z, out) is out
     np.testing.assert_allclose(out, K, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(kernel.diagonal(X), np.diag(theirs(X, X)), rtol=1e-12)
-    # GaussianProcess kernels want dense rows, so theirs is computed from those.
     sparse_block = kernel.block(sparse.csr_matrix(X), sparse.csr_matrix(Z))
     np.testing.assert_allclose(sparse_block, K, rtol=1e-12, atol=1e-12)
 
@@ -236,7 +233,7 @@ def test_fourier_errors_fall_with_the_square_root_of_the_number_of_features(kern
 
 def test_kernels_that_are_not_stationary_have_no_fourier_features():
     for kernel in ("polynomial", "cosine", RBF(1.0) + Linear(), -1.0 * RBF(1.0)):
-        with pytest.raises(UnsupportedError, match="stationary.*'rational_quadratic'"):
+        with pytest.raises(UnsupportedError, match=r"stationary.*'rational_quadratic'"):
             sk.FourierFeatures(kernel).fit(X)
 
 
@@ -297,7 +294,7 @@ def test_what_a_precomputed_matrix_cannot_do_is_refused_with_what_works():
         sk.SimilarityRegressor("precomputed").partial_fit(G, Y)
     with pytest.raises(UnsupportedError, match="approximation='nystroem'"):
         sk.SimilarityRegressor("precomputed", approximation="fourier").fit(G, Y)
-    with pytest.raises(UnsupportedError, match="SimilarityRegressor.'precomputed'"):
+    with pytest.raises(UnsupportedError, match=r"SimilarityRegressor.'precomputed'"):
         sk.compare(G, Y, kernel="precomputed")
     with pytest.raises(InvalidInputError, match=r"\(60, 23\), but must be square"):
         sk.SimilarityRegressor("precomputed").fit(G_ZX.T, Y)
@@ -366,5 +363,5 @@ def test_a_function_inside_a_stored_combination_comes_back_through_load(tmp_path
 def test_compare_leaves_fourier_out_where_the_kernel_is_not_stationary():
     table = sk.compare(X, Y, kernel=Linear() + RBF(), n_components=20)
     assert [row["model"] for row in table.rows()] == ["exact", "linear", "knn", "nystroem"]
-    with pytest.raises(UnsupportedError, match="'fourier'.*not a stationary kernel"):
+    with pytest.raises(UnsupportedError, match=r"'fourier'.*not a stationary kernel"):
         sk.compare(X, Y, kernel="cosine", models=["exact", "fourier"])

@@ -267,7 +267,7 @@ def test_compare_of_other_objects_leaves_neighbours_out():
 
     table = sk.compare(sets, Y[:60], kernel=jaccard, n_components=10, alpha=0.1)
     assert [row["model"] for row in table.rows()] == ["exact", "nystroem"]
-    with pytest.raises(UnsupportedError, match="'knn'.*frozenset objects"):
+    with pytest.raises(UnsupportedError, match=r"'knn'.*frozenset objects"):
         sk.compare(sets, Y[:60], kernel=jaccard, models=["knn"])
 
 
@@ -352,13 +352,13 @@ def test_a_column_of_text_is_named_where_numbers_are_needed(files):
     folder, table = files
     source = sk.rows(folder / "all.csv", target="target", features=["sequence"])
     for model in (sk.SimilarityRegressor(), sk.LinearRegressor(), sk.KNeighborsRegressor()):
-        with pytest.raises(InvalidInputError, match="column 'sequence' of all.csv holds texts"):
+        with pytest.raises(InvalidInputError, match=r"column 'sequence' of all.csv holds texts"):
             model.fit(source)
         with pytest.raises(InvalidInputError, match="texts"):
             model.fit(table.select(["sequence"]), Y_TRAIN)
     missing = table.select(["sequence", "target"]).to_pandas()
     missing.loc[7, "sequence"] = None
-    with pytest.raises(InvalidInputError, match="'sequence' of the frame has 1 missing.*row 7"):
+    with pytest.raises(InvalidInputError, match=r"'sequence' of the frame has 1 missing.*row 7"):
         sk.SimilarityRegressor("edit_distance").fit(sk.rows(missing, target="target"))
 
 
@@ -370,16 +370,16 @@ def test_rows_that_are_not_texts_are_named():
         sk.SimilarityRegressor("edit_distance"),
         sk.KNeighborsRegressor(1, metric="levenshtein"),
     ):
-        with pytest.raises(InvalidInputError, match="row 1 of a block is a int: 3"):
+        with pytest.raises(InvalidInputError, match="of type int: '3'"):
             model.fit(["a", 3, "b"], [1.0, 2.0, 3.0])
-        with pytest.raises(InvalidInputError, match="is a ndarray"):
+        with pytest.raises(InvalidInputError, match="of type ndarray"):
             model.fit(np.eye(3), [1.0, 2.0, 3.0])
         with pytest.raises(InvalidInputError, match="missing value at row 1"):
             model.fit(["a", None, "b"], [1.0, 2.0, 3.0])
 
 
 def test_settings_that_texts_cannot_have_are_refused():
-    with pytest.raises(InvalidInputError, match="gamma='scale'.*'median'"):
+    with pytest.raises(InvalidInputError, match=r"gamma='scale'.*'median'"):
         sk.SimilarityRegressor("edit_distance", gamma="scale").fit(TRAIN, Y_TRAIN)
     with pytest.raises(InvalidInputError, match="gamma=-1"):
         sk.SimilarityRegressor(EditDistance(-1.0)).fit(TRAIN, Y_TRAIN)
@@ -403,4 +403,4 @@ def test_without_rapidfuzz_the_error_says_what_to_install(monkeypatch):
         sk.SimilarityRegressor("edit_distance").fit(TRAIN, Y_TRAIN)
     knn = sk.KNeighborsRegressor(metric="levenshtein")
     with pytest.raises(MissingExtraError, match=message):
-        knn.fit(TRAIN, Y_TRAIN).predict(TEST)
+        knn.fit(TRAIN, Y_TRAIN)

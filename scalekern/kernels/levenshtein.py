@@ -50,10 +50,10 @@ def levenshtein(X: Sequence[str], Z: Sequence[str]) -> np.ndarray:
 
 
 def check_texts(items: Sequence[str]) -> None:
-    """Raise unless all items are texts, naming the first that is not."""
-    for row, item in enumerate(items):
+    """Raise unless all items are texts, showing the first that is not."""
+    for item in items:
         if not isinstance(item, str):
             raise InvalidInputError(
-                f"edit distances are of texts, but row {row} of a block is a "
-                f"{type(item).__name__}: {str(item)[:40]}; pass a list of str"
+                f"edit distances are of texts, but a row is of type {type(item).__name__}: "
+                f"{str(item)[:40]!r}; pass a list of str"
             )

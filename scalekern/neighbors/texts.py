@@ -41,6 +41,7 @@ class TextIndex(NeighborIndex):
     def __init__(self, rows: Sequence[str]) -> None:
         check_texts(rows)
         self.rows = list(rows)
+        levenshtein(self.rows[:1], self.rows[:1])  # a missing package is better found in fit
         self.n_rows = len(self.rows)
 
     @property

@@ -49,14 +49,14 @@ class ParquetSource(RowSource):
             self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
-        if len({kind == object for kind in found}) > 1:
+        if len({kind.hasobject for kind in found}) > 1:
             raise InvalidInputError(
                 f"column {columns.features[0]!r} of {name} is text in some files and numbers in "
                 "others; write it as one type"
             )
         shared = np.result_type(*found)
-        self.dtype = shared if dtype is None or shared == object else np.dtype(dtype)
-        vectors = self.dtype != object
+        self.dtype = shared if dtype is None or shared.hasobject else np.dtype(dtype)
+        vectors = not self.dtype.hasobject
         self.n_features = len(columns.features) if vectors else 0
         self.feature_names = columns.features if vectors else None
         self.name = name if vectors else f"column {columns.features[0]!r} of {name}"

@@ -51,8 +51,8 @@ class TableSource(RowSource):
         if not self.n_rows:
             raise empty_error(name)
         found = check_schema(table.schema, columns, name)
-        self.dtype = found if dtype is None or found == object else np.dtype(dtype)
-        vectors = self.dtype != object
+        self.dtype = found if dtype is None or found.hasobject else np.dtype(dtype)
+        vectors = not self.dtype.hasobject
         self.n_features = len(columns.features) if vectors else 0
         self.feature_names = columns.features if vectors else None
         self.name = name if vectors else f"column {columns.features[0]!r} of {name}"
@@ -153,9 +153,8 @@ def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Pl
 
 
 def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any:
-    if dtype == object:
-        column = _without_nulls(part, columns.features[0], place)
-        return texts_of(column)
+    if dtype.hasobject:
+        return texts_of(_without_nulls(part, columns.features[0], place))
     X = np.empty((part.num_rows, len(columns.features)), dtype=dtype)
     for j, name in enumerate(columns.features):
         X[:, j] = _numbers(part, name, place)
