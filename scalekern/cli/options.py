@@ -12,7 +12,10 @@ from typing import Any
 
 import click
 
-KERNELS = ("rbf", "laplacian", "matern12", "matern32", "matern52", "linear")
+KERNELS = (
+    "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
+    "polynomial", "cosine",
+)  # fmt: skip
 Command = Callable[..., Any]
 
 

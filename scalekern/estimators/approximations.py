@@ -17,7 +17,7 @@ from scalekern.engine import HashSample, ThreadEngine
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
-from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map
+from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.parameters import require_stationary, tile_dtype_of
 from scalekern.features.survey import Survey
@@ -206,7 +206,7 @@ class Fourier(MapApproximation):
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = FourierMap(model.frequencies_, dtype)
+        feature_map = fourier_map_at(model.kernel_, model.frequencies_, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )

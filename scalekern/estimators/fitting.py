@@ -10,7 +10,8 @@ import numpy as np
 
 from scalekern.engine import HashSample, ThreadEngine, require_memory
 from scalekern.features import FeatureMap, NystroemMap
-from scalekern.kernels import Kernel
+from scalekern.kernels import Kernel, Precomputed
+from scalekern.kernels.precomputed import training_gram
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import stack_rows, take_rows
 from scalekern.solvers import (
@@ -30,11 +31,12 @@ GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
 
 @dataclass
 class GatheredRows:
-    """All rows of positive weight in memory, as the exact model needs them."""
+    """All rows of positive weight in memory, as the exact model needs them, and their numbers."""
 
     X: Any
     y: np.ndarray
     weight: np.ndarray
+    numbers: np.ndarray
 
 
 def gather(source: RowSource) -> GatheredRows:
@@ -43,10 +45,10 @@ def gather(source: RowSource) -> GatheredRows:
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
     if not source.has_weight:
-        return GatheredRows(X, y, np.ones(len(y)))
+        return GatheredRows(X, y, np.ones(len(y)), np.arange(len(y)))
     weight = np.concatenate([np.asarray(block.weight) for block in blocks])
     kept = np.flatnonzero(weight > 0)
-    return GatheredRows(take_rows(X, kept), y[kept], weight[kept])
+    return GatheredRows(take_rows(X, kept), y[kept], weight[kept], kept)
 
 
 def fit_exact(
@@ -65,8 +67,13 @@ def fit_exact(
         "use approximation='nystroem' or 'fourier'",
     )
     rows = gather(source)
+    if isinstance(kernel, Precomputed):
+        K = training_gram(rows.X, rows.numbers, n)
+        rows.X = rows.numbers
+    else:
+        K = gram_matrix(engine, kernel, rows.X)
     solution = solve_exact(
-        gram_matrix(engine, kernel, rows.X),
+        K,
         rows.y,
         rows.weight,
         rule,

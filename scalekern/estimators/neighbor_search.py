@@ -13,7 +13,7 @@ from scalekern.engine import ThreadEngine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import gather
 from scalekern.features.parameters import check_integer, seed_of
-from scalekern.neighbors import NeighborIndex, build_index, index_from_state
+from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
 from scalekern.rows import Block, RowSource, source_of
 from scalekern.rows.validate import predict_source
 
@@ -117,7 +117,7 @@ class Neighbors(BaseEstimator):
         return self._found(source_of(self._index.rows), k)
 
     def _search(self, X: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._found(predict_source(self, X, objects=callable(self.metric)), k)
+        return self._found(predict_source(self, X, objects=takes_objects(self.metric)), k)
 
     def _found(self, source: RowSource, k: int) -> tuple[np.ndarray, np.ndarray]:
         distances = np.empty((source.n_rows, k))

@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
 from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.storage import storable
@@ -27,8 +28,8 @@ class KNeighborsRegressor(RegressorMixin, Neighbors):
         Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
         an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, or a function of
-        two objects of any kind.
+        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
+        texts, or a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw", "ivf", or a FAISS factory string. "auto" is exact in few
         columns and for few rows, else approximate; `report_` says which.
@@ -76,7 +77,7 @@ class KNeighborsRegressor(RegressorMixin, Neighbors):
         -------
         self
         """
-        source = fit_source(self, X, y, objects=callable(self.metric))
+        source = fit_source(self, X, y, objects=takes_objects(self.metric))
         self.y_ = self._fit_index(source)
         self.target_is_vector_ = source.target_is_vector
         return self
@@ -93,7 +94,7 @@ class KNeighborsRegressor(RegressorMixin, Neighbors):
         float64 array of shape (n,) or (n, n_outputs)
         """
         check_is_fitted(self)
-        source = predict_source(self, X, objects=callable(self.metric))
+        source = predict_source(self, X, objects=takes_objects(self.metric))
         out = np.empty((source.n_rows, self.y_.shape[1]))
 
         def write(block: Block, part: np.ndarray) -> None:
@@ -107,7 +108,7 @@ class KNeighborsRegressor(RegressorMixin, Neighbors):
     ) -> None:
         """Give `sink` each block and its predictions of shape (rows, n_outputs), in order."""
         check_is_fitted(self)
-        source = predict_source(self, source, objects=callable(self.metric))
+        source = predict_source(self, source, objects=takes_objects(self.metric))
 
         def mean(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             weights, safe = self._weighted(distances, indices)
@@ -134,8 +135,8 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
         an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, or a function of
-        two objects of any kind.
+        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
+        texts, or a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw", "ivf", or a FAISS factory string. "auto" is exact in few
         columns and for few rows, else approximate; `report_` says which.
@@ -184,7 +185,7 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         -------
         self
         """
-        objects = callable(self.metric)
+        objects = takes_objects(self.metric)
         if isinstance(X, RowSource) or y is None:
             source = fit_source(self, X, y, objects=objects)
             labels = self._fit_index(source)
@@ -209,7 +210,7 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         float64 array of shape (n, n_classes)
         """
         check_is_fitted(self)
-        source = predict_source(self, X, objects=callable(self.metric))
+        source = predict_source(self, X, objects=takes_objects(self.metric))
         out = np.empty((source.n_rows, len(self.classes_)))
 
         def write(block: Block, part: np.ndarray) -> None:
@@ -250,7 +251,7 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
     ) -> None:
         """Give `sink` each block of rows and its labels, of shape (rows, 1), in order."""
         check_is_fitted(self)
-        source = predict_source(self, source, objects=callable(self.metric))
+        source = predict_source(self, source, objects=takes_objects(self.metric))
 
         def labels(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             return self._winner(self._votes(distances, indices))[:, None]

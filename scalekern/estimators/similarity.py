@@ -23,7 +23,7 @@ from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.running import RunningSums
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
-from scalekern.kernels import Kernel, as_kernel
+from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source
 from scalekern.selection import select_kernel
@@ -55,8 +55,10 @@ class SimilarityRegressor(RowPredictor):
     Parameters
     ----------
     kernel : str, callable or Kernel, default="rbf"
-        "rbf", "laplacian", "matern12", "matern32", "matern52", "linear"; a symmetric function of
-        two objects of any kind; or a kernel object.
+        "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
+        "polynomial", "cosine"; "edit_distance" for texts; "precomputed", where X holds
+        similarities; a symmetric function of two objects of any kind; or a kernel object, such as
+        `RBF() + 2.0 * Linear()`.
     gamma : float, "scale", "median" or "cv", default="median"
         The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
         (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
@@ -222,7 +224,9 @@ class SimilarityRegressor(RowPredictor):
 
     def _choose(self, source: RowSource) -> tuple[Approximation, str]:
         name, why = self.approximation, "asked for"
-        if name == "auto":
+        if name == "auto" and isinstance(as_kernel(self.kernel), Precomputed):
+            name, why = "exact", "the similarities are precomputed"
+        elif name == "auto":
             small = source.n_rows <= MOST_EXACT_ROWS
             given = not isinstance(self.landmarks, str)
             name = "exact" if small and not given else "nystroem"
@@ -270,6 +274,13 @@ class SimilarityRegressor(RowPredictor):
             **solution.report,
             **notes,
         }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Cross-validation then cuts rows and columns of the Gram matrix alike.
+        named = isinstance(self.kernel, str) and self.kernel == "precomputed"
+        tags.input_tags.pairwise = named or isinstance(self.kernel, Precomputed)
+        return tags
 
     def _takes_objects(self) -> bool:
         return not as_kernel(self.kernel).takes_vectors

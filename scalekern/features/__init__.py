@@ -6,6 +6,7 @@ from scalekern.features.maps import (
     NystroemMap,
     StandardizedMap,
     fourier_map,
+    fourier_map_at,
 )
 from scalekern.features.prepare import RowPreparer
 from scalekern.features.transformers import FourierFeatures, Nystroem
@@ -21,5 +22,6 @@ __all__ = [
     "StandardizedMap",
     "Whitening",
     "fourier_map",
+    "fourier_map_at",
     "whiten",
 ]

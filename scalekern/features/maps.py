@@ -8,7 +8,7 @@ import numpy as np
 
 from scalekern.features.base import FeatureMap
 from scalekern.features.whitening import CUTOFFS, Whitening, eliminated, whiten
-from scalekern.kernels import Kernel, StationaryKernel
+from scalekern.kernels import Kernel
 from scalekern.rows.base import take_rows
 
 
@@ -76,10 +76,12 @@ class FourierMap(FeatureMap):
     frequencies : float64 array of shape (d, D/2)
     dtype : numpy dtype
         Of the tiles.
+    amplitude : float, default=1.0
+        k(x, x), which scales phi by its square root.
     """
 
-    def __init__(self, frequencies: np.ndarray, dtype: Any) -> None:
-        self.frequencies, self.dtype = frequencies, np.dtype(dtype)
+    def __init__(self, frequencies: np.ndarray, dtype: Any, amplitude: float = 1.0) -> None:
+        self.frequencies, self.dtype, self._amplitude = frequencies, np.dtype(dtype), amplitude
         self._W = frequencies.astype(self.dtype)
         self.n_features = 2 * frequencies.shape[1]
 
@@ -91,7 +93,7 @@ class FourierMap(FeatureMap):
         angles = np.asarray(X @ self._W, dtype=self.dtype)
         np.cos(angles, out=out[:, :half])
         np.sin(angles, out=out[:, half:])
-        out *= self.dtype.type(half**-0.5)
+        out *= self.dtype.type((self._amplitude / half) ** 0.5)
         return out
 
 
@@ -109,9 +111,15 @@ class StandardizedMap(FeatureMap):
 
 
 def fourier_map(
-    kernel: StationaryKernel, n_components: int, d: int, seed: int, dtype: Any, orthogonal: bool
+    kernel: Kernel, n_components: int, d: int, seed: int, dtype: Any, orthogonal: bool
 ) -> FourierMap:
     """Draw a Fourier map of `n_components` features (rounded up to even) for rows of length d."""
     rng = np.random.default_rng(seed)
     W = kernel.frequencies(-(-n_components // 2), d, rng, orthogonal=orthogonal)
-    return FourierMap(W, dtype)
+    return fourier_map_at(kernel, W, dtype)
+
+
+def fourier_map_at(kernel: Kernel, frequencies: np.ndarray, dtype: Any) -> FourierMap:
+    """Return the Fourier map of a stationary kernel at frequencies that were drawn before."""
+    (amplitude,) = kernel.diagonal(np.zeros((1, len(frequencies))))
+    return FourierMap(frequencies, dtype, float(amplitude))

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from scalekern._config import get_config
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.kernels import Kernel, StationaryKernel, as_kernel, kernel_names
+from scalekern.kernels import Kernel, as_kernel, kernel_names
 from scalekern.rows import RowSource
 
 
@@ -50,12 +50,12 @@ def tile_dtype_of(source: RowSource) -> np.dtype:
     return np.dtype(np.float32 if source.dtype == np.float32 else np.float64)
 
 
-def require_stationary(kernel: Kernel) -> StationaryKernel:
+def require_stationary(kernel: Kernel) -> Kernel:
     """Return the kernel, or raise listing those that have Fourier features."""
-    if isinstance(kernel, StationaryKernel):
+    if kernel.stationary:
         return kernel
     names = [name for name in kernel_names() if as_kernel(name).stationary]
     raise UnsupportedError(
         f"Fourier features need a stationary kernel and {kernel!r} is not one; "
-        f"use {', '.join(map(repr, names))}, or approximation='nystroem'"
+        f"use {', '.join(map(repr, names))}, sums or products of them, or approximation='nystroem'"
     )

@@ -10,9 +10,10 @@ import numpy as np
 
 from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
-from scalekern.kernels import Kernel, StationaryKernel, as_kernel
+from scalekern.kernels import Kernel, as_kernel
 from scalekern.kernels.base import check_positive
 from scalekern.rows import RowSource
+from scalekern.rows.base import slice_rows
 
 BANDWIDTH_ROWS = 1000
 GAMMA_RULES = ("scale", "median")
@@ -75,19 +76,28 @@ def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
     kernel = as_kernel(kernel)
     if not kernel.needs_gamma:
         return kernel
-    return kernel.with_gamma(resolve_gamma(kernel, gamma, seen))
+    if isinstance(gamma, str) and gamma == "median":
+        return by_median(kernel, seen)
+    return kernel.with_gamma(resolve_gamma(gamma, seen))
 
 
-def resolve_gamma(kernel: Kernel, gamma: Any, seen: Survey) -> float:
-    """Return the number behind `gamma`: itself, or by "scale" or "median"."""
+def by_median(kernel: Kernel, seen: Survey, factor: float = 1.0) -> Kernel:
+    """Return the kernel with `factor` times the median's gamma where its bandwidth is open."""
+    X, weight = slice_rows(seen.sample.X, 0, BANDWIDTH_ROWS), seen.sample.weight
+    weight = None if weight is None else weight[:BANDWIDTH_ROWS]
+    return kernel.with_median_gamma(X if isinstance(X, list) else dense(X), weight, factor)
+
+
+def resolve_gamma(gamma: Any, seen: Survey) -> float:
+    """Return the number behind `gamma`: itself, or by "scale"."""
     check_gamma(gamma)
     if not isinstance(gamma, str):
         return float(gamma)
-    X, weight = seen.sample.X[:BANDWIDTH_ROWS], seen.sample.weight
-    if gamma == "scale":
-        return 1.0 / (X.shape[1] * (seen.variance or 1.0))
-    assert isinstance(kernel, StationaryKernel)
-    return kernel.median_gamma(dense(X), None if weight is None else weight[:BANDWIDTH_ROWS])
+    if isinstance(seen.sample.X, list):
+        raise InvalidInputError(
+            "gamma='scale' is of the variance of numbers; use 'median' for objects"
+        )
+    return 1.0 / (seen.sample.X.shape[1] * (seen.variance or 1.0))
 
 
 def dense(X: Any) -> np.ndarray:

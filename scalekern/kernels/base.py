@@ -7,6 +7,7 @@ rows spend its time on multiplication and `exp` only.
 
 from __future__ import annotations
 
+import numbers
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -14,7 +15,8 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from sklearn.base import BaseEstimator
 
-from scalekern.errors import InvalidInputError
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.storage.registry import class_named
 
 
 class Columns(ABC):
@@ -40,6 +42,8 @@ class Kernel(BaseEstimator, ABC):
     positive_definite: ClassVar[bool] = True
     stationary: ClassVar[bool] = False
     takes_vectors: ClassVar[bool] = True
+    # NumPy would take a kernel for an element, and 2.0 * kernel for an array of objects.
+    __array_ufunc__ = None
 
     @abstractmethod
     def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
@@ -76,6 +80,41 @@ class Kernel(BaseEstimator, ABC):
     def needs_gamma(self) -> bool:
         """Whether the bandwidth was left open, to be chosen from data."""
         return False
+
+    def median_gamma(self, X: Any, weight: np.ndarray | None = None) -> float:
+        """Return the gamma at which the median pair of distinct rows has a middling similarity."""
+        raise UnsupportedError(f"{self!r} has no bandwidth to choose")
+
+    def with_median_gamma(
+        self, X: Any, weight: np.ndarray | None = None, factor: float = 1.0
+    ) -> Kernel:
+        """Return this kernel with `factor` times `median_gamma` where its bandwidth was left open.
+
+        Parameters
+        ----------
+        X : float64 array of shape (rows, d), or a list of objects
+        weight : array of shape (rows,), optional
+        factor : float, default=1.0
+        """
+        return self.with_gamma(factor * self.median_gamma(X, weight)) if self.needs_gamma else self
+
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+    ) -> np.ndarray:
+        """Draw from the spectral density of a stationary kernel; see `StationaryKernel`."""
+        raise UnsupportedError(f"{self!r} is not stationary, so it has no frequencies")
+
+    def __add__(self, other: Any) -> Any:
+        return _combined("Sum", self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _combined("Sum", other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return _combined("Product", self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return _combined("Product", other, self)
 
 
 class StationaryKernel(Kernel):
@@ -127,6 +166,18 @@ class StationaryKernel(Kernel):
 
     def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError("a kernel without spectral scales draws its own frequencies")
+
+
+def _combined(name: str, first: Any, second: Any) -> Any:
+    """Return the sum or product; a number becomes a constant kernel."""
+    parts = []
+    for part in (first, second):
+        number = isinstance(part, numbers.Real) and not isinstance(part, bool)
+        if not number and not isinstance(part, Kernel):
+            return NotImplemented
+        # By name: combinations are built on this module, so it cannot import them.
+        parts.append(class_named("Constant")(float(part)) if number else part)
+    return class_named(name)(*parts)
 
 
 def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:

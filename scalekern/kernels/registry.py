@@ -8,9 +8,14 @@ from typing import Any
 from scalekern.errors import InvalidInputError
 from scalekern.kernels.base import Kernel
 from scalekern.kernels.callables import PairwiseKernel
+from scalekern.kernels.cosine import Cosine
+from scalekern.kernels.edit_distance import EditDistance
 from scalekern.kernels.laplacian import Laplacian
 from scalekern.kernels.linear import Linear
 from scalekern.kernels.matern import Matern
+from scalekern.kernels.polynomial import Polynomial
+from scalekern.kernels.precomputed import Precomputed
+from scalekern.kernels.rational_quadratic import RationalQuadratic
 from scalekern.kernels.rbf import RBF
 
 _NAMED: dict[str, Callable[[], Kernel]] = {
@@ -19,7 +24,12 @@ _NAMED: dict[str, Callable[[], Kernel]] = {
     "matern12": lambda: Matern(nu=0.5),
     "matern32": lambda: Matern(nu=1.5),
     "matern52": lambda: Matern(nu=2.5),
+    "rational_quadratic": RationalQuadratic,
     "linear": Linear,
+    "polynomial": Polynomial,
+    "cosine": Cosine,
+    "edit_distance": EditDistance,
+    "precomputed": Precomputed,
 }
 
 

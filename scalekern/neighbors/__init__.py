@@ -6,6 +6,7 @@ Nothing here knows about targets or estimators; those live floors above. An inde
 
 from scalekern.neighbors.base import NeighborIndex
 from scalekern.neighbors.choose import BuiltIndex, build_index
+from scalekern.neighbors.metrics import takes_objects
 from scalekern.neighbors.stored import index_from_state
 
-__all__ = ["BuiltIndex", "NeighborIndex", "build_index", "index_from_state"]
+__all__ = ["BuiltIndex", "NeighborIndex", "build_index", "index_from_state", "takes_objects"]

@@ -19,8 +19,9 @@ from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import IVFIndex
 from scalekern.neighbors.kd_tree import KDTreeIndex
-from scalekern.neighbors.kinds import kind_for_function, kind_for_rows
-from scalekern.neighbors.metrics import Metric, canonical_metric
+from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
+from scalekern.neighbors.metrics import Metric, canonical_metric, takes_objects
+from scalekern.neighbors.texts import TextIndex
 from scalekern.neighbors.tune import draw_sample, tuned
 
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def build_index(
 
     Parameters
     ----------
-    X : array of shape (n_rows, n_features), or any sequence of objects for a callable metric
+    X : array of shape (n_rows, n_features), texts, or any sequence of objects for a callable metric
         Kept, not copied, where it is float32 or float64.
     metric : str or callable, default "euclidean"
         A name, or a function f(x, z) -> distance of two objects.
@@ -97,12 +98,12 @@ def build_index(
     ('KD-tree, exact, euclidean distances', 1.0)
     """
     metric = canonical_metric(metric)
-    if callable(metric):
+    if takes_objects(metric):
         rows: Any = as_objects(X)
-        kind = kind_for_function(algorithm)
+        kind = kind_for_function(algorithm) if callable(metric) else kind_for_texts(algorithm)
     else:
         rows = as_rows(X)
-        kind = kind_for_rows(algorithm, rows.shape[0], rows.shape[1], metric, target_recall)
+        kind = kind_for_rows(algorithm, rows.shape[0], rows.shape[1], str(metric), target_recall)
     _check(len(rows), target_recall, n_neighbors)
     index = _build(kind, rows, metric, seed)
     if not isinstance(index, ApproximateIndex):
@@ -126,8 +127,8 @@ def _check(n_rows: int, target_recall: float, n_neighbors: int) -> None:
 
 def _build(kind: str, rows: Any, metric: Any, seed: int) -> NeighborIndex:
     _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
-    if kind == "pairs":
-        return BruteIndex(rows, metric)
+    if kind in ("pairs", "texts"):
+        return BruteIndex(rows, metric) if kind == "pairs" else TextIndex(rows)
     if kind == "kd_tree":
         return KDTreeIndex(rows, metric)
     if kind == "flat":

@@ -32,6 +32,16 @@ def kind_for_function(algorithm: str) -> str:
     return "pairs"
 
 
+def kind_for_texts(algorithm: str) -> str:
+    """Return the kind of index for a metric of texts: all pairs, or an error."""
+    if algorithm not in ("auto", "brute"):
+        raise UnsupportedError(
+            f"algorithm={algorithm!r} indexes vectors, and metric='levenshtein' is of texts; "
+            "use 'auto' or 'brute'"
+        )
+    return "texts"
+
+
 def kind_for_rows(algorithm: str, n: int, d: int, metric: str, target_recall: float) -> str:
     """Return "flat", "pairs", "kd_tree", "hnsw", "ivf" or a factory string for n rows of d columns.
 

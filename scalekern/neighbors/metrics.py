@@ -32,6 +32,8 @@ CDIST_METRICS = {
         )
     },
 }  # fmt: skip
+#: of texts, answered by a scan with rapidfuzz
+TEXT_METRICS = ("levenshtein",)
 _ALIASES = {
     "l2": "euclidean",
     "minkowski": "euclidean",  # scikit-learn's default, with p = 2
@@ -54,6 +56,8 @@ def canonical_metric(metric: Metric) -> Metric:
     name = _ALIASES.get(metric, metric)
     if name in FAISS_METRICS or name in KD_TREE_METRICS or name in CDIST_METRICS:
         return name
+    if name in TEXT_METRICS:
+        return name
     if metric in _NEED_STATISTICS:
         raise InvalidInputError(
             f"metric={metric!r} depends on statistics of the rows; scale or whiten the columns "
@@ -65,9 +69,14 @@ def canonical_metric(metric: Metric) -> Metric:
     )
 
 
+def takes_objects(metric: Metric) -> bool:
+    """Return whether the metric is of objects, texts among them, and not of vectors only."""
+    return callable(metric) or (isinstance(metric, str) and metric in TEXT_METRICS)
+
+
 def metric_names() -> list[str]:
     """Return every metric name accepted, other names included."""
-    return sorted({*FAISS_METRICS, *KD_TREE_METRICS, *CDIST_METRICS, *_ALIASES})
+    return sorted({*FAISS_METRICS, *KD_TREE_METRICS, *CDIST_METRICS, *TEXT_METRICS, *_ALIASES})
 
 
 def stored_metric(name: Any, known: Any) -> str:

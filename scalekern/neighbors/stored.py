@@ -16,9 +16,10 @@ from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import IVFIndex
 from scalekern.neighbors.kd_tree import KDTreeIndex
 from scalekern.neighbors.metrics import PairMetric
+from scalekern.neighbors.texts import TextIndex
 
 _CLASSES: dict[str, type[NeighborIndex]] = {
-    cls.name: cls for cls in (KDTreeIndex, FlatIndex, HNSWIndex, IVFIndex, FactoryIndex)
+    cls.name: cls for cls in (KDTreeIndex, FlatIndex, HNSWIndex, IVFIndex, FactoryIndex, TextIndex)
 }
 
 

@@ -16,8 +16,9 @@ from scalekern.estimators import KNeighborsRegressor, LinearRegressor, Similarit
 from scalekern.estimators.fitting import gather
 from scalekern.features import RowPreparer
 from scalekern.features.parameters import check_choice, seed_of
+from scalekern.kernels import Kernel, as_kernel
+from scalekern.report.possible import check_scaler, impossible_models, refuse, rows_for
 from scalekern.rows import ArraySource, RowSource
-from scalekern.rows.validate import fit_source
 from scalekern.storage import model_bytes
 
 MODELS = ("exact", "linear", "knn", "nystroem", "fourier")
@@ -69,8 +70,8 @@ class Comparison:
         What the similarity models shared; of the exact model where it ran.
     models : dict of fitted estimators
         Of scaled rows.
-    preparer : RowPreparer
-        The scaling.
+    preparer : RowPreparer or None
+        The scaling; None for objects, which have no columns to scale.
     """
 
     results: list[Result]
@@ -88,7 +89,8 @@ class Comparison:
 
     def pipeline(self, name: str) -> Pipeline:
         """Return a fitted model with the scaling before it, to predict with or to save."""
-        return Pipeline([("prepare", self.preparer), ("model", self.models[name])])
+        steps = [] if self.preparer is None else [("prepare", self.preparer)]
+        return Pipeline([*steps, ("model", self.models[name])])
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the table as a list of dicts."""
@@ -128,7 +130,8 @@ def compare(
 
     Parameters
     ----------
-    X : array or frame of shape (n, d), or rows from `scalekern.rows` with their target
+    X : array or frame of shape (n, d), rows from `scalekern.rows` with their target, or a list of
+        texts or other objects with a kernel that takes them
     y : array of shape (n,)
         Left out where X is rows.
     test : rows or (X_test, y_test), optional
@@ -137,9 +140,11 @@ def compare(
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
         Of "exact", "linear", "knn", "nystroem", "fourier"; all by default, "exact" only up to
-        10,000 training rows, "knn" only without weights.
+        10,000 training rows, "knn" only without weights. Objects have no "linear" and no
+        "fourier", kernels that are not stationary have no "fourier", and "knn" takes texts (by
+        Levenshtein's distance) but no other objects.
     scaler : {"standard", "minmax", "none"}, default="standard"
-        Learned on the training rows.
+        Learned on the training rows; objects are not scaled.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
     n_neighbors : int, default=5
     exact_rows : int, optional
@@ -165,13 +170,19 @@ def compare(
     >>> [(row["model"], row["gap_to_exact"] == 0) for row in table.rows()]
     [('exact', True), ('linear', False)]
     """
-    train, test_source = _split(X, y, test, test_size, random_state)
-    chosen = _chosen(models, train, exact_rows)
-    preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
-    train, test_source = preparer.transform(train), preparer.transform(test_source)
+    reader = SimilarityRegressor(kernel)
+    train, test_source = _split(X, y, test, test_size, random_state, reader)
+    chosen = _chosen(models, train, exact_rows, as_kernel(kernel))
+    preparer = None
+    if train.n_features:
+        preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
+        train, test_source = preparer.transform(train), preparer.transform(test_source)
+    else:
+        check_scaler(scaler)
     seed = seed_of(random_state)
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
-    make = _Factory(shared, fit_intercept, n_components, n_neighbors, seed, n_jobs)
+    metric = "euclidean" if train.n_features else "levenshtein"
+    make = _Factory(shared, fit_intercept, n_components, n_neighbors, metric, seed, n_jobs)
     y_test = gather_target(test_source)
     comparison = Comparison([], {}, y_test, "", float("nan"), preparer=preparer)
     for name in _in_fitting_order(chosen):
@@ -197,6 +208,7 @@ class _Factory:
     fit_intercept: bool
     n_components: int
     n_neighbors: int
+    metric: str
     seed: int
     n_jobs: int | None
 
@@ -205,7 +217,7 @@ class _Factory:
         if name == "linear":
             return LinearRegressor(n_jobs=self.n_jobs)
         if name == "knn":
-            return KNeighborsRegressor(self.n_neighbors, **common)
+            return KNeighborsRegressor(self.n_neighbors, metric=self.metric, **common)
         return SimilarityRegressor(
             approximation=name,
             n_components=self.n_components,
@@ -216,11 +228,11 @@ class _Factory:
 
 
 def _split(
-    X: Any, y: Any, test: Any, test_size: float, random_state: Any
+    X: Any, y: Any, test: Any, test_size: float, random_state: Any, reader: SimilarityRegressor
 ) -> tuple[RowSource, RowSource]:
-    train = _as_source(X, y)
+    train = _as_source(X, y, reader)
     if test is not None:
-        return train, _test_source(test)
+        return train, _test_source(test, reader)
     rows = gather(train)
     names = train.feature_names
     try:
@@ -237,26 +249,30 @@ def _split(
     )
 
 
-def _as_source(X: Any, y: Any) -> RowSource:
-    source = fit_source(LinearRegressor(), X, y)
+def _as_source(X: Any, y: Any, reader: SimilarityRegressor) -> RowSource:
+    source = rows_for(reader, X, y)
     if source.n_outputs != 1:
         raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
     return source
 
 
-def _test_source(test: Any) -> RowSource:
+def _test_source(test: Any, reader: SimilarityRegressor) -> RowSource:
     if isinstance(test, RowSource):
-        return _as_source(test, None)
+        return _as_source(test, None, reader)
     if not isinstance(test, (tuple, list)) or len(test) != 2:
         raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
-    return _as_source(*test)
+    return _as_source(test[0], test[1], reader)
 
 
-def _chosen(models: Any, train: RowSource, exact_rows: int | None) -> list[str]:
+def _chosen(models: Any, train: RowSource, exact_rows: int | None, kernel: Kernel) -> list[str]:
+    impossible = impossible_models(train, kernel)
     if models is not None:
         names = [models] if isinstance(models, str) else models
-        return list(dict.fromkeys(check_choice("models", name, MODELS) for name in names))
+        checked = list(dict.fromkeys(check_choice("models", name, MODELS) for name in names))
+        refuse(checked, impossible, [name for name in MODELS if name not in impossible])
+        return checked
     left_out = {"knn"} if train.has_weight else set()
+    left_out |= set(impossible)
     if exact_rows is None and train.n_rows > MOST_EXACT_ROWS:
         left_out.add("exact")
     return [name for name in MODELS if name not in left_out]

@@ -46,7 +46,7 @@ def source_of(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> 
 
 
 def frame_source(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> RowSource:
-    """Return a source for a frame whose columns are all numbers.
+    """Return a source for a frame whose columns are all numbers, or one column of text.
 
     The columns are checked and put into one matrix here, since they are in memory anyway and
     several passes follow.

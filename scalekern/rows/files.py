@@ -43,6 +43,7 @@ def rows(
         The column or columns to predict.
     features : list of str, optional
         The columns to predict from; all that are not target, weight, key or dropped by default.
+        A single column of text gives rows that are texts, for kernels and metrics that take them.
     drop : list of str, default=()
         Columns to leave out of the features.
     weight : str, optional

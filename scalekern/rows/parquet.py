@@ -49,9 +49,17 @@ class ParquetSource(RowSource):
             self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
-        self.dtype = np.result_type(*found) if dtype is None else np.dtype(dtype)
-        self.n_features = len(columns.features)
-        self.feature_names = columns.features
+        if len({kind.hasobject for kind in found}) > 1:
+            raise InvalidInputError(
+                f"column {columns.features[0]!r} of {name} is text in some files and numbers in "
+                "others; write it as one type"
+            )
+        shared = np.result_type(*found)
+        self.dtype = shared if dtype is None or shared.hasobject else np.dtype(dtype)
+        vectors = not self.dtype.hasobject
+        self.n_features = len(columns.features) if vectors else 0
+        self.feature_names = columns.features if vectors else None
+        self.name = name if vectors else f"column {columns.features[0]!r} of {name}"
         self.n_outputs = len(columns.targets)
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None

@@ -14,6 +14,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.memory import checked_weight, missing_columns
+from scalekern.rows.texts import is_text_feature, texts_of
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ class TableSource(RowSource):
         if not self.n_rows:
             raise empty_error(name)
         found = check_schema(table.schema, columns, name)
-        self.dtype = found if dtype is None else np.dtype(dtype)
-        self.n_features = len(columns.features)
-        self.feature_names = columns.features
+        self.dtype = found if dtype is None or found.hasobject else np.dtype(dtype)
+        vectors = not self.dtype.hasobject
+        self.n_features = len(columns.features) if vectors else 0
+        self.feature_names = columns.features if vectors else None
+        self.name = name if vectors else f"column {columns.features[0]!r} of {name}"
         self.n_outputs = len(columns.targets)
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
@@ -95,7 +98,10 @@ class Place:
 
 
 def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
-    """Return the dtype that the features share, or raise for a column that is not a number."""
+    """Return the dtype that the features share, or raise for a column that is not a number.
+
+    A single column of text is the dtype object.
+    """
     import pyarrow.types as pt
 
     repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
@@ -104,9 +110,12 @@ def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
     missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
     if missing:
         raise missing_columns(where, missing, schema.names)
+    texts = is_text_feature(schema, columns.features)
     single = True
     weights = () if columns.weight is None else (columns.weight,)
     for name in columns.features + columns.targets + weights:
+        if texts and name in columns.features:
+            continue
         kind = schema.field(name).type
         if pt.is_null(kind):
             raise InvalidInputError(
@@ -120,15 +129,15 @@ def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
             )
         if name in columns.features:
             single &= pt.is_float32(kind) or pt.is_float16(kind)
+    if texts:
+        return np.dtype(object)
     return np.dtype(np.float32 if single else np.float64)
 
 
 def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Place) -> Block:
     """Turn an Arrow table or record batch into a block, or raise naming column and row."""
     n_rows = part.num_rows
-    X = np.empty((n_rows, len(columns.features)), dtype=dtype)
-    for j, name in enumerate(columns.features):
-        X[:, j] = _numbers(part, name, place)
+    X = _features(part, columns, dtype, place)
     y = np.empty((n_rows, len(columns.targets))) if columns.targets else None
     for j, name in enumerate(columns.targets):
         y[:, j] = _numbers(part, name, place)  # type: ignore[index]
@@ -143,6 +152,15 @@ def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Pl
     return Block(X, y, weight, start, ids)
 
 
+def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any:
+    if dtype.hasobject:
+        return texts_of(_without_nulls(part, columns.features[0], place))
+    X = np.empty((part.num_rows, len(columns.features)), dtype=dtype)
+    for j, name in enumerate(columns.features):
+        X[:, j] = _numbers(part, name, place)
+    return X
+
+
 def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
     values = _values(part, name, place)
     if not np.isfinite(values).all():
@@ -154,11 +172,16 @@ def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
 
 
 def _values(part: Any, name: str, place: Place) -> np.ndarray:
+    column = _without_nulls(part, name, place)
+    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
+
+
+def _without_nulls(part: Any, name: str, place: Place) -> Any:
     column = part.column(name)
     if column.null_count:
         empty = np.asarray(column.is_null())
         raise _bad_values(name, place, "missing", np.flatnonzero(empty))
-    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
+    return column
 
 
 def _is_array(column: Any) -> bool:

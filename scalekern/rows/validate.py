@@ -49,15 +49,15 @@ def fit_source(
         source = source_of(X, y, weight)
         if needs_y and not source.n_outputs:
             raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
-        return _remembered(estimator, source, reset)
+        return _accepted(estimator, source, reset, objects=objects)
     if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
         checked = _checked_y(y, len(items)) if needs_y else None
         _forget_columns(estimator)
         return ArraySource(items, checked, weight)
     if is_frame(X):
-        checked = _checked_y(y, len(X)) if needs_y else None
-        return _remembered(estimator, frame_source(X, checked, weight), reset)
+        source = frame_source(X, _checked_y(y, len(X)) if needs_y else None, weight)
+        return _accepted(estimator, source, reset, objects=objects)
     if not needs_y:
         array = _validated(estimator, X, reset=reset)
         return ArraySource(array, None, weight, _names(estimator))
@@ -68,6 +68,25 @@ def fit_source(
         )
     X, y = _validated(estimator, X, y, reset=reset)
     return ArraySource(X, y, weight, _names(estimator))
+
+
+def _accepted(estimator: Any, source: RowSource, reset: bool, *, objects: bool) -> RowSource:
+    """Remember the columns of a source; objects have none, and not every estimator takes them."""
+    if source.n_features:
+        return _remembered(estimator, source, reset)
+    if not objects:
+        raise objects_error(estimator, source.name)
+    _forget_columns(estimator)
+    return source
+
+
+def objects_error(estimator: Any, name: str) -> InvalidInputError:
+    """Return the error for rows that are objects where vectors of numbers are needed."""
+    return InvalidInputError(
+        f"{name} holds texts or other objects, not numbers, which {type(estimator).__name__} needs "
+        "as it is set; turn the texts into numbers first, or compare them as they are: "
+        "kernel='edit_distance' in a similarity model, metric='levenshtein' in k-NN"
+    )
 
 
 def predict_source(estimator: Any, X: Any, *, objects: bool = False) -> RowSource:
@@ -102,6 +121,8 @@ def _forget_columns(estimator: Any) -> None:
 
 
 def _objects_again(X: Any) -> RowSource:
+    if is_frame(X):
+        X = frame_source(X)
     if not isinstance(X, RowSource):
         return ArraySource(objects_of(X))
     if X.n_features:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.features.survey import BANDWIDTH_ROWS, Survey, resolve_kernel
+from scalekern.features.survey import BANDWIDTH_ROWS, Survey, by_median, resolve_kernel
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.rows.base import slice_rows
 from scalekern.solvers.path import AlphaRule
@@ -37,19 +37,21 @@ def select_kernel(
     median = as_kernel(kernel)
     if not median.needs_gamma:
         return median, {}
-    start = resolve_kernel(kernel, "median", seen)
-    centre = _gamma_of(start)
-    gammas = centre * FACTORS
-    errors = np.array([_loo_error(median.with_gamma(float(g)), rule, seen) for g in gammas])
-    best = int(np.argmin(errors))
-    report = {"gammas": gammas.tolist(), "gamma_errors": errors.tolist()}
-    return median.with_gamma(float(gammas[best])), report
+    candidates = [by_median(median, seen, float(factor)) for factor in FACTORS]
+    errors = np.array([_loo_error(candidate, rule, seen) for candidate in candidates])
+    report = {
+        "gamma_factors": FACTORS.tolist(),
+        "gammas": [_gamma_of(candidate) for candidate in candidates],
+        "gamma_errors": errors.tolist(),
+    }
+    return candidates[int(np.argmin(errors))], report
 
 
-def _gamma_of(kernel: Kernel) -> float:
-    parameters = kernel.get_params()
+def _gamma_of(kernel: Kernel) -> float | None:
+    """Return the bandwidth as a gamma; None for a combination, which may have several."""
+    parameters = kernel.get_params(deep=False)
     length = parameters.get("length_scale")
-    return float(parameters["gamma"]) if length is None else 1.0 / (2.0 * length**2)
+    return parameters.get("gamma") if length is None else 1.0 / (2.0 * length**2)
 
 
 def _loo_error(kernel: Kernel, rule: AlphaRule, seen: Survey) -> float:

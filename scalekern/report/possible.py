@@ -1,0 +1,67 @@
+"""Which models `compare` can fit on which rows: vectors, texts, or other objects.
+
+It is apart from `compare` so that what is left out by default and what is refused when asked for
+come from one table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.estimators import SimilarityRegressor
+from scalekern.kernels import Kernel, Precomputed, as_kernel
+from scalekern.rows import RowSource
+from scalekern.rows.validate import fit_source, objects_error
+
+
+def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
+    """Return the rows as the similarity models read them.
+
+    Raises
+    ------
+    InvalidInputError
+        For objects, where the kernel takes vectors.
+    UnsupportedError
+        For a precomputed kernel, whose rows belong to one split of the data.
+    """
+    kernel = as_kernel(reader.kernel)
+    if isinstance(kernel, Precomputed):
+        raise UnsupportedError(
+            "compare splits, scales and approximates rows, which kernel='precomputed' does not "
+            "have; pass the function as the kernel, or fit SimilarityRegressor('precomputed')"
+        )
+    takes_objects = not kernel.takes_vectors
+    if not takes_objects and isinstance(X, (list, tuple)) and X and isinstance(X[0], str):
+        raise objects_error(reader, "X")
+    return fit_source(reader, X, y, objects=takes_objects)
+
+
+def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:
+    """Return the models that these rows and this kernel cannot have, with the reasons."""
+    reasons = {}
+    if not kernel.stationary:
+        reasons["fourier"] = f"{kernel!r} is not a stationary kernel of vectors"
+    if not train.n_features:
+        reasons["linear"] = "it takes vectors of numbers, and the rows are objects"
+        first = next(train.blocks(1)).X[0]
+        if not isinstance(first, str):
+            kind = type(first).__name__
+            reasons["knn"] = f"its distance is of texts or vectors, and the rows are {kind} objects"
+    return reasons
+
+
+def refuse(asked: list[str], impossible: dict[str, str], possible: list[str]) -> None:
+    """Raise for the first model asked for that cannot be had."""
+    for name in asked:
+        if name in impossible:
+            raise UnsupportedError(
+                f"models has {name!r}, which cannot be fitted: {impossible[name]}; "
+                f"the models that can are {', '.join(map(repr, possible))}"
+            )
+
+
+def check_scaler(scaler: Any) -> None:
+    """Raise for a scaling that was asked for where there are no columns; the default is skipped."""
+    if scaler not in ("standard", "none"):
+        raise InvalidInputError(f"scaler={scaler!r} scales columns, and the rows are objects")
