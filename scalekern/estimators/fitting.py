@@ -31,6 +31,7 @@ class GatheredRows:
     X: Any
     y: np.ndarray
     weight: np.ndarray
+    numbers: np.ndarray
 
 
 def gather(source: RowSource) -> GatheredRows:
@@ -39,10 +40,10 @@ def gather(source: RowSource) -> GatheredRows:
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
     if not source.has_weight:
-        return GatheredRows(X, y, np.ones(len(y)))
+        return GatheredRows(X, y, np.ones(len(y)), np.arange(len(y)))
     weight = np.concatenate([np.asarray(block.weight) for block in blocks])
     kept = np.flatnonzero(weight > 0)
-    return GatheredRows(take_rows(X, kept), y[kept], weight[kept])
+    return GatheredRows(take_rows(X, kept), y[kept], weight[kept], kept)
 
 
 def fit_exact(
