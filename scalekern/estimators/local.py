@@ -164,7 +164,7 @@ class Local(Approximation):
             report=report,
         )
         factor = choice.factor if length is None else None
-        return Fitted(solution, {"_local": local, "length_factor_": factor})
+        return Fitted(solution, {"local_": local, "length_factor_": factor})
 
     def _choose(
         self, job: Job, local: LocalRows, numbers: np.ndarray, length: float | None
@@ -197,14 +197,14 @@ class Local(Approximation):
 
     def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
         """Return the function from X to predictions and standard deviations."""
-        freedom = model._local.n_neighbors - bool(model.fit_intercept)
+        freedom = model.local_.n_neighbors - bool(model.fit_intercept)
         if freedom < 1:
             raise InvalidInputError("return_std=True needs n_neighbors of at least 2")
         return lambda X: _solved(model, X, with_std=True)
 
     def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the index with its rows, and the targets."""
-        local: LocalRows = model._local
+        local: LocalRows = model.local_
         meta, arrays = local.index.state()
         own = {"targets_": local.targets, "spread_": local.spread}
         if local.weight is not None:
@@ -227,17 +227,19 @@ class Local(Approximation):
             meta.pop("n_neighbors_"),
             arrays.pop("spread_"),
         )
-        return meta | arrays | {"_local": local}
+        return meta | arrays | {"local_": local}
 
 
 def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return predictions and, with_std, standard deviations, each of shape (rows, n_outputs)."""
-    local: LocalRows = model._local
+    local: LocalRows = model.local_
     kernel, factor = model.kernel_, model.length_factor_
     X = dense_rows(X)
     mean, std = np.empty((2, len(X), local.targets.shape[1]))
     for rows, hoods in local.blocks(X):
-        lengths = factor * hoods.radius if factor else np.full(len(hoods.queries), length_of(kernel))
+        lengths = (
+            factor * hoods.radius if factor else np.full(len(hoods.queries), length_of(kernel))
+        )
         found = solve_local(
             kernel, hoods, lengths, model.alpha_, centre=model.fit_intercept, with_scale=with_std
         )

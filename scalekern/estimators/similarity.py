@@ -100,6 +100,8 @@ class SimilarityRegressor(RowPredictor):
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
         Of "fourier", with `coef_`.
+    local_ : LocalRows
+        The index of "local", with the targets.
     length_factor_ : float or None
         Of "local"; None where the bandwidth was given.
     intercept_ : float or float64 array of shape (n_outputs,)
@@ -244,7 +246,7 @@ class SimilarityRegressor(RowPredictor):
         return Job(engine, source, kernel, rule, seen, params), chosen
 
     def _forget(self) -> None:
-        for name in ("_running", "_local", "length_factor_", *ARRAYS, *VALUES):
+        for name in ("_running", "local_", "length_factor_", *ARRAYS, *VALUES):
             self.__dict__.pop(name, None)
 
     def _finish(

@@ -16,11 +16,13 @@ from scalekern.estimators import KNeighborsRegressor, LinearRegressor, Similarit
 from scalekern.estimators.fitting import gather
 from scalekern.features import RowPreparer
 from scalekern.features.parameters import check_choice, seed_of
+from scalekern.kernels import as_kernel
 from scalekern.rows import ArraySource, RowSource
 from scalekern.rows.validate import fit_source
+from scalekern.solvers.local import is_local
 from scalekern.storage import model_bytes
 
-MODELS = ("exact", "linear", "knn", "nystroem", "fourier")
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
 MOST_EXACT_ROWS = 10_000
 
 
@@ -117,14 +119,15 @@ def compare(
     alpha: Any = "loo",
     fit_intercept: bool = True,
     n_components: int = 1000,
-    n_neighbors: int = 5,
+    n_neighbors: int | None = None,
     exact_rows: int | None = None,
     random_state: Any = 0,
     n_jobs: int | None = None,
 ) -> Comparison:
     """Fit every model on the same rows and measure error, time, size and the gap to the exact one.
 
-    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared.
+    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared; the local
+    model has a length scale for each query, and so chooses its own.
 
     Parameters
     ----------
@@ -136,12 +139,13 @@ def compare(
     test_size : float or int, default=0.25
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
-        Of "exact", "linear", "knn", "nystroem", "fourier"; all by default, "exact" only up to
-        10,000 training rows, "knn" only without weights.
+        Of "exact", "linear", "knn", "local", "nystroem", "fourier"; all by default, "exact" only up
+        to 10,000 training rows, "knn" only without weights, "local" and "fourier" only for their kernels.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
-    n_neighbors : int, default=5
+    n_neighbors : int, optional
+        Of "knn" and "local"; by default 5 and 32, or all rows where there are fewer.
     exact_rows : int, optional
         Fit the exact model on a sample of that many training rows; there is then no gap to it.
     random_state : int, default=0
@@ -166,12 +170,14 @@ def compare(
     [('exact', True), ('linear', False)]
     """
     train, test_source = _split(X, y, test, test_size, random_state)
-    chosen = _chosen(models, train, exact_rows)
+    chosen = _chosen(models, train, exact_rows, kernel)
     preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
     train, test_source = preparer.transform(train), preparer.transform(test_source)
     seed = seed_of(random_state)
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
-    make = _Factory(shared, fit_intercept, n_components, n_neighbors, seed, n_jobs)
+    neighbors = {"knn": n_neighbors or 5, "local": n_neighbors or min(32, train.n_rows)}
+    own = dict(shared)
+    make = _Factory(shared, own, fit_intercept, n_components, neighbors, seed, n_jobs)
     y_test = gather_target(test_source)
     comparison = Comparison([], {}, y_test, "", float("nan"), preparer=preparer)
     for name in _in_fitting_order(chosen):
@@ -194,9 +200,10 @@ class _Factory:
     """Makes the unfitted model of a name."""
 
     shared: dict[str, Any]
+    own: dict[str, Any]
     fit_intercept: bool
     n_components: int
-    n_neighbors: int
+    n_neighbors: dict[str, int]
     seed: int
     n_jobs: int | None
 
@@ -205,12 +212,13 @@ class _Factory:
         if name == "linear":
             return LinearRegressor(n_jobs=self.n_jobs)
         if name == "knn":
-            return KNeighborsRegressor(self.n_neighbors, **common)
+            return KNeighborsRegressor(self.n_neighbors[name], **common)
         return SimilarityRegressor(
             approximation=name,
             n_components=self.n_components,
+            n_neighbors=self.n_neighbors.get(name, 32),
             fit_intercept=self.fit_intercept,
-            **self.shared,
+            **(self.own if name == "local" else self.shared),
             **common,
         )
 
@@ -252,11 +260,15 @@ def _test_source(test: Any) -> RowSource:
     return _as_source(*test)
 
 
-def _chosen(models: Any, train: RowSource, exact_rows: int | None) -> list[str]:
+def _chosen(models: Any, train: RowSource, exact_rows: int | None, kernel: Any) -> list[str]:
     if models is not None:
         names = [models] if isinstance(models, str) else models
         return list(dict.fromkeys(check_choice("models", name, MODELS) for name in names))
     left_out = {"knn"} if train.has_weight else set()
+    if not is_local(as_kernel(kernel)):
+        left_out.add("local")
+    if not as_kernel(kernel).stationary:
+        left_out.add("fourier")
     if exact_rows is None and train.n_rows > MOST_EXACT_ROWS:
         left_out.add("exact")
     return [name for name in MODELS if name not in left_out]

@@ -1,7 +1,7 @@
 """The length factor and alpha of local models: by leave-one-out error on a sample of rows.
 
-Each row of the sample is predicted from its neighbours without itself, by every candidate; distances
-are taken once. The same errors then say how wide the standard deviations must be.
+Each row of the sample is predicted from its neighbours without itself, by every candidate;
+distances are taken once. The same errors then say how wide the standard deviations must be.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scalekern.solvers.local import (
 from scalekern.solvers.path import AlphaRule, best
 
 FACTORS = 2.0 ** np.arange(-2, 7)
-ALPHAS = 10.0 ** np.arange(-8, 2)
+ALPHAS = 10.0 ** np.array([-10.0, -8, -6, -5, -4, -3, -2, -1, 0, 1])
 DEFAULT_FACTOR, DEFAULT_ALPHA = 1.0, 1e-3
 """Where there is one row only, and so nothing to choose by."""
 
@@ -147,7 +147,7 @@ def _spread(
         variance = found.variance[:, None] * found.scale2
         return np.stack([np.square(found.prediction - block.y), variance]).sum(axis=1)
 
-    def add(block: Block, part: np.ndarray) -> None:
+    def add(_: Block, part: np.ndarray) -> None:
         squares[...] += part
 
     engine.map_blocks(sample, of_block, add, "measuring the errors", block_rows)

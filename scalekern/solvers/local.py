@@ -68,14 +68,19 @@ class LocalSolution:
     scale2: np.ndarray | None
 
 
+def is_local(kernel: Kernel) -> bool:
+    """Return whether local models have this kernel."""
+    return isinstance(kernel, (RadialKernel, Laplacian))
+
+
 def require_local(kernel: Kernel) -> RadialKernel | Laplacian:
     """Return the kernel, or raise listing those that local models have."""
     if isinstance(kernel, (RadialKernel, Laplacian)):
         return kernel
-    known = [n for n in kernel_names() if isinstance(as_kernel(n), (RadialKernel, Laplacian))]
+    known = ", ".join(repr(name) for name in kernel_names() if is_local(as_kernel(name)))
     raise UnsupportedError(
         f"approximation='local' needs a kernel of the distance of two vectors and {kernel!r} is "
-        f"not one; use {', '.join(map(repr, known))}, or approximation='nystroem'"
+        f"not one; use {known}, or approximation='nystroem'"
     )
 
 
@@ -148,12 +153,14 @@ def exponents(kernel: Kernel, hoods: Neighborhoods, lengths: np.ndarray) -> np.n
 
 def _by_columns(points: np.ndarray, *, absolute: bool) -> np.ndarray:
     q, m, d = points.shape
-    E, one = np.zeros((q, m, m)), np.empty((q, m, m))
+    E, more = np.empty((q, m, m)), np.empty((q, m, m))
     for j in range(d):
+        one = more if j else E
         x = np.ascontiguousarray(points[:, :, j])
         np.subtract(x[:, :, None], x[:, None, :], out=one)
         np.abs(one, out=one) if absolute else np.square(one, out=one)
-        E += one
+        if j:
+            E += one
     E *= -1.0 if absolute else -0.5
     return E
 
@@ -216,8 +223,8 @@ def _masked(K: np.ndarray, found: np.ndarray) -> np.ndarray:
 def _least(m: int) -> float:
     """Return the alpha from which Cholesky factorisation of m points cannot fail.
 
-    It succeeds where the smallest eigenvalue is above m (m + 1) / 2 roundings (Demmel 1989), and the
-    similarities' own rounding moves that by some m.
+    It succeeds where the smallest eigenvalue is above m (m + 1) / 2 roundings (Demmel 1989), and
+    the similarities' own rounding moves that by some m.
     """
     return 2.0 * m * (m + 8) * float(np.finfo(np.float64).eps)
 
