@@ -247,7 +247,7 @@ def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarr
         if found.scale2 is not None:
             std[rows] = np.sqrt(local.spread * found.scale2 * found.variance[:, None])
         if hoods.found is not None:
-            _from_all(mean[rows], std[rows], ~hoods.found.any(axis=1), model, local)
+            _from_all(mean[rows], std[rows], np.asarray(~hoods.found.any(axis=1)), model, local)
     return mean, std
 
 

@@ -140,7 +140,8 @@ def compare(
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
         Of "exact", "linear", "knn", "local", "nystroem", "fourier"; all by default, "exact" only up
-        to 10,000 training rows, "knn" only without weights, "local" and "fourier" only for their kernels.
+        to 10,000 training rows, "knn" only without weights, "local" and "fourier" only for their
+        kernels.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
