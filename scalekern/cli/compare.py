@@ -25,7 +25,7 @@ from scalekern.cli.options import (
 @click.option("--test-size", type=float, default=0.25, show_default=True,
               help="Share of the rows to split off; above 1, their number.")  # fmt: skip
 @click.option("--models", multiple=True, metavar="NAMES",
-              help="Of exact, linear, knn, nystroem, fourier; all by default.")  # fmt: skip
+              help="Of exact, linear, knn, local, nystroem, fourier; all by default.")  # fmt: skip
 @click.option("--exact-rows", type=click.IntRange(2),
               help="Fit the exact model on a sample of so many rows.")  # fmt: skip
 @model_options
@@ -73,6 +73,10 @@ def _tell(comparison: Any, options: dict[str, Any]) -> None:
     if comparison.kernel:
         click.echo(f"The similarity models share {comparison.kernel} and alpha "
                    f"{comparison.alpha:.4g}.")  # fmt: skip
+    if "local" in comparison.models:
+        local = comparison.models["local"]
+        click.echo(f"The local model has {local.kernel_!r} of length {local.report_['length']} and "
+                   f"alpha {local.alpha_:.4g}.")  # fmt: skip
     if options["models"]:
         return
     if "exact" not in comparison.models:

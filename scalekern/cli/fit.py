@@ -18,7 +18,7 @@ from scalekern.cli.options import (
     write_json,
 )
 
-MODELS = ("auto", "exact", "nystroem", "fourier", "knn", "linear")
+MODELS = ("auto", "exact", "nystroem", "fourier", "local", "knn", "linear")
 
 
 @click.command("fit")
@@ -80,7 +80,7 @@ def make_model(options: dict[str, Any]) -> Any:
         last: Any = LinearRegressor(n_jobs=jobs)
     elif name == "knn":
         last = KNeighborsRegressor(
-            options["n_neighbors"],
+            options["n_neighbors"] or 5,
             weights=options["weights"],
             metric=options["metric"],
             algorithm=options["algorithm"],
@@ -96,6 +96,7 @@ def make_model(options: dict[str, Any]) -> Any:
             approximation=name,
             n_components=options["n_components"],
             solver=options["solver"],
+            n_neighbors=options["n_neighbors"] or 32,
             fit_intercept=options["intercept"],
             random_state=seed,
             n_jobs=jobs,
@@ -109,7 +110,7 @@ def _tell(report: dict[str, Any], data: str) -> None:
         f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
         f"in {report['fit_seconds']:.2f} s."
     )
-    for name in ("approximation", "why", "kernel", "alpha", "landmarks", "index"):
+    for name in ("approximation", "why", "kernel", "alpha", "length", "landmarks", "index"):
         if name in detail:
             value = detail[name]
             text = f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -73,7 +73,8 @@ def model_options(command: Command) -> Command:
         click.option("--intercept/--no-intercept", default=True, help="Fit an intercept."),
         click.option("--n-components", type=click.IntRange(1), default=1000, show_default=True,
                      help="Landmarks or random features."),
-        click.option("--n-neighbors", type=click.IntRange(1), default=5, show_default=True),
+        click.option("--n-neighbors", type=click.IntRange(1), default=None,
+                     help="Of knn and local; by default 5 and 32."),
         click.option("--random-state", type=click.IntRange(0), default=0, show_default=True),
     )  # fmt: skip
 

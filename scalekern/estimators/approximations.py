@@ -6,92 +6,25 @@ chooses and reports.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import HashSample
 from scalekern.errors import UnsupportedError
+from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.parameters import require_stationary, tile_dtype_of
-from scalekern.features.survey import Survey
-from scalekern.kernels import Kernel
-from scalekern.rows import RowSource
-from scalekern.solvers import AlphaRule, Solution
+from scalekern.solvers import Solution
 
 LOO_ROWS = 4_096
 """Leave-one-out errors of models on feature maps are averaged over so many training rows."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What there is to fit.
-
-    Attributes
-    ----------
-    engine : ThreadEngine
-    source : RowSource
-    kernel : Kernel
-        With its bandwidth.
-    rule : AlphaRule
-    seen : Survey
-    params : dict
-        The parameters of the estimator.
-    """
-
-    engine: ThreadEngine
-    source: RowSource
-    kernel: Kernel
-    rule: AlphaRule
-    seen: Survey
-    params: dict[str, Any]
-
-    @property
-    def fit_intercept(self) -> bool:
-        """Whether the model has an intercept."""
-        return bool(self.params["fit_intercept"])
-
-
-@dataclass
-class Fitted:
-    """What a fit found: a solution, and the arrays that the model keeps, by attribute name."""
-
-    solution: Solution
-    arrays: dict[str, Any]
-
-
-class Approximation(ABC):
-    """One way to fit and evaluate a weighted sum of similarities.
-
-    Attributes
-    ----------
-    name : str
-        The value of the parameter `approximation`.
-    solvers : tuple of str
-        Those that go with it, the default first.
-    """
-
-    name: ClassVar[str]
-    solvers: ClassVar[tuple[str, ...]]
-
-    def sample_size(self, params: dict[str, Any]) -> int:
-        """Return how many rows the first pass must draw."""
-        del params
-        return 1
-
-    @abstractmethod
-    def fit(self, job: Job) -> Fitted:
-        """Fit the model."""
-
-    @abstractmethod
-    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
-        """Return the function from a block's X to predictions of shape (rows, n_outputs)."""
 
 
 class Exact(Approximation):
@@ -213,7 +146,7 @@ class Fourier(MapApproximation):
 
 
 APPROXIMATIONS: dict[str, Approximation] = {
-    approximation.name: approximation for approximation in (Exact(), Nystroem(), Fourier())
+    approximation.name: approximation for approximation in (Exact(), Nystroem(), Fourier(), Local())
 }
 
 

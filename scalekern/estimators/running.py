@@ -6,7 +6,8 @@ from typing import Any
 
 from scalekern.engine import HashSample, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.approximations import Fitted, Job, MapApproximation
+from scalekern.estimators.approximation import Fitted, Job
+from scalekern.estimators.approximations import MapApproximation
 from scalekern.estimators.fitting import solve_sums
 from scalekern.features.landmarks import without_landmarks
 from scalekern.rows import RowSource

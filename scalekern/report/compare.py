@@ -21,7 +21,7 @@ from scalekern.report.possible import check_scaler, impossible_models, refuse, r
 from scalekern.rows import ArraySource, RowSource
 from scalekern.storage import model_bytes
 
-MODELS = ("exact", "linear", "knn", "nystroem", "fourier")
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
 MOST_EXACT_ROWS = 10_000
 
 
@@ -119,14 +119,15 @@ def compare(
     alpha: Any = "loo",
     fit_intercept: bool = True,
     n_components: int = 1000,
-    n_neighbors: int = 5,
+    n_neighbors: int | None = None,
     exact_rows: int | None = None,
     random_state: Any = 0,
     n_jobs: int | None = None,
 ) -> Comparison:
     """Fit every model on the same rows and measure error, time, size and the gap to the exact one.
 
-    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared.
+    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared; the local
+    model has a length scale for each query, and so chooses its own.
 
     Parameters
     ----------
@@ -139,14 +140,15 @@ def compare(
     test_size : float or int, default=0.25
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
-        Of "exact", "linear", "knn", "nystroem", "fourier"; all by default, "exact" only up to
-        10,000 training rows, "knn" only without weights. Objects have no "linear" and no
-        "fourier", kernels that are not stationary have no "fourier", and "knn" takes texts (by
-        Levenshtein's distance) but no other objects.
+        Of "exact", "linear", "knn", "local", "nystroem", "fourier"; all by default, "exact" only up
+        to 10,000 training rows, "knn" only without weights. Objects have no "linear", "local" and
+        "fourier", kernels that are not stationary have no "fourier" and no "local", and "knn" takes
+        texts (by Levenshtein's distance) but no other objects.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows; objects are not scaled.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
-    n_neighbors : int, default=5
+    n_neighbors : int, optional
+        Of "knn" and "local"; by default 5 and 32, or all rows where there are fewer.
     exact_rows : int, optional
         Fit the exact model on a sample of that many training rows; there is then no gap to it.
     random_state : int, default=0
@@ -182,7 +184,9 @@ def compare(
     seed = seed_of(random_state)
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
     metric = "euclidean" if train.n_features else "levenshtein"
-    make = _Factory(shared, fit_intercept, n_components, n_neighbors, metric, seed, n_jobs)
+    neighbors = {"knn": n_neighbors or 5, "local": n_neighbors or min(32, train.n_rows)}
+    own = dict(shared)
+    make = _Factory(shared, own, fit_intercept, n_components, neighbors, metric, seed, n_jobs)
     y_test = gather_target(test_source)
     comparison = Comparison([], {}, y_test, "", float("nan"), preparer=preparer)
     for name in _in_fitting_order(chosen):
@@ -205,9 +209,10 @@ class _Factory:
     """Makes the unfitted model of a name."""
 
     shared: dict[str, Any]
+    own: dict[str, Any]
     fit_intercept: bool
     n_components: int
-    n_neighbors: int
+    n_neighbors: dict[str, int]
     metric: str
     seed: int
     n_jobs: int | None
@@ -217,12 +222,13 @@ class _Factory:
         if name == "linear":
             return LinearRegressor(n_jobs=self.n_jobs)
         if name == "knn":
-            return KNeighborsRegressor(self.n_neighbors, metric=self.metric, **common)
+            return KNeighborsRegressor(self.n_neighbors[name], metric=self.metric, **common)
         return SimilarityRegressor(
             approximation=name,
             n_components=self.n_components,
+            n_neighbors=self.n_neighbors.get(name, 32),
             fit_intercept=self.fit_intercept,
-            **self.shared,
+            **(self.own if name == "local" else self.shared),
             **common,
         )
 

@@ -13,6 +13,7 @@ from scalekern.estimators import SimilarityRegressor
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, objects_error
+from scalekern.solvers.local import is_local
 
 
 def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
@@ -42,6 +43,8 @@ def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:
     reasons = {}
     if not kernel.stationary:
         reasons["fourier"] = f"{kernel!r} is not a stationary kernel of vectors"
+    if not is_local(kernel):
+        reasons["local"] = f"{kernel!r} is not a kernel of the distance of two vectors"
     if not train.n_features:
         reasons["linear"] = "it takes vectors of numbers, and the rows are objects"
         first = next(train.blocks(1)).X[0]

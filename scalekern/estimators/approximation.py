@@ -1,0 +1,109 @@
+"""What an approximation of a similarity model promises, apart from those that there are.
+
+Separate so that each may have a file of its own: `approximations` knows them all, they know only
+this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from scalekern.engine import ThreadEngine
+from scalekern.errors import UnsupportedError
+from scalekern.features.survey import Survey
+from scalekern.kernels import Kernel
+from scalekern.rows import RowSource
+from scalekern.selection import select_kernel
+from scalekern.solvers import AlphaRule, Solution
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to fit.
+
+    Attributes
+    ----------
+    engine : ThreadEngine
+    source : RowSource
+    kernel : Kernel
+        With its bandwidth.
+    rule : AlphaRule
+    seen : Survey
+    params : dict
+        The parameters of the estimator.
+    """
+
+    engine: ThreadEngine
+    source: RowSource
+    kernel: Kernel
+    rule: AlphaRule
+    seen: Survey
+    params: dict[str, Any]
+
+    @property
+    def fit_intercept(self) -> bool:
+        """Whether the model has an intercept."""
+        return bool(self.params["fit_intercept"])
+
+
+@dataclass
+class Fitted:
+    """What a fit found: a solution, and the arrays that the model keeps, by attribute name."""
+
+    solution: Solution
+    arrays: dict[str, Any]
+
+
+class Approximation(ABC):
+    """One way to fit and evaluate a weighted sum of similarities.
+
+    Attributes
+    ----------
+    name : str
+        The value of the parameter `approximation`.
+    solvers : tuple of str
+        Those that go with it, the default first.
+    """
+
+    name: ClassVar[str]
+    solvers: ClassVar[tuple[str, ...]]
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Return how many rows the first pass must draw."""
+        del params
+        return 1
+
+    @abstractmethod
+    def fit(self, job: Job) -> Fitted:
+        """Fit the model."""
+
+    @abstractmethod
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the function from a block's X to predictions of shape (rows, n_outputs)."""
+
+    def select(
+        self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
+    ) -> tuple[Kernel, dict[str, Any]]:
+        """Return the kernel with its bandwidth, and what to report of the choice."""
+        return select_kernel(kernel, gamma, rule, seen)
+
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations, (rows, n_outputs)."""
+        del model
+        raise UnsupportedError(
+            f"approximation={self.name!r} has no return_std=True; approximation='local' has"
+        )
+
+    def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what is kept beside the arrays that all share: values for JSON, and arrays."""
+        del model
+        return {}, {}
+
+    def restored(self, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes of the model behind what was stored."""
+        return meta | arrays

@@ -1,0 +1,264 @@
+"""approximation="local": an exact model on the nearest training rows of each query.
+
+It keeps all rows in an index, and no coefficients: each prediction finds its neighbours and solves
+their system, thousands of queries at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import require_memory
+from scalekern.errors import InvalidInputError
+from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.fitting import gather
+from scalekern.features.survey import Survey, resolve_kernel
+from scalekern.kernels import Kernel, Laplacian, as_kernel
+from scalekern.neighbors import NeighborIndex, build_index, index_from_state
+from scalekern.rows import ArraySource, Block
+from scalekern.selection.local import (
+    DEFAULT_ALPHA,
+    DEFAULT_FACTOR,
+    LocalChoice,
+    choose_local,
+)
+from scalekern.solvers import AlphaRule, Solution
+from scalekern.solvers.local import Neighborhoods, length_of, require_local, solve_local
+
+SAMPLE_ROWS = 1_000
+BLOCK_BYTES = 1 << 20
+SEARCH_BYTES = 8 << 20
+_INDEX = "index-"
+
+
+@dataclass
+class LocalRows:
+    """The training rows of a local model, ready to be searched.
+
+    Attributes
+    ----------
+    index : NeighborIndex
+    targets : float64 array of shape (n, n_outputs)
+    weight : float64 array of shape (n,) or None
+    n_neighbors : int
+    spread : float64 array of shape (n_outputs,)
+        What multiplies variances; see `selection.local`.
+    """
+
+    index: NeighborIndex
+    targets: np.ndarray
+    weight: np.ndarray | None
+    n_neighbors: int
+    spread: np.ndarray
+
+    @property
+    def block_rows(self) -> int:
+        """Queries whose matrices fit in the cache together."""
+        k, d, t = self.n_neighbors + 1, self.index.rows.shape[1], self.targets.shape[1]
+        return max(1, BLOCK_BYTES // (8 * k * (k + d + t)))
+
+    def blocks(self, X: np.ndarray) -> Iterator[tuple[slice, Neighborhoods]]:
+        """Yield runs of queries with their neighbours."""
+        k, many = self.n_neighbors, self.block_rows
+        step = max(1, SEARCH_BYTES // (16 * k))
+        for low in range(0, len(X), step):
+            distances, indices = self.index.search(X[low : low + step], k)
+            for first in range(0, len(distances), many):
+                part = slice(first, first + many)
+                rows = slice(low + first, low + first + len(distances[part]))
+                yield rows, self._gathered(X[rows], distances[part], indices[part])
+
+    def without_self(self, X: np.ndarray, own: np.ndarray) -> Neighborhoods:
+        """Return the neighbours of training rows, whose numbers are `own`, other than themselves.
+
+        Where there are too few other rows, the last is not found.
+        """
+        distances, indices = self.index.search(X, self.n_neighbors + 1)
+        itself = indices == own[:, None]
+        itself[~itself.any(axis=1), -1] = True  # among too many equal rows
+        shape = (len(X), self.n_neighbors)
+        return self._gathered(X, distances[~itself].reshape(shape), indices[~itself].reshape(shape))
+
+    def _gathered(self, X: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> Neighborhoods:
+        found = indices >= 0
+        all_found = bool(found.all())
+        safe = indices if all_found else np.where(found, indices, 0)
+        radius = (distances if all_found else np.where(found, distances, 0.0)).max(axis=1)
+        radius = np.where(np.isfinite(radius) & (radius > 0), radius, 1.0)
+        return Neighborhoods(
+            np.asarray(X, dtype=np.float64),
+            self.index.rows[safe].astype(np.float64, copy=False),
+            self.targets[safe],
+            radius,
+            None if self.weight is None else self.weight[safe],
+            None if all_found else found,
+        )
+
+
+class Local(Approximation):
+    """An exact model on the nearest rows of each query."""
+
+    name = "local"
+    solvers = ("cholesky",)
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Rows to leave out."""
+        del params
+        return SAMPLE_ROWS
+
+    def select(
+        self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
+    ) -> tuple[Kernel, dict[str, Any]]:
+        """Return the kernel; its bandwidth stays open unless a number is given."""
+        chosen: Kernel = require_local(as_kernel(kernel))
+        if isinstance(gamma, str) and gamma in ("median", "scale", "cv"):
+            return chosen, {}
+        return resolve_kernel(chosen, gamma, seen), {}
+
+    def fit(self, job: Job) -> Fitted:
+        """Build the index, and choose the length scale and alpha."""
+        kernel, k = job.kernel, int(job.params["n_neighbors"])
+        require_memory(
+            24 * (k + 1) ** 2 * job.engine.n_threads,
+            f"models on {k} neighbours",
+            "use fewer n_neighbors",
+        )
+        rows = gather(job.source)
+        if k > len(rows.y):
+            raise InvalidInputError(
+                f"n_neighbors={k} but n_samples={len(rows.y)}; ask for fewer neighbours, or use "
+                "approximation='exact'"
+            )
+        built = build_index(
+            dense_rows(rows.X),
+            metric="manhattan" if isinstance(kernel, Laplacian) else "euclidean",
+            n_neighbors=k,
+            seed=job.seen.sample.seed,
+        )
+        weight = rows.weight if job.source.has_weight else None
+        share = rows.weight / rows.weight.max()
+        mean = share @ rows.y / share.sum()
+        local = LocalRows(built.index, rows.y, weight, k, np.ones(rows.y.shape[1]))
+        length = None if kernel.needs_gamma else length_of(kernel)
+        choice = self._choose(job, local, rows.numbers, length)
+        local.spread = choice.spread
+        report = {
+            "solver": "cholesky",
+            "tile_dtype": "float64",
+            "n_neighbors": k,
+            "index": built.description,
+            "recall": built.recall,
+            "length": f"{choice.factor:g} x radius" if length is None else length,
+            **choice.report,
+        }
+        solution = Solution(
+            np.zeros((0, len(mean))),
+            mean if job.fit_intercept else np.zeros_like(mean),
+            choice.alpha,
+            alphas=choice.alphas,
+            scores=choice.scores,
+            report=report,
+        )
+        factor = choice.factor if length is None else None
+        return Fitted(solution, {"local_": local, "length_factor_": factor})
+
+    def _choose(
+        self, job: Job, local: LocalRows, numbers: np.ndarray, length: float | None
+    ) -> LocalChoice:
+        if local.index.n_rows == 1:
+            alpha = DEFAULT_ALPHA if job.rule.candidates is None else job.rule.smallest
+            return LocalChoice(alpha, DEFAULT_FACTOR, local.spread)
+        sample = job.seen.sample.part(np.arange(min(SAMPLE_ROWS, len(job.seen.sample.numbers))))
+        own = np.searchsorted(numbers, sample.numbers)
+        rows = ArraySource(dense_rows(sample.X), sample.y, sample.weight)
+
+        def around(block: Block) -> Neighborhoods:
+            return local.without_self(block.X, own[block.start : block.start + len(block)])
+
+        return choose_local(
+            job.engine,
+            rows,
+            around,
+            job.kernel,
+            job.rule,
+            length,
+            centre=job.fit_intercept,
+            block_rows=local.block_rows,
+        )
+
+    def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+        """Return the function from a block's X to predictions."""
+        del dtype
+        return lambda X: _solved(model, X, with_std=False)[0]
+
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations."""
+        freedom = model.local_.n_neighbors - bool(model.fit_intercept)
+        if freedom < 1:
+            raise InvalidInputError("return_std=True needs n_neighbors of at least 2")
+        return lambda X: _solved(model, X, with_std=True)
+
+    def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the index with its rows, and the targets."""
+        local: LocalRows = model.local_
+        meta, arrays = local.index.state()
+        own = {"targets_": local.targets, "spread_": local.spread}
+        if local.weight is not None:
+            own["weight_"] = local.weight
+        parts = {_INDEX + name: value for name, value in arrays.items()}
+        fitted = {"length_factor_": model.length_factor_, "n_neighbors_": local.n_neighbors}
+        return fitted | {"index": meta}, own | parts
+
+    def restored(self, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes of the model, with the index built again."""
+        meta, arrays = dict(meta), dict(arrays)
+        parts = {n: arrays.pop(n) for n in list(arrays) if n.startswith(_INDEX)}
+        index = index_from_state(
+            meta.pop("index"), {name[len(_INDEX) :]: value for name, value in parts.items()}
+        )
+        local = LocalRows(
+            index,
+            arrays.pop("targets_"),
+            arrays.pop("weight_", None),
+            meta.pop("n_neighbors_"),
+            arrays.pop("spread_"),
+        )
+        return meta | arrays | {"local_": local}
+
+
+def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return predictions and, with_std, standard deviations, each of shape (rows, n_outputs)."""
+    local: LocalRows = model.local_
+    kernel, factor = model.kernel_, model.length_factor_
+    X = dense_rows(X)
+    mean, std = np.empty((2, len(X), local.targets.shape[1]))
+    for rows, hoods in local.blocks(X):
+        lengths = (
+            factor * hoods.radius if factor else np.full(len(hoods.queries), length_of(kernel))
+        )
+        found = solve_local(
+            kernel, hoods, lengths, model.alpha_, centre=model.fit_intercept, with_scale=with_std
+        )
+        mean[rows] = found.prediction
+        if found.scale2 is not None:
+            std[rows] = np.sqrt(local.spread * found.scale2 * found.variance[:, None])
+        if hoods.found is not None:
+            _from_all(mean[rows], std[rows], np.asarray(~hoods.found.any(axis=1)), model, local)
+    return mean, std
+
+
+def _from_all(
+    mean: np.ndarray, std: np.ndarray, lost: np.ndarray, model: Any, local: LocalRows
+) -> None:
+    """Give queries for which the index found nothing the mean and deviation of all targets."""
+    mean[lost] = model.intercept_
+    std[lost] = local.targets.std(axis=0)
+
+
+def dense_rows(X: Any) -> np.ndarray:
+    """Return rows as an array of numbers."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
