@@ -31,6 +31,7 @@ class GatheredRows:
     X: Any
     y: np.ndarray
     weight: np.ndarray
+    ids: np.ndarray | None = None
 
 
 def gather(source: RowSource) -> GatheredRows:
@@ -38,11 +39,12 @@ def gather(source: RowSource) -> GatheredRows:
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
+    ids = np.concatenate([block.ids for block in blocks])
     if not source.has_weight:
-        return GatheredRows(X, y, np.ones(len(y)))
+        return GatheredRows(X, y, np.ones(len(y)), ids)
     weight = np.concatenate([np.asarray(block.weight) for block in blocks])
     kept = np.flatnonzero(weight > 0)
-    return GatheredRows(take_rows(X, kept), y[kept], weight[kept])
+    return GatheredRows(take_rows(X, kept), y[kept], weight[kept], ids[kept])
 
 
 def fit_exact(
