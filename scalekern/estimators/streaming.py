@@ -87,7 +87,7 @@ def predict_to_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _check_names(output, data, keep)
+    _check_names(output, data, keep, coverage is not None)
     kept = ColumnStream(data, keep) if keep else None
     half = None if coverage is None else _half_width(model, source, coverage)
     part = output.with_name(f".{output.name}.part")
@@ -129,9 +129,10 @@ def _half_width(model: Any, source: RowSource, coverage: float) -> np.ndarray:
     return last.interval_half_width(coverage)
 
 
-def _check_names(output: Path, data: Any, keep: Sequence[str]) -> None:
+def _check_names(output: Path, data: Any, keep: Sequence[str], interval: bool) -> None:
+    own = "prediction|lower|upper" if interval else "prediction"
     for name in keep:
-        if re.fullmatch(r"(prediction|lower|upper)(_\d+)?", name):
+        if re.fullmatch(rf"({own})(_\d+)?", name):
             raise InvalidInputError(f"the kept column {name!r} would clash with the predictions")
     if output.exists() and any(file.samefile(output) for file in find_files(data)):
         raise InvalidInputError(f"{output} is a file of the data; choose another output")
