@@ -18,7 +18,7 @@ from scalekern.cli.options import check_output, run_options, run_settings, sever
 @click.option("--keep", multiple=True, metavar="COLUMNS",
               help="Columns of DATA to write beside the predictions.")  # fmt: skip
 @click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Also write lower and upper, an interval that holds so large a share of targets; "
+              help="Also write lower and upper, an interval that holds this share of targets; "
               "for a model of fit --calibrate.")  # fmt: skip
 @run_options
 def predict_command(model_path: str, data: str, **options: Any) -> None:

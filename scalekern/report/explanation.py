@@ -159,14 +159,14 @@ def plot_explanation(
     ends = base + np.cumsum(steps)
     starts = ends - steps
     places = np.arange(len(steps))[::-1]
-    ax = axes_to_draw_on(ax, (8.0, 1.7 + 0.33 * len(steps)))
+    ax = axes_to_draw_on(ax, (8.0, 2.0 + 0.33 * len(steps)))
     ax.barh(places, steps, left=starts, height=0.66, color=colours, zorder=3)
     ax.vlines(ends[:-1], places[1:] - 0.33, places[:-1] + 0.33, color=QUIET, linewidth=0.8)
     dress(ax, title or "From the baseline to the prediction", with_unit("Target", unit), "")
     ax.grid(visible=False, axis="y")
     ax.set_yticks(places, _labels(why, query)[: len(steps)], fontsize=9)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
-    ax.set_ylim(-0.7, len(steps) + 0.2)
+    ax.set_ylim(-0.7, len(steps) + 0.5)
     _mark(ax, base, end, np.append(starts, end))
     _write_steps(ax, steps, starts, ends, places)
     return finish(ax, path)
@@ -186,7 +186,7 @@ def _labels(why: Explanation, query: int) -> list[str]:
 
 def _mark(ax: Axes, base: float, end: float, drawn: np.ndarray) -> None:
     """Mark both ends of the way, each named on its own side, and leave room beside the bars."""
-    room = (np.ptp(drawn) or abs(base) or 1.0) * 0.3
+    room = (np.ptp(drawn) or abs(base) or 1.0) * 0.2
     ax.set_xlim(drawn.min() - room, drawn.max() + room)
     top = ax.get_ylim()[1]
     left, right = ("right", "left") if base <= end else ("left", "right")
@@ -195,7 +195,7 @@ def _mark(ax: Axes, base: float, end: float, drawn: np.ndarray) -> None:
         (end, "prediction", right, "-"),
     ):
         ax.axvline(value, color=INK, linewidth=1.1, linestyle=dashes, zorder=2)
-        text = f" {name} {value:.5g} "
+        text = f" {name} \n {value:.5g} "
         ax.text(value, top, text, ha=side, va="top", fontsize=9.5, color=INK)
 
 
