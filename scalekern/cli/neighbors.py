@@ -16,8 +16,9 @@ from scalekern.cli.options import check_output, run_options, run_settings, write
               help="The row of DATA to explain; the first is 0.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True,
               help="How many training rows to show.")  # fmt: skip
-@click.option("--rows", "train", metavar="TRAIN", help="The rows that were fitted. Nyström, Fourier "
-              "and linear models keep only a sample; with any model their columns are shown.")  # fmt: skip
+@click.option("--rows", "train", metavar="TRAIN",
+              help="The rows that were fitted. Nyström, Fourier and linear models keep only a "
+              "sample of them; with any model their columns are shown.")  # fmt: skip
 @click.option("--target", help="The target column of TRAIN.")
 @click.option("--weight", help="The column of sample weights of TRAIN.")
 @click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
