@@ -33,6 +33,9 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "local", "knn", "linear")
 @click.option("--algorithm", default="auto", show_default=True, help="The index (knn).")
 @click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
               show_default=True, help="Of an approximate index (knn).")  # fmt: skip
+@click.option("--calibrate", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
+              "prediction intervals on (predict --coverage).")  # fmt: skip
 @model_options
 @run_options
 @click.option("-o", "--output", required=True, help="The directory of the model.")
@@ -48,15 +51,19 @@ def fit_command(data: str, **options: Any) -> None:
     check_target(options["output"])
     source = source_from(data, options)
     model = make_model(options)
+    source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
     with run_settings(options):
         model.fit(source)
+        if calibration is not None:
+            _calibrate(model, calibration)
     seconds = time.perf_counter() - start
     save(model, options["output"])
     last = model.steps[-1][1]
     report = {
         "model": type(last).__name__,
         "rows": source.n_rows,
+        "calibration_rows": 0 if calibration is None else calibration.n_rows,
         "features": list(source.feature_names),
         "fit_seconds": seconds,
         "model_bytes": model_bytes(model),
@@ -66,6 +73,21 @@ def fit_command(data: str, **options: Any) -> None:
     write_json(options["json_path"], report)
     if options["json_path"] != "-" and not options["quiet"]:
         _tell(report, data)
+
+
+def _parts(source: Any, share: float | None) -> tuple[Any, Any]:
+    if share is None:
+        return source, None
+    from scalekern.estimators.intervals import held_out
+
+    return held_out(source, share)
+
+
+def _calibrate(model: Any, calibration: Any) -> None:
+    from scalekern.estimators.streaming import last_step
+
+    last, rows = last_step(model, calibration)
+    last.calibrate(rows)
 
 
 def make_model(options: dict[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from scalekern import __version__
 from scalekern.cli.compare import compare_command
 from scalekern.cli.demo import demo_command
 from scalekern.cli.fit import fit_command
+from scalekern.cli.neighbors import neighbors_command
 from scalekern.cli.predict import predict_command
 from scalekern.errors import ScalekernError
 
@@ -69,5 +70,5 @@ def main() -> None:
     """
 
 
-for _command in (compare_command, fit_command, predict_command, demo_command):
+for _command in (compare_command, fit_command, predict_command, neighbors_command, demo_command):
     main.add_command(_command)

@@ -17,6 +17,9 @@ from scalekern.cli.options import check_output, run_options, run_settings, sever
 @click.option("-o", "--output", required=True, metavar="OUT.parquet")
 @click.option("--keep", multiple=True, metavar="COLUMNS",
               help="Columns of DATA to write beside the predictions.")  # fmt: skip
+@click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="Also write lower and upper, an interval that holds this share of targets; "
+              "for a model of fit --calibrate.")  # fmt: skip
 @run_options
 def predict_command(model_path: str, data: str, **options: Any) -> None:
     """Predict for the rows of DATA with a model that `scalekern fit` saved.
@@ -42,7 +45,8 @@ def predict_command(model_path: str, data: str, **options: Any) -> None:
     source = rows(data, features=None if names is None else list(names))
     start = time.perf_counter()
     with run_settings(options):
-        predict_to_parquet(model, source, output, data, several(options["keep"]))
+        keep = several(options["keep"])
+        predict_to_parquet(model, source, output, data, keep, options["coverage"])
     seconds = time.perf_counter() - start
     report = {
         "rows": source.n_rows,

@@ -55,6 +55,8 @@ class HashSample(Statistic):
     X : rows, as a block's X
     numbers : int64 array
         Their row numbers in the whole source.
+    ids : array of shape (size,)
+        Their keys, or row numbers.
     y : float64 array of shape (size, n_outputs) or None
     weight : float64 array of shape (size,) or None
     """
@@ -63,18 +65,20 @@ class HashSample(Statistic):
         self.size, self.seed, self._first_row = size, seed, first_row
         self.hashes = np.zeros(0, dtype=np.uint64)
         self.numbers = np.zeros(0, dtype=np.int64)
+        self.ids: np.ndarray = self.numbers
         self.X: Any = None
         self.y: np.ndarray | None = None
         self.weight: np.ndarray | None = None
 
     def update(self, block: Block) -> None:
         """Add one block of rows, of which those of positive weight may be chosen."""
-        hashes = hash_ids(shifted(block.ids, self._first_row), self.seed)
+        ids = shifted(block.ids, self._first_row)
+        hashes = hash_ids(ids, self.seed)
         start = self._first_row + block.start
         numbers = np.arange(start, start + len(block))
         kept = _smallest(hashes, numbers, self.size, block.weight)
         part = HashSample(self.size, self.seed)
-        part.hashes, part.numbers = hashes[kept], numbers[kept]
+        part.hashes, part.numbers, part.ids = hashes[kept], numbers[kept], ids[kept]
         part.X = take_rows(block.X, kept)
         part.y = None if block.y is None else block.y[kept]
         part.weight = None if block.weight is None else block.weight[kept]
@@ -83,7 +87,7 @@ class HashSample(Statistic):
     def merge(self, other: HashSample) -> None:
         """Keep the smallest of both."""
         if self.X is None:
-            self._take(other.hashes, other.numbers, other.X, other.y, other.weight)
+            self._take(other.hashes, other.numbers, other.ids, other.X, other.y, other.weight)
             return
         if other.X is None:
             return
@@ -93,6 +97,7 @@ class HashSample(Statistic):
         self._take(
             hashes[kept],
             numbers[kept],
+            np.concatenate([self.ids, other.ids])[kept],
             take_rows(stack_rows([self.X, other.X]), kept),
             _both(self.y, other.y, kept),
             _both(self.weight, other.weight, kept),
@@ -104,18 +109,20 @@ class HashSample(Statistic):
         part._take(
             self.hashes[rows],
             self.numbers[rows],
+            self.ids[rows],
             take_rows(self.X, rows),
             None if self.y is None else self.y[rows],
             None if self.weight is None else self.weight[rows],
         )
         return part
 
-    def _take(self, hashes: Any, numbers: Any, X: Any, y: Any, weight: Any) -> None:
-        self.hashes, self.numbers, self.X, self.y, self.weight = hashes, numbers, X, y, weight
+    def _take(self, hashes: Any, numbers: Any, ids: Any, X: Any, y: Any, weight: Any) -> None:
+        self.hashes, self.numbers, self.ids = hashes, numbers, ids
+        self.X, self.y, self.weight = X, y, weight
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the sample as plain arrays; for rows that are vectors."""
-        arrays = {"hashes": self.hashes, "numbers": self.numbers}
+        arrays = {"hashes": self.hashes, "numbers": self.numbers, "ids": self.ids}
         optional = {"X": self.X, "y": self.y, "weight": self.weight}
         if sparse.issparse(self.X):
             names = ("data", "indices", "indptr", "shape")
@@ -128,7 +135,7 @@ class HashSample(Statistic):
         if "X.indptr" in arrays:
             parts = (arrays["X.data"], arrays["X.indices"], arrays["X.indptr"])
             X = sparse.csr_matrix(parts, shape=tuple(arrays["X.shape"]))
-        self._take(arrays["hashes"], arrays["numbers"], X, y, weight)
+        self._take(arrays["hashes"], arrays["numbers"], arrays["ids"], X, y, weight)
 
 
 def _smallest(

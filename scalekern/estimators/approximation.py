@@ -15,6 +15,7 @@ import numpy as np
 
 from scalekern.engine import ThreadEngine
 from scalekern.errors import UnsupportedError
+from scalekern.estimators.weighing import Weigher
 from scalekern.features.survey import Survey
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
@@ -97,6 +98,14 @@ class Approximation(ABC):
         del model
         raise UnsupportedError(
             f"approximation={self.name!r} has no return_std=True; approximation='local' has"
+        )
+
+    def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
+        """Return what finds the weights of training rows in predictions, for `explain`."""
+        del model, rows
+        raise UnsupportedError(
+            f"explain does not exist for approximation={self.name!r}; use 'exact', 'nystroem' or "
+            "'fourier'"
         )
 
     def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:

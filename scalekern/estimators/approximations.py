@@ -18,8 +18,19 @@ from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
+from scalekern.estimators.weighing import (
+    ExactWeigher,
+    FeatureWeigher,
+    Weigher,
+    elimination,
+    kept_elimination,
+    kept_of_exact,
+    kept_of_features,
+    kernel_similarity,
+)
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
+from scalekern.features.maps import UnfinishedNystroemMap
 from scalekern.features.parameters import require_stationary, tile_dtype_of
 from scalekern.solvers import Solution
 
@@ -42,7 +53,13 @@ class Exact(Approximation):
             job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
         )
         solution.report |= {"solver": solver, "tile_dtype": "float64"}
-        return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef})
+        kept = kept_of_exact(rows, job.fit_intercept)
+        return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept)
+
+    def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
+        """Weigh all training rows, which the model holds."""
+        del rows
+        return ExactWeigher(model)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the training rows."""
@@ -74,12 +91,29 @@ class MapApproximation(Approximation):
         sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
         solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
-        return self.fitted(feature_map, solution)
+        return self.fitted(feature_map, solution, job.seen.sample)
 
-    def fitted(self, feature_map: FeatureMap, solution: Solution) -> Fitted:
-        """Return what the model keeps of a solution."""
+    def fitted(
+        self, feature_map: FeatureMap, solution: Solution, sample: HashSample | None = None
+    ) -> Fitted:
+        """Return what the model keeps of a solution, and of the sample to explain it with."""
         solution.report |= {"solver": "cholesky", "tile_dtype": str(feature_map.dtype)}
-        return Fitted(solution, self.kept(feature_map, solution))
+        explain = kept_of_features(solution.smoother, sample, *self.basis(feature_map))
+        return Fitted(solution, self.kept(feature_map, solution) | explain)
+
+    def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return what turns the map's raw columns into features, and arrays that make them."""
+        del feature_map
+        return None, {}
+
+    @abstractmethod
+    def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
+        """Return the function from rows to the raw columns of the map."""
+
+    def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
+        """Weigh the rows given, or the sample that the model keeps."""
+        similarity = kernel_similarity(model.kernel_)
+        return FeatureWeigher(model, self.raw_columns(model), similarity, rows)
 
 
 class Nystroem(MapApproximation):
@@ -112,6 +146,16 @@ class Nystroem(MapApproximation):
         }
         return {"landmarks_": feature_map.Z, "dual_coef_": white.inverse @ solution.coef}
 
+    def basis(self, feature_map: NystroemMap) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return what finishes eliminated kernel values, and what eliminates them."""
+        return feature_map.whitening.finish, kept_elimination(feature_map.whitening)
+
+    def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
+        """Return the eliminated kernel values against the landmarks."""
+        return UnfinishedNystroemMap(
+            model.kernel_, model.landmarks_, elimination(model), np.dtype(np.float64)
+        )
+
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the landmarks."""
         return _weighted_sum(model, dtype)
@@ -136,6 +180,10 @@ class Fourier(MapApproximation):
     def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""
         return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
+
+    def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
+        """Return the features."""
+        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""

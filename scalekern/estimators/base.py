@@ -14,11 +14,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import ThreadEngine
+from scalekern.estimators.explaining import Explains
+from scalekern.estimators.intervals import SplitConformal
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import predict_source
 
 
-class RowPredictor(RegressorMixin, BaseEstimator):
+class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
     """A regressor whose prediction for a row depends on that row only."""
 
     n_jobs: int | None

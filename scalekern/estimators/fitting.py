@@ -37,6 +37,7 @@ class GatheredRows:
     y: np.ndarray
     weight: np.ndarray
     numbers: np.ndarray
+    ids: np.ndarray
 
 
 def gather(source: RowSource) -> GatheredRows:
@@ -44,11 +45,12 @@ def gather(source: RowSource) -> GatheredRows:
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
+    ids = np.concatenate([block.ids for block in blocks])
     if not source.has_weight:
-        return GatheredRows(X, y, np.ones(len(y)), np.arange(len(y)))
+        return GatheredRows(X, y, np.ones(len(y)), np.arange(len(y)), ids)
     weight = np.concatenate([np.asarray(block.weight) for block in blocks])
     kept = np.flatnonzero(weight > 0)
-    return GatheredRows(take_rows(X, kept), y[kept], weight[kept], kept)
+    return GatheredRows(take_rows(X, kept), y[kept], weight[kept], kept, ids[kept])
 
 
 def fit_exact(

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Moments, ThreadEngine, Together
+from scalekern.engine import HashSample, Moments, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.intervals import RESIDUALS
+from scalekern.estimators.weighing import (
+    EXPLAIN_ARRAYS,
+    EXPLAIN_ROWS,
+    FeatureWeigher,
+    Weigher,
+    kept_of_features,
+)
 from scalekern.features import StandardizedMap
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source
@@ -65,9 +74,11 @@ class LinearRegressor(RowPredictor):
         """
         source = fit_source(self, X, y, sample_weight)
         engine = ThreadEngine(self.n_jobs)
-        seen = engine.reduce(
-            source, lambda: Together(X=Moments("X"), y=Moments("y")), "looking at the rows"
-        )
+
+        def look() -> Together:
+            return Together(X=Moments("X"), y=Moments("y"), sample=HashSample(EXPLAIN_ROWS, 0))
+
+        seen = engine.reduce(source, look, "looking at the rows")
         if not seen["X"].count:
             raise InvalidInputError("every sample weight is zero; at least one must be above 0")
         scale = np.sqrt(seen["X"].variance)
@@ -80,10 +91,24 @@ class LinearRegressor(RowPredictor):
         solution = solve_ridge(stat, alpha_rule(0.0), fit_intercept=True, dtype=np.float64)
         coef = solution.coef / columns.scale[:, None]
         intercept = solution.intercept - columns.mean @ coef
+        self._keep(solution.smoother, columns, seen["sample"])
         self.target_is_vector_, self.n_outputs_ = source.target_is_vector, source.n_outputs
         self.coef_ = coef[:, 0] if self.target_is_vector_ else coef.T
         self.intercept_ = float(intercept[0]) if self.target_is_vector_ else intercept
         return self
+
+    def _keep(self, smoother: Any, columns: StandardizedMap, sample: HashSample) -> None:
+        for name in (*EXPLAIN_ARRAYS, RESIDUALS):
+            self.__dict__.pop(name, None)
+        # Explained in the columns of the rows themselves, which are neither centred nor scaled.
+        basis = np.diag(1.0 / columns.scale)
+        offset = smoother.offset + columns.mean / columns.scale @ smoother.factor
+        kept = kept_of_features(replace(smoother, offset=offset), sample, basis)
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def _weigher(self, rows: RowSource | None) -> Weigher:
+        return FeatureWeigher(self, _dense, lambda X: lambda Z: _dense(Z @ X.T), rows)
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         del source
@@ -96,7 +121,9 @@ class LinearRegressor(RowPredictor):
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta = {"target_is_vector_": self.target_is_vector_, "n_outputs_": self.n_outputs_}
-        return meta, {"coef_": self.coef_, "intercept_": np.asarray(self.intercept_)}
+        arrays = {"coef_": self.coef_, "intercept_": np.asarray(self.intercept_)}
+        more = (*EXPLAIN_ARRAYS, RESIDUALS)
+        return meta, arrays | {name: getattr(self, name) for name in more if hasattr(self, name)}
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
@@ -104,3 +131,7 @@ class LinearRegressor(RowPredictor):
             setattr(self, name, value)
         if self.target_is_vector_:
             self.intercept_ = float(np.ravel(arrays["intercept_"])[0])
+
+
+def _dense(X: Any) -> np.ndarray:
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)

@@ -11,17 +11,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import ThreadEngine
 from scalekern.errors import InvalidInputError
+from scalekern.estimators.explaining import Explains
+from scalekern.estimators.explanation import Candidates
 from scalekern.estimators.fitting import gather
+from scalekern.estimators.intervals import RESIDUALS
+from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
-from scalekern.rows import Block, RowSource, source_of
+from scalekern.rows import ArraySource, Block, RowSource, source_of
 from scalekern.rows.validate import predict_source
 
 WEIGHTS = ("uniform", "distance")
 QUERY_ROWS = 4_096
+OPTIONAL_ARRAYS = ("explain_ids_", RESIDUALS)
 
 
-class Neighbors(BaseEstimator):
+class Neighbors(Explains, BaseEstimator):
     """What both estimators share: the index, its recall, and weighted neighbours."""
 
     def __init__(
@@ -58,6 +63,10 @@ class Neighbors(BaseEstimator):
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
             )
         rows = gather(source)
+        for name in OPTIONAL_ARRAYS:
+            self.__dict__.pop(name, None)
+        for name, ids in kept_ids(rows.ids).items():
+            setattr(self, name, ids)
         X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
         built = build_index(
             X,
@@ -162,6 +171,21 @@ class Neighbors(BaseEstimator):
             total[lost] = np.maximum(found[lost].sum(axis=1, keepdims=True), 1)
         return weights / total, np.where(found, indices, 0)
 
+    def _takes_objects(self) -> bool:
+        return callable(self.metric)
+
+    def _target_mean(self) -> np.ndarray:
+        """Return what is predicted without neighbours, shape (n_outputs,) or (n_classes,)."""
+        raise NotImplementedError
+
+    def _targets(self) -> np.ndarray:
+        """Return the targets or labels of the training rows, shape (n, n_outputs)."""
+        raise NotImplementedError
+
+    def _weigher(self, rows: RowSource | None) -> Weigher:
+        del rows
+        return NeighborWeigher(self)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -178,7 +202,8 @@ class Neighbors(BaseEstimator):
         meta, arrays = self._index.state()
         names = ("recall_", "index_description_", "tuning_", "n_samples_fit_", "report_")
         own = {name: getattr(self, name) for name in (*names, *self._own_names)}
-        targets = {name: getattr(self, name) for name in self._own_arrays}
+        optional = [name for name in OPTIONAL_ARRAYS if hasattr(self, name)]
+        targets = {name: getattr(self, name) for name in (*self._own_arrays, *optional)}
         return own | {"index": meta}, targets | {f"index-{k}": v for k, v in arrays.items()}
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -190,11 +215,31 @@ class Neighbors(BaseEstimator):
         self._index = index_from_state(index_meta, parts, function)
         for name, value in meta.items():
             setattr(self, name, value)
-        for name in self._own_arrays:
+        for name in (*self._own_arrays, *(set(OPTIONAL_ARRAYS) & set(arrays))):
             setattr(self, name, arrays[name])
 
     _own_names: tuple[str, ...] = ()
     _own_arrays: tuple[str, ...] = ()
+
+
+class NeighborWeigher(Weigher):
+    """The neighbours themselves, with the weights that the prediction gives them."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
+
+    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+        """Give the neighbours of each query, the nearest first."""
+        del engine
+        model = self._model
+        distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
+        weight, safe = model._weighted(distances, indices)  # noqa: SLF001
+        ids = np.asarray(getattr(model, "explain_ids_", np.arange(model.n_samples_fit_)))
+        none = -1 if ids.dtype.kind in "iu" else ""
+        row_id = np.where(indices >= 0, ids[safe], none)
+        target = model._targets()[safe]  # noqa: SLF001
+        sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
 
 
 def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
+from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.neighbor_search import Neighbors
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
@@ -18,7 +19,7 @@ from scalekern.storage import storable
 
 
 @storable
-class KNeighborsRegressor(RegressorMixin, Neighbors):
+class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
     """Predict the weighted mean of the targets of the nearest training rows.
 
     Parameters
@@ -117,6 +118,12 @@ class KNeighborsRegressor(RegressorMixin, Neighbors):
             return means
 
         self._map_neighbors(source, self.n_neighbors, mean, sink, what)
+
+    def _target_mean(self) -> np.ndarray:
+        return np.asarray(self.y_.mean(axis=0))
+
+    def _targets(self) -> np.ndarray:
+        return self.y_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -257,3 +264,15 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
             return self._winner(self._votes(distances, indices))[:, None]
 
         self._map_neighbors(source, self.n_neighbors, labels, sink, what)
+
+    def _target_mean(self) -> np.ndarray:
+        return np.bincount(self.y_, minlength=len(self.classes_)) / len(self.y_)
+
+    def _targets(self) -> np.ndarray:
+        return np.asarray(self.classes_[self.y_][:, None])
+
+    def _explained(self, source: RowSource) -> np.ndarray:
+        return self.predict_proba(source)
+
+    def _explained_classes(self) -> np.ndarray:
+        return self.classes_

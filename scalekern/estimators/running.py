@@ -66,4 +66,4 @@ class RunningSums:
             )
         sample = without_landmarks(self._sample, self._landmarks)
         solution = solve_sums(self._sums, self._map, rule, fit_intercept, sample)
-        return self._approximation.fitted(self._map, solution)
+        return self._approximation.fitted(self._map, solution, self._sample)

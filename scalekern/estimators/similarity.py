@@ -19,7 +19,9 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningSums
+from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -30,7 +32,8 @@ from scalekern.storage import storable
 
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_")
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
+          *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
@@ -267,6 +270,7 @@ class SimilarityRegressor(RowPredictor):
         notes: dict[str, Any],
     ) -> None:
         solution = fitted.solution
+        self._forget_calibration()
         self.alpha_ = solution.alpha
         self.target_is_vector_ = vector = source.target_is_vector
         self.n_outputs_ = source.n_outputs
@@ -344,6 +348,9 @@ class SimilarityRegressor(RowPredictor):
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
+
+    def _weigher(self, rows: RowSource | None) -> Weigher:
+        return APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
 
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""

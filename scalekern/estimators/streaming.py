@@ -12,6 +12,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.neighbor_search import Neighbors
 from scalekern.features import RowPreparer
 from scalekern.rows import Block, RowSource
@@ -24,6 +25,12 @@ Sink = Callable[[Block, np.ndarray], None]
 
 def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
     """Give `sink` each block and its predictions, in order; `model` may be a pipeline."""
+    last, source = last_step(model, source)
+    last.predict_blocks(source, sink)
+
+
+def last_step(model: Any, source: RowSource) -> tuple[Any, RowSource]:
+    """Return the estimator at the end of a pipeline, and the rows as the steps before make them."""
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     if not isinstance(steps[-1], (RowPredictor, Neighbors)):
         raise InvalidInputError(
@@ -32,7 +39,7 @@ def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
         )
     for step in steps[:-1]:
         source = _transformed(step, source)
-    steps[-1].predict_blocks(source, sink)
+    return steps[-1], source
 
 
 def _transformed(step: Any, source: RowSource) -> RowSource:
@@ -46,7 +53,12 @@ def _transformed(step: Any, source: RowSource) -> RowSource:
 
 
 def predict_to_parquet(
-    model: Any, source: RowSource, output: Path, data: Any, keep: Sequence[str] = ()
+    model: Any,
+    source: RowSource,
+    output: Path,
+    data: Any,
+    keep: Sequence[str] = (),
+    coverage: float | None = None,
 ) -> None:
     """Write the predictions for `source`, with the columns `keep` of `data` before them.
 
@@ -61,6 +73,8 @@ def predict_to_parquet(
     data : path
         Where the kept columns are read from.
     keep : sequence of str
+    coverage : float, optional
+        Also write the columns lower and upper of `predict_interval`.
 
     Raises
     ------
@@ -71,8 +85,9 @@ def predict_to_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _check_names(output, data, keep)
+    _check_names(output, data, keep, coverage is not None)
     kept = ColumnStream(data, keep) if keep else None
+    half = None if coverage is None else _half_width(model, source, coverage)
     part = output.with_name(f".{output.name}.part")
     writer: Any = None
 
@@ -81,8 +96,12 @@ def predict_to_parquet(
         columns = {} if kept is None else kept.take(len(block))
         single = predictions.shape[1] == 1
         for j in range(predictions.shape[1]):
-            name = "prediction" if single else f"prediction_{j}"
-            columns[name] = pa.array(np.ascontiguousarray(predictions[:, j]))
+            end = "" if single else f"_{j}"
+            values = np.ascontiguousarray(predictions[:, j])
+            columns[f"prediction{end}"] = pa.array(values)
+            if half is not None:
+                columns[f"lower{end}"] = pa.array(values - half[j])
+                columns[f"upper{end}"] = pa.array(values + half[j])
         table = pa.table(columns)
         if writer is None:
             writer = pq.ParquetWriter(part, table.schema)
@@ -101,9 +120,17 @@ def predict_to_parquet(
         part.unlink(missing_ok=True)
 
 
-def _check_names(output: Path, data: Any, keep: Sequence[str]) -> None:
+def _half_width(model: Any, source: RowSource, coverage: float) -> np.ndarray:
+    last, _ = last_step(model, source)
+    if not isinstance(last, SplitConformal):
+        raise InvalidInputError(f"{type(last).__name__} has no prediction intervals")
+    return last.interval_half_width(coverage)
+
+
+def _check_names(output: Path, data: Any, keep: Sequence[str], interval: bool) -> None:
+    own = "prediction|lower|upper" if interval else "prediction"
     for name in keep:
-        if re.fullmatch(r"prediction(_\d+)?", name):
+        if re.fullmatch(rf"({own})(_\d+)?", name):
             raise InvalidInputError(f"the kept column {name!r} would clash with the predictions")
     if output.exists() and any(file.samefile(output) for file in find_files(data)):
         raise InvalidInputError(f"{output} is a file of the data; choose another output")

@@ -3,6 +3,7 @@
 from scalekern.solvers.exact import solve_exact
 from scalekern.solvers.path import AlphaRule, alpha_rule
 from scalekern.solvers.ridge import FeatureSample, Solution, solve_ridge
+from scalekern.solvers.smoother import Smoother
 from scalekern.solvers.spd import solve_spd
 from scalekern.solvers.sums import ResidualStatistic, RidgeStatistic
 
@@ -11,6 +12,7 @@ __all__ = [
     "FeatureSample",
     "ResidualStatistic",
     "RidgeStatistic",
+    "Smoother",
     "Solution",
     "alpha_rule",
     "solve_exact",

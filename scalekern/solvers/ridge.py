@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.solvers.path import AlphaRule, best
+from scalekern.solvers.smoother import Smoother, inverse_factor
 from scalekern.solvers.spd import solve_spd
 from scalekern.solvers.sums import RidgeStatistic
 
@@ -32,6 +33,8 @@ class Solution:
     alphas, scores : float64 arrays or None
         The path and its mean squared errors by the rule, where alpha was chosen.
     report : dict
+    smoother : Smoother or None
+        How the rows weigh in predictions, where the solution comes from sums.
     """
 
     coef: np.ndarray
@@ -40,6 +43,7 @@ class Solution:
     alphas: np.ndarray | None = None
     scores: np.ndarray | None = None
     report: dict[str, Any] = field(default_factory=dict)
+    smoother: Smoother | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,14 @@ class _Sums:
     y_mean: np.ndarray
     W: float
     count: float
+    fit_intercept: bool
 
     def intercept(self, theta: np.ndarray) -> np.ndarray:
         return self.y_mean - self.phi_mean @ theta
+
+    def smoother(self, factor: np.ndarray) -> Smoother:
+        share = 1.0 / self.W if self.fit_intercept and self.W > 0 else 0.0
+        return Smoother(factor, self.phi_mean @ factor, self.y_mean, share)
 
 
 def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
@@ -80,13 +89,13 @@ def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
     parts = [_raw(stat, fold, fit_intercept) for fold in folds]
     c, s, Y = (np.sum([part[i] for part in parts], axis=0) for i in range(3))
     if not fit_intercept:
-        return _Sums(G, c, s, np.zeros_like(S), np.zeros_like(Y), W, count)
+        return _Sums(G, c, s, np.zeros_like(S), np.zeros_like(Y), W, count, False)
     safe = W if W > 0 else 1.0
     m, y_mean = S / safe, Y / safe
     G = G - safe * np.outer(m, m)
     c = c - safe * np.outer(m, y_mean)
     s = np.maximum(s - safe * y_mean**2, 0)
-    return _Sums(G, c, s, m, y_mean + stat.y_offset, W, count)
+    return _Sums(G, c, s, m, y_mean + stat.y_offset, W, count, True)
 
 
 def solve_ridge(
@@ -117,12 +126,14 @@ def solve_ridge(
     if rule.rule == "fixed":
         alpha = rule.smallest
         if alpha == 0:
-            coef = _Eigen(sums).coef(0.0)
-            return Solution(
-                coef, sums.intercept(coef), 0.0, report={"factorization": "eigenvalues"}
-            )
-        coef, report = solve_spd(_plus(sums.G, alpha), sums.c)
-        return Solution(coef, sums.intercept(coef), alpha, report=report)
+            eigen = _Eigen(sums)
+            coef, smoother = eigen.coef(0.0), sums.smoother(eigen.factor(0.0))
+            zero: dict[str, Any] = {"factorization": "eigenvalues"}
+            return Solution(coef, sums.intercept(coef), 0.0, report=zero, smoother=smoother)
+        A = _plus(sums.G, alpha)
+        coef, report = solve_spd(A, sums.c)
+        smoother = sums.smoother(inverse_factor(A, report))
+        return Solution(coef, sums.intercept(coef), alpha, report=report, smoother=smoother)
     eigen = _Eigen(sums)
     alphas = rule.path(float(eigen.L.max(initial=0.0)), dtype)
     if rule.rule == "loo":
@@ -133,15 +144,14 @@ def solve_ridge(
     else:
         scores = _k_fold(stat, alphas, fit_intercept)
     chosen = best(scores)
-    coef = eigen.coef(alphas[chosen])
+    coef, smoother = eigen.coef(alphas[chosen]), sums.smoother(eigen.factor(alphas[chosen]))
     report = {
         "factorization": "eigenvalues",
         "alpha_rule": rule.rule,
         "effective_degrees_of_freedom": float(eigen.freedom(alphas)[chosen]),
     }
-    return Solution(
-        coef, sums.intercept(coef), float(alphas[chosen]), alphas, scores, report=report
-    )
+    alpha = float(alphas[chosen])
+    return Solution(coef, sums.intercept(coef), alpha, alphas, scores, report, smoother)
 
 
 class _Eigen:
@@ -155,6 +165,9 @@ class _Eigen:
 
     def coef(self, alpha: float) -> np.ndarray:
         return self.V @ (self._inverse(np.array([alpha]))[0][:, None] * self.c)
+
+    def factor(self, alpha: float) -> np.ndarray:
+        return self.V * np.sqrt(self._inverse(np.array([alpha]))[0])
 
     def coefs(self, alphas: np.ndarray) -> np.ndarray:
         return np.array([self.coef(alpha) for alpha in alphas])

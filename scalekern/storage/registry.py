@@ -176,7 +176,9 @@ def functions_in(value: Any) -> Iterator[str]:
 
 
 def model_bytes(model: Any) -> int:
-    """Return the bytes of a fitted model's arrays, as they would be stored.
+    """Return the bytes of the arrays that a fitted model predicts with, as they would be stored.
+
+    What it keeps only to explain its predictions does not count.
 
     Examples
     --------
@@ -186,7 +188,12 @@ def model_bytes(model: Any) -> int:
     """
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     states = [state_of(step)[1] for step in steps if is_storable(step)]
-    return sum(array_bytes(value) for arrays in states for value in arrays.values())
+    return sum(
+        array_bytes(value)
+        for arrays in states
+        for name, value in arrays.items()
+        if not name.startswith("explain_")
+    )
 
 
 def array_bytes(value: Any) -> int:
