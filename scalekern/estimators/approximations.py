@@ -32,6 +32,7 @@ from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map,
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.maps import UnfinishedNystroemMap
 from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.rows import RowSource
 from scalekern.solvers import Solution
 
 LOO_ROWS = 4_096
