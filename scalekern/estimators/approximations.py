@@ -15,6 +15,7 @@ import numpy as np
 
 from scalekern.engine import HashSample, ThreadEngine
 from scalekern.errors import UnsupportedError
+from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map
@@ -119,7 +120,7 @@ class Exact(Approximation):
 class MapApproximation(Approximation):
     """A linear model on a feature map, from sums over the rows."""
 
-    solvers = ("cholesky",)
+    solvers = ("cholesky", "sgd")
 
     @abstractmethod
     def draw(self, job: Job) -> FeatureMap:
@@ -137,6 +138,12 @@ class MapApproximation(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them."""
         feature_map = self.draw(job)
+        if job.params["solver"] == "sgd":
+            sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+            solution, _ = descend(
+                job.engine, job.source, feature_map, sample, job.rule, job.params, job.seen.sample.seed
+            )
+            return self.fitted(feature_map, solution)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
         sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
@@ -145,7 +152,8 @@ class MapApproximation(Approximation):
 
     def fitted(self, feature_map: FeatureMap, solution: Solution) -> Fitted:
         """Return what the model keeps of a solution."""
-        solution.report |= {"solver": "cholesky", "tile_dtype": str(feature_map.dtype)}
+        solution.report.setdefault("solver", "cholesky")
+        solution.report["tile_dtype"] = str(feature_map.dtype)
         return Fitted(solution, self.kept(feature_map, solution))
 
 
@@ -156,7 +164,7 @@ class Nystroem(MapApproximation):
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Landmarks, and other rows to leave out."""
-        return int(params["n_components"]) + LOO_ROWS
+        return int(params["n_components"]) + sample_rows(params, LOO_ROWS)
 
     def draw(self, job: Job) -> NystroemMap:
         """Choose the landmarks."""
@@ -191,8 +199,7 @@ class Fourier(MapApproximation):
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
-        del params
-        return LOO_ROWS
+        return sample_rows(params, LOO_ROWS)
 
     def draw(self, job: Job) -> FourierMap:
         """Draw the frequencies."""

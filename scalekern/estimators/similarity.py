@@ -20,7 +20,8 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
-from scalekern.estimators.running import RunningSums
+from scalekern.estimators.descent import check_descent
+from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import survey
 from scalekern.kernels import Kernel, as_kernel
@@ -74,11 +75,20 @@ class SimilarityRegressor(RowPredictor):
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform" or array, default="uniform"
         Drawn by a hash of the row number and the seed; or rows of shape (m, d); or row numbers.
-    solver : {"auto", "pinv", "cholesky"}, default="auto"
+    solver : {"auto", "pinv", "cholesky", "sgd"}, default="auto"
         "pinv" is for exact models, and what "auto" takes where the kernel may be indefinite: it
-        keeps negative eigenvalues, as the article does. "cholesky" clips them.
+        keeps negative eigenvalues, as the article does. "cholesky" clips them. "sgd" is for
+        "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows; alpha is
+        then chosen, where it is to be, on a random sample of rows.
     fit_intercept : bool, default=True
         An intercept without penalty.
+    max_iter : int, default=5
+        Passes over the rows of "sgd" at most, the sketch's included.
+    tol : float, default=1e-4
+        "sgd" stops earlier where, from one pass to the next, the mean iterate's predictions change
+        by less than this share of their size. 0 never stops.
+    batch_size : int or "auto", default="auto"
+        Rows of a step of "sgd"; "auto" is 256.
     random_state : int, RandomState or None, default=None
     n_jobs : int or None, default=None
         Threads; None is one a core. The model does not depend on it.
@@ -122,6 +132,8 @@ class SimilarityRegressor(RowPredictor):
     1.0
     """
 
+    _loss = "squared_error"
+
     def __init__(
         self,
         kernel: Any = "rbf",
@@ -133,6 +145,9 @@ class SimilarityRegressor(RowPredictor):
         landmarks: Any = "uniform",
         solver: str = "auto",
         fit_intercept: bool = True,
+        max_iter: int = 5,
+        tol: float = 1e-4,
+        batch_size: Any = "auto",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -144,6 +159,9 @@ class SimilarityRegressor(RowPredictor):
         self.landmarks = landmarks
         self.solver = solver
         self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.batch_size = batch_size
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -198,7 +216,8 @@ class SimilarityRegressor(RowPredictor):
         if first:
             self._forget()
             job, chosen = self._job(source, rule, approximation)
-            self.kernel_, self._running = job.kernel, RunningSums(approximation, job)
+            running = RunningDescent if self.solver == "sgd" else RunningSums
+            self.kernel_, self._running = job.kernel, running(approximation, job)
         engine = ThreadEngine(self.n_jobs)
         self._running.add(engine, source)
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
@@ -210,6 +229,8 @@ class SimilarityRegressor(RowPredictor):
         check_choice("approximation", self.approximation, ("auto", *APPROXIMATIONS))
         check_choice("solver", self.solver, solver_names())
         check_integer("n_components", self.n_components)
+        check_integer("max_iter", self.max_iter)
+        check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), as_kernel(self.kernel)
@@ -228,7 +249,8 @@ class SimilarityRegressor(RowPredictor):
         self, source: RowSource, rule: AlphaRule, approximation: Approximation
     ) -> tuple[Job, dict[str, Any]]:
         """Look at the rows once, choose the bandwidth, and return what there is to fit."""
-        engine, params = ThreadEngine(self.n_jobs), self.get_params(deep=False)
+        engine = ThreadEngine(self.n_jobs)
+        params = self.get_params(deep=False) | {"loss": self._loss}
         size, seed = approximation.sample_size(params), seed_of(self.random_state)
         seen = survey(engine, source, size, seed, gamma=self.gamma)
         kernel, chosen = select_kernel(self.kernel, self.gamma, rule, seen)
