@@ -27,6 +27,13 @@ ESTIMATORS = [
     sk.SimilarityRegressor(approximation="nystroem", n_components=20, random_state=0),
     sk.SimilarityRegressor(approximation="fourier", alpha=0.01, n_components=20, random_state=0),
     sk.SimilarityRegressor(approximation="exact", solver="pinv", alpha=1e-3, gamma="scale"),
+    sk.SimilarityRegressor(
+        approximation="fourier", solver="sgd", n_components=20, random_state=0
+    ),
+    sk.SimilarityClassifier(alpha=0.01, random_state=0),
+    sk.SimilarityClassifier(
+        approximation="nystroem", loss="log_loss", n_components=20, alpha=0.01, random_state=0
+    ),
     sk.LinearRegressor(),
     sk.KNeighborsRegressor(random_state=0),
     sk.KNeighborsClassifier(random_state=0),

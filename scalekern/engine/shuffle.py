@@ -19,9 +19,7 @@ LEAST_WINDOW_ROWS = 8_192
 RUN_IN_MEMORY, RUN_IN_FILES = 32, 4_096
 
 
-def shuffled_batches(
-    source: RowSource, batch_rows: int, seed: int, number: int
-) -> Iterator[Block]:
+def shuffled_batches(source: RowSource, batch_rows: int, seed: int, number: int) -> Iterator[Block]:
     """Yield every row once, `batch_rows` at a time and the rest last.
 
     Parameters

@@ -141,7 +141,13 @@ class MapApproximation(Approximation):
         if job.params["solver"] == "sgd":
             sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
             solution, _ = descend(
-                job.engine, job.source, feature_map, sample, job.rule, job.params, job.seen.sample.seed
+                job.engine,
+                job.source,
+                feature_map,
+                sample,
+                job.rule,
+                job.params,
+                job.seen.sample.seed,
             )
             return self.fitted(feature_map, solution)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)

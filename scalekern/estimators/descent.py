@@ -89,9 +89,7 @@ def descend(
     # The same prior against a loss of this curvature instead of 1.
     scale = 1.0 if rule.rule == "fixed" else loss.curvature
     alpha = scale * choice.alpha
-    solution, state = solve_sgd(
-        engine, source, feature_map, loss, alpha, sample, settings, state
-    )
+    solution, state = solve_sgd(engine, source, feature_map, loss, alpha, sample, settings, state)
     solution.report |= {"solver": "sgd", "batch_size": settings.batch_rows}
     if rule.rule != "fixed":
         alphas = None if choice.alphas is None else scale * choice.alphas

@@ -12,6 +12,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.classifier import SimilarityClassifier
 from scalekern.estimators.neighbor_search import Neighbors
 from scalekern.features import RowPreparer
 from scalekern.rows import Block, RowSource
@@ -25,7 +26,7 @@ Sink = Callable[[Block, np.ndarray], None]
 def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
     """Give `sink` each block and its predictions, in order; `model` may be a pipeline."""
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    if not isinstance(steps[-1], (RowPredictor, Neighbors)):
+    if not isinstance(steps[-1], (RowPredictor, Neighbors, SimilarityClassifier)):
         raise InvalidInputError(
             f"the model is a {type(steps[-1]).__name__}, which does not predict; "
             "put an estimator of scalekern at its end"
