@@ -21,6 +21,12 @@ LEFT_OUT_WHOLE = dict.fromkeys(
     "chooses another alpha; with alpha given or by 'gcv', below, the two are equal",
 )
 
+CALIBRATED_BY_ROW = dict.fromkeys(
+    DRAWN_LANDMARKS,
+    "which rows are left out to calibrate the scores is drawn by row number; scores themselves are "
+    "equal: tests/test_classifier.py",
+)
+
 ESTIMATORS = [
     sk.SimilarityRegressor(alpha="gcv"),
     sk.SimilarityRegressor(random_state=0),
@@ -47,6 +53,8 @@ ESTIMATORS = [
 def expected_failures(estimator):
     if getattr(estimator, "approximation", None) == "nystroem":
         return COLUMNS_BY_NAME | DRAWN_LANDMARKS
+    if isinstance(estimator, sk.SimilarityClassifier):
+        return COLUMNS_BY_NAME | CALIBRATED_BY_ROW
     if getattr(estimator, "alpha", None) == "loo":
         return COLUMNS_BY_NAME | LEFT_OUT_WHOLE
     return COLUMNS_BY_NAME

@@ -150,6 +150,8 @@ def counted_classes(
     if source.n_outputs != 1:
         raise InvalidInputError(f"a classifier needs one target column, not {source.n_outputs}")
     found = engine.reduce(source, ClassCounts, "counting the classes")
+    if not len(found.values):
+        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     if classes is None:
         check_classification_targets(found.values)
         whole = (found.values == np.floor(found.values)).all()

@@ -299,6 +299,11 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         tags.input_tags.sparse = True
         return tags
 
+    @property
+    def n_iter_(self) -> int:
+        """Passes over the rows of "sgd"; 1 of the other solvers."""
+        return int(self.report_.get("passes", 1))
+
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta, arrays = self.model_.fitted_state()

@@ -296,6 +296,11 @@ class SimilarityRegressor(RowPredictor):
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
 
+    @property
+    def n_iter_(self) -> int:
+        """Passes over the rows of "sgd"; 1 of the other solvers."""
+        return int(self.report_.get("passes", 1))
+
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         arrays = {name: getattr(self, name) for name in ARRAYS if hasattr(self, name)}

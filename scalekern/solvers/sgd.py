@@ -92,7 +92,7 @@ def solve_sgd(
     Returns
     -------
     solution : Solution
-        The mean iterate of the last two whole passes.
+        The mean iterate of the last two whole passes, or of the last half where they are more.
     state : SgdState
 
     References
@@ -309,7 +309,8 @@ def _passes(
             if change <= settings.tol * problem.norm(means[-1]):
                 reason = "tol: the mean iterate has settled"
                 break
-    answer = np.mean(means[-2:], axis=0) if means else start
+    # The last two of the default's four passes; the last half of more, which lowers the noise.
+    answer = np.mean(means[-max(2, len(means) // 2) :], axis=0) if means else start
     report = {
         "loss": problem.loss.name,
         "passes": 1 if problem.solved else passes + 1,
