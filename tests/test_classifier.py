@@ -152,7 +152,7 @@ def test_a_stored_classifier_comes_back(tmp_path, kind):
     X, y, _ = drawn(200, 3)
     for labels in (y, y.astype(object), np.searchsorted(["cat", "dog", "eel"], y)):
         fitted = classifier(kind).fit(X, labels)
-        sk.save(fitted, tmp_path / "model", **{})
+        sk.save(fitted, tmp_path / "model")
         back = sk.load(tmp_path / "model")
         np.testing.assert_array_equal(back.predict_proba(X), fitted.predict_proba(X))
         np.testing.assert_array_equal(back.predict(X), fitted.predict(X))

@@ -148,7 +148,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         low = -1.0 if self.loss == "squared_error" else 0.0
 
         def weights(block: Block) -> np.ndarray:
-            known = np.minimum(np.searchsorted(values, block.y[:, 0]), len(values) - 1)
+            found = np.searchsorted(values, np.asarray(block.y)[:, 0])
+            known = np.minimum(found, len(values) - 1)
             w = of_class[known]
             return w if block.weight is None else w * block.weight
 
@@ -196,7 +197,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         others = source.reweighted(
             lambda block: np.where(folds(block.ids) == fold, 0.0, np.asarray(block.weight))
         )
-        if not any(np.any(block.weight > 0) for block in others.blocks(65_536)):
+        if not any(np.any(np.asarray(block.weight) > 0) for block in others.blocks(65_536)):
             return []
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
@@ -207,11 +208,10 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         parts: list[tuple[np.ndarray, ...]] = []
 
         def of_block(block: Block) -> tuple[np.ndarray, ...]:
-            rows = np.flatnonzero((folds(block.ids) == fold) & (np.asarray(block.weight) > 0))
-            scores = (
-                predict(take_rows(block.X, rows)) if len(rows) else np.zeros((0, block.y.shape[1]))
-            )  # type: ignore[union-attr]
-            return scores, np.asarray(block.y)[rows], np.asarray(block.weight)[rows]
+            y, weight = np.asarray(block.y), np.asarray(block.weight)
+            rows = np.flatnonzero((folds(block.ids) == fold) & (weight > 0))
+            scores = predict(take_rows(block.X, rows)) if len(rows) else y[:0]
+            return scores, y[rows], weight[rows]
 
         engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")
         return parts

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, require_memory
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
 from scalekern.solvers.ridge import FeatureSample, Solution
-from scalekern.solvers.sketch import Sketch
+from scalekern.solvers.sketch import Sketch, sketch_size
 
 BATCH_ROWS = 256
 POWER_STEPS = 20
@@ -126,16 +126,19 @@ def _prepared(
     squared = loss.name == "squared_error"
     t, intercept = source.n_outputs, settings.fit_intercept
     y_mean = sample.weight @ sample.y / sample.weight.sum()
-    if state is None:
-        offset = y_mean if squared and intercept else np.zeros(t)
-    else:
-        offset = state.offset
+    first = y_mean if squared and intercept else np.zeros(t)
+    offset = first if state is None else state.offset
+    m = feature_map.n_features
+    require_memory(
+        (engine.n_threads + 2) * 8 * sketch_size(m) * (m + t + 1),
+        f"a sketch of {m} components",
+        "use fewer n_components",
+    )
     sketch = engine.reduce(
         source,
         lambda: Sketch(feature_map, t, offset, source.n_rows, settings.seed),
         "sketching the rows",
     )
-    m = feature_map.n_features
     B, y, ones = sketch.B[:, :m], sketch.B[:, m:-1], sketch.B[:, -1:]
     if state is None:
         M = m + intercept
@@ -157,7 +160,7 @@ def _prepared(
     theta = state.theta
     if squared or not earlier:
         pull = B.T @ (y - B @ theta if squared else y)
-        theta = theta + problem.P(pull - problem.fixed_gradient(theta))
+        theta = theta + problem.preconditioned(pull - problem.fixed_gradient(theta))
     return problem, theta
 
 
@@ -250,7 +253,7 @@ class _Problem:
         exact = np.square(Phi[doubtful] @ self.root).sum(axis=1)
         return float((scale[doubtful] * exact).max())
 
-    def P(self, g: np.ndarray) -> np.ndarray:
+    def preconditioned(self, g: np.ndarray) -> np.ndarray:
         """Return the preconditioner times g."""
         return self.root @ (self.root.T @ g)
 
@@ -342,7 +345,7 @@ def _pass(
         g = (n / b) * (batch.Phi.T @ r) + problem.fixed_gradient(walk.theta)
         walk.loss += float(batch.w @ loss.value(scores, batch.y))
         walk.weight += float(batch.w.sum())
-        walk.theta = walk.theta - eta * problem.P(g)
+        walk.theta = walk.theta - eta * problem.preconditioned(g)
         walk.sum += walk.theta
         walk.batches += 1
         return walk
