@@ -9,6 +9,7 @@ from scalekern.estimators import (
     KNeighborsClassifier,
     KNeighborsRegressor,
     LinearRegressor,
+    SimilarityClassifier,
     SimilarityRegressor,
 )
 from scalekern.features import FourierFeatures, Nystroem, RowPreparer
@@ -27,6 +28,7 @@ __all__ = [
     "LinearRegressor",
     "Nystroem",
     "RowPreparer",
+    "SimilarityClassifier",
     "SimilarityRegressor",
     "compare",
     "config_context",

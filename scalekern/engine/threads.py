@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from scalekern.engine.limits import hold_openmp, one_blas_thread, resolve_threads
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
+from scalekern.engine.shuffle import shuffled_batches
 from scalekern.engine.statistic import Statistic
 from scalekern.rows import Block, RowSource
 
 S = TypeVar("S", bound=Statistic)
+T = TypeVar("T")
 
 
 class ThreadEngine:
@@ -72,6 +74,48 @@ class ThreadEngine:
         for block, result in self._in_order(source, function, what, max_rows):
             sink(block, result)
 
+    def scan(
+        self,
+        source: RowSource,
+        step: Callable[[T, Any], T],
+        state: T,
+        *,
+        seed: int,
+        n_passes: int = 1,
+        first_pass: int = 0,
+        batch_rows: int = 256,
+        prepare: Callable[[Block], Any] | None = None,
+        what: str = "learning",
+    ) -> T:
+        """Return the state after one step for each batch of rows, in an order drawn anew each pass.
+
+        What is not a sum runs here: the calling thread alone holds the state, while it reads ahead
+        and the workers prepare later batches. The order and the result do not depend on threads.
+
+        Parameters
+        ----------
+        source : RowSource
+        step : callable
+            `step(state, prepared) -> state`, called in order by the calling thread.
+        state : object
+        seed : int
+            Of the order, together with the number of the pass.
+        n_passes, first_pass : int
+            How many passes, and the number of the first.
+        batch_rows : int, default=256
+        prepare : callable, optional
+            `prepare(block) -> prepared`, called by the workers; by default the block itself.
+        what : str
+            The name of the pass, for its progress bar.
+        """
+        ready = prepare or (lambda block: block)
+        for number in range(first_pass, first_pass + n_passes):
+            batches = shuffled_batches(source, batch_rows, seed, number)
+            small = source.n_rows <= batch_rows
+            for _, prepared in self._flow(batches, ready, what, source.n_rows, small):
+                state = step(state, prepared)
+        return state
+
     def _in_order(
         self,
         source: RowSource,
@@ -81,9 +125,18 @@ class ThreadEngine:
     ) -> Iterator[tuple[Block, Any]]:
         row_bytes = max(1, source.n_features) * 8
         step = chunk_rows(source.n_rows, row_bytes) if max_rows is None else max_rows
-        blocks = source.blocks(step)
-        with one_blas_thread(), progress_bar(what, source.n_rows) as advance:
-            if source.n_rows <= step:
+        return self._flow(source.blocks(step), function, what, source.n_rows, source.n_rows <= step)
+
+    def _flow(
+        self,
+        blocks: Iterator[Block],
+        function: Callable[[Block], Any],
+        what: str,
+        n_rows: int,
+        alone: bool,
+    ) -> Iterator[tuple[Block, Any]]:
+        with one_blas_thread(), progress_bar(what, n_rows) as advance:
+            if alone:
                 for block in blocks:
                     yield block, _alone(function, block)
                 return

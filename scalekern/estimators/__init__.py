@@ -1,5 +1,6 @@
 """The models, by scikit-learn's contract."""
 
+from scalekern.estimators.classifier import SimilarityClassifier
 from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from scalekern.estimators.similarity import SimilarityRegressor
@@ -8,5 +9,6 @@ __all__ = [
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "SimilarityClassifier",
     "SimilarityRegressor",
 ]

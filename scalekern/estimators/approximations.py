@@ -15,6 +15,7 @@ import numpy as np
 from scalekern.engine import HashSample
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
@@ -70,7 +71,7 @@ class Exact(Approximation):
 class MapApproximation(Approximation):
     """A linear model on a feature map, from sums over the rows."""
 
-    solvers = ("cholesky",)
+    solvers = ("cholesky", "sgd")
 
     @abstractmethod
     def draw(self, job: Job) -> FeatureMap:
@@ -88,6 +89,18 @@ class MapApproximation(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them."""
         feature_map = self.draw(job)
+        if job.params["solver"] == "sgd":
+            sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+            solution, _ = descend(
+                job.engine,
+                job.source,
+                feature_map,
+                sample,
+                job.rule,
+                job.params,
+                job.seen.sample.seed,
+            )
+            return self.fitted(feature_map, solution)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
         sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
@@ -98,7 +111,8 @@ class MapApproximation(Approximation):
         self, feature_map: FeatureMap, solution: Solution, sample: HashSample | None = None
     ) -> Fitted:
         """Return what the model keeps of a solution, and of the sample to explain it with."""
-        solution.report |= {"solver": "cholesky", "tile_dtype": str(feature_map.dtype)}
+        solution.report.setdefault("solver", "cholesky")
+        solution.report["tile_dtype"] = str(feature_map.dtype)
         explain = kept_of_features(solution.smoother, sample, *self.basis(feature_map))
         return Fitted(solution, self.kept(feature_map, solution) | explain)
 
@@ -124,7 +138,7 @@ class Nystroem(MapApproximation):
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Landmarks, and other rows to leave out."""
-        return int(params["n_components"]) + LOO_ROWS
+        return int(params["n_components"]) + sample_rows(params, LOO_ROWS)
 
     def draw(self, job: Job) -> NystroemMap:
         """Choose the landmarks."""
@@ -169,8 +183,7 @@ class Fourier(MapApproximation):
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
-        del params
-        return LOO_ROWS
+        return sample_rows(params, LOO_ROWS)
 
     def draw(self, job: Job) -> FourierMap:
         """Draw the frequencies."""

@@ -140,12 +140,13 @@ def solve_sums(
         fit_intercept=fit_intercept,
         dtype=feature_map.dtype,
         second_pass=second_pass,
-        sample=_features_of(sample, feature_map) if rule.rule == "loo" else None,
+        sample=features_of(sample, feature_map) if rule.rule == "loo" else None,
     )
     return replace(solution, report=solution.report | {"sums_rows": int(stat.count.sum())})
 
 
-def _features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
+def features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
+    """Return the features of a sample of rows."""
     n = len(sample.numbers)
     Phi = np.asarray(feature_map(sample.X), dtype=np.float64)
     weight = np.ones(n) if sample.weight is None else sample.weight

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from scalekern.engine import HashSample, ThreadEngine, Together
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Fitted, Job
 from scalekern.estimators.approximations import MapApproximation
+from scalekern.estimators.descent import descend
 from scalekern.estimators.fitting import solve_sums
 from scalekern.features.landmarks import without_landmarks
 from scalekern.rows import RowSource
-from scalekern.solvers import AlphaRule, RidgeStatistic
+from scalekern.solvers import AlphaRule, RidgeStatistic, SgdState, Solution
 
 
 class RunningSums:
@@ -67,3 +70,56 @@ class RunningSums:
         sample = without_landmarks(self._sample, self._landmarks)
         solution = solve_sums(self._sums, self._map, rule, fit_intercept, sample)
         return self._approximation.fitted(self._map, solution, self._sample)
+
+
+class RunningDescent:
+    """Stochastic gradient descent that goes on from what earlier rows taught it.
+
+    Rows of earlier calls are not read again; they count as the curvature of their sketch around
+    the coefficients found then. alpha is chosen on the first rows.
+
+    Parameters
+    ----------
+    approximation : MapApproximation
+    job : Job
+        With the first rows.
+    """
+
+    def __init__(self, approximation: MapApproximation, job: Job) -> None:
+        self._approximation, self._params = approximation, job.params
+        self._map = approximation.draw(job)
+        self._landmarks = approximation.landmark_numbers(job)
+        sample = job.seen.sample
+        self._size, self._seed = sample.size, sample.seed
+        self._n_outputs, self._rule = job.source.n_outputs, job.rule
+        self._state: SgdState | None = None
+        self._solution: Solution | None = None
+        self.n_rows = 0
+
+    def add(self, engine: ThreadEngine, source: RowSource) -> None:
+        """Learn from rows, which follow those seen so far."""
+        if source.n_outputs != self._n_outputs:
+            raise InvalidInputError(
+                f"y has {source.n_outputs} outputs, but earlier calls had {self._n_outputs}"
+            )
+        sample = engine.reduce(source, lambda: HashSample(self._size, self._seed, self.n_rows))
+        if len(sample.numbers):
+            self._solution, self._state = descend(
+                engine,
+                source,
+                self._map,
+                without_landmarks(sample, self._landmarks),
+                self._rule,
+                self._params,
+                self._seed + self.n_rows,
+                self._state,
+            )
+            alpha = np.array([self._solution.alpha])
+            self._rule = AlphaRule("fixed", alpha)
+        self.n_rows += source.n_rows
+
+    def solve(self, rule: AlphaRule, *, fit_intercept: bool) -> Fitted:
+        """Return the model of all rows so far."""
+        del rule, fit_intercept
+        assert self._solution is not None
+        return self._approximation.fitted(self._map, self._solution)

@@ -19,8 +19,9 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.running import RunningSums
+from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
@@ -81,13 +82,22 @@ class SimilarityRegressor(RowPredictor):
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform" or array, default="uniform"
         Drawn by a hash of the row number and the seed; or rows of shape (m, d); or row numbers.
-    solver : {"auto", "pinv", "cholesky"}, default="auto"
+    solver : {"auto", "pinv", "cholesky", "sgd"}, default="auto"
         "pinv" is for exact models, and what "auto" takes where the kernel may be indefinite: it
-        keeps negative eigenvalues, as the article does. "cholesky" clips them.
+        keeps negative eigenvalues, as the article does. "cholesky" clips them. "sgd" is for
+        "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows; alpha is
+        then chosen, where it is to be, on a random sample of rows.
     n_neighbors : int, default=32
         The rows of each model of "local".
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
+    max_iter : int, default=5
+        Passes over the rows of "sgd" at most, the sketch's included.
+    tol : float, default=1e-4
+        "sgd" stops earlier where, from one pass to the next, the mean iterate's predictions change
+        by less than this share of their size. 0 never stops.
+    batch_size : int or "auto", default="auto"
+        Rows of a step of "sgd"; "auto" is 256.
     random_state : int, RandomState or None, default=None
     n_jobs : int or None, default=None
         Threads; None is one a core. The model does not depend on it.
@@ -135,6 +145,8 @@ class SimilarityRegressor(RowPredictor):
     1.0
     """
 
+    _loss = "squared_error"
+
     def __init__(
         self,
         kernel: Any = "rbf",
@@ -147,6 +159,9 @@ class SimilarityRegressor(RowPredictor):
         solver: str = "auto",
         n_neighbors: int = 32,
         fit_intercept: bool = True,
+        max_iter: int = 5,
+        tol: float = 1e-4,
+        batch_size: Any = "auto",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -159,6 +174,9 @@ class SimilarityRegressor(RowPredictor):
         self.solver = solver
         self.n_neighbors = n_neighbors
         self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.batch_size = batch_size
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -218,7 +236,8 @@ class SimilarityRegressor(RowPredictor):
         if first:
             self._forget()
             job, chosen = self._job(source, rule, approximation)
-            self.kernel_, self._running = job.kernel, RunningSums(approximation, job)
+            running = RunningDescent if self.solver == "sgd" else RunningSums
+            self.kernel_, self._running = job.kernel, running(approximation, job)
         engine = ThreadEngine(self.n_jobs)
         self._running.add(engine, source)
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
@@ -232,6 +251,8 @@ class SimilarityRegressor(RowPredictor):
         check_integer("n_components", self.n_components)
         check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
         check_integer("n_neighbors", self.n_neighbors)
+        check_integer("max_iter", self.max_iter)
+        check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), as_kernel(self.kernel)
@@ -252,7 +273,8 @@ class SimilarityRegressor(RowPredictor):
         self, source: RowSource, rule: AlphaRule, approximation: Approximation
     ) -> tuple[Job, dict[str, Any]]:
         """Look at the rows once, choose the bandwidth, and return what there is to fit."""
-        engine, params = ThreadEngine(self.n_jobs), self.get_params(deep=False)
+        engine = ThreadEngine(self.n_jobs)
+        params = self.get_params(deep=False) | {"loss": self._loss}
         size, seed = approximation.sample_size(params), seed_of(self.random_state)
         seen = survey(engine, source, size, seed, gamma=self.gamma)
         kernel, chosen = approximation.select(self.kernel, self.gamma, rule, seen)
@@ -351,6 +373,11 @@ class SimilarityRegressor(RowPredictor):
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         return APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
+
+    @property
+    def n_iter_(self) -> int:
+        """Passes over the rows of "sgd"; 1 of the other solvers."""
+        return int(self.report_.get("passes", 1))
 
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""

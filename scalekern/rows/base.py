@@ -96,6 +96,17 @@ class RowSource(ABC):
         back[order] = np.arange(len(order))
         return take_rows(stack_rows(parts), back)
 
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of what `blocks(length)` yields: the blocks of ascending `numbers`.
+
+        By default every block is read and the others are dropped; a source that can find its rows
+        does not read those.
+        """
+        wanted = set(np.asarray(numbers).tolist())
+        for number, block in enumerate(self.blocks(length)):
+            if number in wanted:
+                yield block
+
     def map(self, function: Callable[[Rows], Rows], n_features: int) -> RowSource:
         """Return the same rows with `function` applied to the X of every block."""
         return MappedSource(self, function, n_features)
@@ -125,6 +136,11 @@ class MappedSource(RowSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the blocks of the source with the function applied."""
         for block in self._source.blocks(max_rows):
+            yield replace(block, X=self._function(block.X))
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the blocks, with the function applied."""
+        for block in self._source.runs(numbers, length):
             yield replace(block, X=self._function(block.X))
 
     def select(self, names: Sequence[str]) -> RowSource:

@@ -51,14 +51,22 @@ class ArraySource(RowSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield views of the rows in order."""
         for start in range(0, self.n_rows, max_rows):
-            stop = min(start + max_rows, self.n_rows)
-            yield Block(
-                X=slice_rows(self._X, start, stop),
-                y=None if self._y is None else self._y[start:stop],
-                weight=None if self._weight is None else self._weight[start:stop],
-                start=start,
-                ids=np.arange(start, stop) if self._ids is None else self._ids[start:stop],
-            )
+            yield self._block(start, max_rows)
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield views of some of the rows."""
+        for number in numbers:
+            yield self._block(int(number) * length, length)
+
+    def _block(self, start: int, max_rows: int) -> Block:
+        stop = min(start + max_rows, self.n_rows)
+        return Block(
+            X=slice_rows(self._X, start, stop),
+            y=None if self._y is None else self._y[start:stop],
+            weight=None if self._weight is None else self._weight[start:stop],
+            start=start,
+            ids=np.arange(start, stop) if self._ids is None else self._ids[start:stop],
+        )
 
     def take(self, numbers: np.ndarray) -> Any:
         """Return the rows with the given numbers."""

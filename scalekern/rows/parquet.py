@@ -76,6 +76,35 @@ class ParquetSource(RowSource):
         if held:
             yield _join(held)
 
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the blocks; only the row groups that they lie in are read."""
+        wanted = [range(int(i) * length, min((int(i) + 1) * length, self.n_rows)) for i in numbers]
+        held: list[Block] = []
+        for piece in self._row_groups(wanted):
+            held.append(piece)
+            while wanted and wanted[0].stop <= piece.start + len(piece):
+                whole = _join([part for part in held if part.start + len(part) > wanted[0].start])
+                run = wanted.pop(0)
+                yield _cut(whole, run.start - whole.start, run.stop - whole.start)
+            if wanted:
+                held = [part for part in held if part.start + len(part) > wanted[0].start]
+
+    def _row_groups(self, wanted: list[range]) -> Iterator[Block]:
+        start, runs, names = 0, list(wanted), self._columns.all()
+        for file, label in self._files:
+            first = start
+            with open_parquet(file) as parquet:
+                for group in range(parquet.num_row_groups):
+                    stop = start + parquet.metadata.row_group(group).num_rows
+                    while runs and runs[0].stop <= start:
+                        runs.pop(0)
+                    if runs and runs[0].start < stop:
+                        for part in _read(parquet, file, stop - start, names, [group]):
+                            place = Place(label, start - first, False)
+                            yield to_block(part, self._columns, self.dtype, start, place)
+                            start += part.num_rows
+                    start = stop
+
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
         for file, label in self._files:
@@ -116,11 +145,15 @@ def open_parquet(file: Path) -> Any:
         ) from error
 
 
-def _read(parquet: Any, file: Path, max_rows: int, names: list[str]) -> Iterator[Any]:
+def _read(
+    parquet: Any, file: Path, max_rows: int, names: list[str], groups: list[int] | None = None
+) -> Iterator[Any]:
     import pyarrow as pa
 
     try:
-        for part in parquet.iter_batches(batch_size=max_rows, columns=names, use_threads=False):
+        for part in parquet.iter_batches(
+            batch_size=max_rows, row_groups=groups, columns=names, use_threads=False
+        ):
             if part.num_rows:
                 yield part
     except (pa.ArrowException, OSError) as error:

@@ -63,9 +63,17 @@ class TableSource(RowSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, converted a block at a time."""
         for start in range(0, self.n_rows, max_rows):
-            part = self._table.slice(start, max_rows)
-            place = Place(self.name, start, part.num_rows == self.n_rows)
-            yield to_block(part, self._columns, self.dtype, start, place)
+            yield self._block(start, max_rows)
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the rows."""
+        for number in numbers:
+            yield self._block(int(number) * length, length)
+
+    def _block(self, start: int, max_rows: int) -> Block:
+        part = self._table.slice(start, max_rows)
+        place = Place(self.name, start, part.num_rows == self.n_rows)
+        return to_block(part, self._columns, self.dtype, start, place)
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""

@@ -1,8 +1,11 @@
 """From sums or a Gram matrix to coefficients; every answer is finite and says what was done."""
 
 from scalekern.solvers.exact import solve_exact
+from scalekern.solvers.losses import loss_named
 from scalekern.solvers.path import AlphaRule, alpha_rule
 from scalekern.solvers.ridge import FeatureSample, Solution, solve_ridge
+from scalekern.solvers.sgd import SgdSettings, SgdState, solve_sgd
+from scalekern.solvers.sketch import Sketch, sketch_size
 from scalekern.solvers.smoother import Smoother
 from scalekern.solvers.spd import solve_spd
 from scalekern.solvers.sums import ResidualStatistic, RidgeStatistic
@@ -12,10 +15,16 @@ __all__ = [
     "FeatureSample",
     "ResidualStatistic",
     "RidgeStatistic",
+    "SgdSettings",
+    "SgdState",
+    "Sketch",
     "Smoother",
     "Solution",
     "alpha_rule",
+    "loss_named",
+    "sketch_size",
     "solve_exact",
     "solve_ridge",
+    "solve_sgd",
     "solve_spd",
 ]

@@ -1,0 +1,325 @@
+"""SimilarityClassifier: similarity models of class indicators, with calibrated probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from scalekern.engine import ThreadEngine
+from scalekern.errors import UnsupportedError
+from scalekern.estimators.classes import (
+    IndicatorSource,
+    class_weights,
+    counted_classes,
+    labelled_source,
+)
+from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
+from scalekern.estimators.similarity import SimilarityRegressor
+from scalekern.features.parameters import check_choice, seed_of
+from scalekern.kernels import as_kernel
+from scalekern.rows import Block, RowSource
+from scalekern.rows.base import take_rows
+from scalekern.rows.validate import predict_source
+from scalekern.storage import storable
+
+LOSSES = ("squared_error", "log_loss")
+OWN = ("class_weight", "loss")
+
+
+class _LogLossModel(SimilarityRegressor):
+    """A similarity model of log-odds."""
+
+    _loss = "log_loss"
+
+
+@storable
+class SimilarityClassifier(ClassifierMixin, BaseEstimator):
+    """Predict classes by weighted sums of similarities to training rows or landmarks.
+
+    Parameters
+    ----------
+    kernel, gamma, alpha, approximation, n_components, landmarks, solver, fit_intercept, max_iter, \
+tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
+    class_weight : None, "balanced" or dict, default=None
+        Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
+        "balanced" is n / (n_classes * rows of the class). Probabilities are then those of rows so
+        weighted.
+    loss : {"squared_error", "log_loss"}, default="squared_error"
+        "squared_error" fits indicators of -1 and 1 by least squares, one class against the rest,
+        and calibrates: a logistic model (one slope, one offset a class) of the scores of rows that
+        were left out of a fit gives the log-odds. Up to 1,000 rows each row is left out once, in
+        five folds; of more rows a fifth is, once. "log_loss" is logistic or softmax regression,
+        whose scores are log-odds already; it needs approximation "nystroem" or "fourier" and
+        solver "sgd", and minimises sum_i w_i loss_i + alpha/2 |f|^2.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    model_ : SimilarityRegressor
+        Of the scores.
+    calibration_ : float64 array of shape (2,) or (1 + n_classes,)
+        Slope and offsets that turn scores into log-odds.
+    alpha_, kernel_, report_ : as in `SimilarityRegressor`
+
+    Raises
+    ------
+    InvalidInputError
+        For a bad value of a parameter or of the data.
+    UnsupportedError
+        For a combination that does not exist; the message lists those that do.
+
+    References
+    ----------
+    Rifkin, Yeo and Poggio (2003), Regularized least-squares classification; Platt (1999); Guo,
+    Pleiss, Sun and Weinberger (2017), On calibration of modern neural networks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scalekern import SimilarityClassifier
+    >>> X = np.linspace(0, 6, 200)[:, None]
+    >>> y = np.where(np.sin(X[:, 0]) > 0, "up", "down")
+    >>> model = SimilarityClassifier(gamma=1.0, alpha=1e-3).fit(X, y)
+    >>> model.predict([[1.5], [4.5]]).tolist()
+    ['up', 'down']
+    """
+
+    def __init__(
+        self,
+        kernel: Any = "rbf",
+        *,
+        gamma: Any = "median",
+        alpha: Any = "loo",
+        approximation: str = "auto",
+        n_components: int = 1000,
+        landmarks: Any = "uniform",
+        solver: str = "auto",
+        fit_intercept: bool = True,
+        max_iter: int = 5,
+        tol: float = 1e-4,
+        batch_size: Any = "auto",
+        class_weight: Any = None,
+        loss: str = "squared_error",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.alpha = alpha
+        self.approximation = approximation
+        self.n_components = n_components
+        self.landmarks = landmarks
+        self.solver = solver
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.batch_size = batch_size
+        self.class_weight = class_weight
+        self.loss = loss
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or frame of shape (n, d), rows from `scalekern.rows`, or n objects
+        y : array of shape (n,)
+            Labels: numbers or texts. Left out where X is rows that carry their target.
+        sample_weight : array of shape (n,), optional
+            At least 0. A row of weight 2 counts as two rows.
+
+        Returns
+        -------
+        self
+        """
+        check_choice("loss", self.loss, LOSSES)
+        model = self._new_model()
+        objects = not as_kernel(self.kernel).takes_vectors
+        source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
+        engine = ThreadEngine(self.n_jobs)
+        values, self.classes_, counts = counted_classes(engine, source, classes)
+        of_class = class_weights(self.class_weight, self.classes_, counts)
+        low = -1.0 if self.loss == "squared_error" else 0.0
+
+        def weights(block: Block) -> np.ndarray:
+            found = np.searchsorted(values, np.asarray(block.y)[:, 0])
+            known = np.minimum(found, len(values) - 1)
+            w = of_class[known]
+            return w if block.weight is None else w * block.weight
+
+        targets = IndicatorSource(source, values, low, weights)
+        self.model_ = model.fit(targets)
+        self.calibration_ = np.eye(1 + targets.n_outputs)[0]
+        notes = {"loss": self.loss, "calibration": "none: scores are log-odds"}
+        if self.loss == "squared_error":
+            self.calibration_, notes["calibration"] = self._calibrated(engine, targets)
+        self._take_over(notes)
+        return self
+
+    def _new_model(self) -> SimilarityRegressor:
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in OWN}
+        params["random_state"] = seed_of(self.random_state)
+        if self.loss == "squared_error":
+            return SimilarityRegressor(**params)
+        if self.approximation == "exact" or self.solver not in ("auto", "sgd"):
+            raise UnsupportedError(
+                f"loss='log_loss' does not go with approximation={self.approximation!r} and "
+                f"solver={self.solver!r}; use approximation='nystroem' or 'fourier' and "
+                "solver='sgd', or loss='squared_error'"
+            )
+        name = "nystroem" if self.approximation == "auto" else self.approximation
+        return _LogLossModel(**(params | {"solver": "sgd", "approximation": name}))
+
+    def _calibrated(self, engine: ThreadEngine, source: IndicatorSource) -> tuple[np.ndarray, str]:
+        """Return the calibration by scores of rows that the model was not fitted on."""
+        folds, n_left_out = folds_of(source)
+        parts: list[tuple[np.ndarray, ...]] = []
+        for fold in range(n_left_out):
+            parts += self._scores_left_out(engine, source, folds, fold)
+        if not parts:
+            return np.eye(1 + source.n_outputs)[0], "none: too few rows"
+        scores, indicators, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
+        binary = indicators.shape[1] == 1
+        labels = (indicators[:, 0] > 0).astype(int) if binary else indicators.argmax(axis=1)
+        note = f"logistic, on {len(scores)} scores of rows left out"
+        return fit_calibration(scores, labels, weight), note
+
+    def _scores_left_out(
+        self, engine: ThreadEngine, source: IndicatorSource, folds: Folds, fold: int
+    ) -> list[tuple[np.ndarray, ...]]:
+        """Return scores, indicators and weights of the rows of one fold, from a fit without it."""
+        others = source.reweighted(
+            lambda block: np.where(folds(block.ids) == fold, 0.0, np.asarray(block.weight))
+        )
+        if not any(np.any(np.asarray(block.weight) > 0) for block in others.blocks(65_536)):
+            return []
+        model = self._new_model().set_params(
+            kernel=self.model_.kernel_,
+            alpha=self.model_.alpha_,
+            approximation=self.model_.report_["approximation"],
+        )
+        predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
+        parts: list[tuple[np.ndarray, ...]] = []
+
+        def of_block(block: Block) -> tuple[np.ndarray, ...]:
+            y, weight = np.asarray(block.y), np.asarray(block.weight)
+            rows = np.flatnonzero((folds(block.ids) == fold) & (weight > 0))
+            scores = predict(take_rows(block.X, rows)) if len(rows) else y[:0]
+            return scores, y[rows], weight[rows]
+
+        engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")
+        return parts
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the log-odds: of `classes_[1]` for two classes, else one column for each class.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+
+        Returns
+        -------
+        float64 array of shape (n,) or (n, n_classes)
+        """
+        odds = self._odds(X)
+        return odds[:, 0] if odds.shape[1] == 1 else odds
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probabilities of the classes, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+
+        Returns
+        -------
+        float64 array of shape (n, n_classes), whose rows add up to 1
+        """
+        return probabilities(self._odds(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class; of equals the first in `classes_`.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+
+        Returns
+        -------
+        array of shape (n,), of the type of the labels
+        """
+        return self._winner(self._odds(X))
+
+    def predict_blocks(
+        self, source: RowSource, sink: Callable[[Block, np.ndarray], None], what: str = "predicting"
+    ) -> None:
+        """Give `sink` each block of rows and its labels, of shape (rows, 1), in order."""
+        self._odds_blocks(
+            source, lambda block, odds: sink(block, self._winner(odds)[:, None]), what
+        )
+
+    def _winner(self, odds: np.ndarray) -> np.ndarray:
+        second = odds[:, 0] > 0 if odds.shape[1] == 1 else odds.argmax(axis=1)
+        return self.classes_[np.asarray(second, dtype=int)]
+
+    def _odds(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        source = predict_source(self, X, objects=self._takes_objects())
+        out = np.empty((source.n_rows, len(self.calibration_) - 1))
+
+        def write(block: Block, odds: np.ndarray) -> None:
+            out[block.start : block.start + len(block)] = odds
+
+        self._odds_blocks(source, write, "predicting")
+        return out
+
+    def _odds_blocks(self, X: Any, sink: Callable[[Block, np.ndarray], None], what: str) -> None:
+        check_is_fitted(self)
+        source = predict_source(self, X, objects=self._takes_objects())
+        slope, offsets = self.calibration_[0], self.calibration_[1:]
+        self.model_.predict_blocks(
+            source, lambda block, scores: sink(block, slope * scores + offsets), what
+        )
+
+    def _takes_objects(self) -> bool:
+        return not as_kernel(self.kernel).takes_vectors
+
+    def _take_over(self, notes: dict[str, Any]) -> None:
+        self.alpha_, self.kernel_ = self.model_.alpha_, self.model_.kernel_
+        self.report_ = self.model_.report_ | notes
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @property
+    def n_iter_(self) -> int:
+        """Passes over the rows of "sgd"; 1 of the other solvers."""
+        return int(self.report_.get("passes", 1))
+
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what was fitted: values for JSON, and arrays."""
+        meta, arrays = self.model_.fitted_state()
+        own = {"classes_": self.classes_, "calibration_": self.calibration_}
+        return meta | {"report_": self.report_}, arrays | own
+
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave."""
+        arrays = dict(arrays)
+        self.classes_ = np.asarray(arrays.pop("classes_"))
+        self.calibration_ = np.asarray(arrays.pop("calibration_"))
+        self.model_ = self._new_model()
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(self.model_, name, getattr(self, name))
+        self.model_.restore_state(meta, arrays)
+        if not hasattr(self, "n_features_in_"):
+            self.model_.n_features_in_ = 0
+        self._take_over({})
