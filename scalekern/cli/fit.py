@@ -12,6 +12,8 @@ from scalekern.cli.options import (
     check_output,
     data_options,
     model_options,
+    preparation,
+    prepare_options,
     run_options,
     run_settings,
     source_from,
@@ -33,6 +35,7 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "knn", "linear")
 @click.option("--algorithm", default="auto", show_default=True, help="The index (knn).")
 @click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
               show_default=True, help="Of an approximate index (knn).")  # fmt: skip
+@prepare_options
 @model_options
 @run_options
 @click.option("-o", "--output", required=True, help="The directory of the model.")
@@ -58,6 +61,7 @@ def fit_command(data: str, **options: Any) -> None:
         "model": type(last).__name__,
         "rows": source.n_rows,
         "features": list(source.feature_names),
+        "prepared": model.steps[0][1].report_,
         "fit_seconds": seconds,
         "model_bytes": model_bytes(model),
         "output": options["output"],
@@ -100,7 +104,8 @@ def make_model(options: dict[str, Any]) -> Any:
             random_state=seed,
             n_jobs=jobs,
         )
-    return Pipeline([("prepare", RowPreparer(options["scaler"], n_jobs=jobs)), ("model", last)])
+    preparer = RowPreparer(**preparation(options), n_jobs=jobs)
+    return Pipeline([("prepare", preparer), ("model", last)])
 
 
 def _tell(report: dict[str, Any], data: str) -> None:
@@ -109,6 +114,8 @@ def _tell(report: dict[str, Any], data: str) -> None:
         f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
         f"in {report['fit_seconds']:.2f} s."
     )
+    for name, text in report["prepared"].items():
+        click.echo(f"  {name:<14}{text}")
     for name in ("approximation", "why", "kernel", "alpha", "landmarks", "index"):
         if name in detail:
             value = detail[name]

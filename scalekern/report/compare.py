@@ -17,6 +17,8 @@ from scalekern.estimators.fitting import gather
 from scalekern.features import RowPreparer
 from scalekern.features.parameters import check_choice, seed_of
 from scalekern.rows import ArraySource, RowSource
+from scalekern.rows.base import take_rows
+from scalekern.rows.raw import source_of_rows
 from scalekern.rows.validate import fit_source
 from scalekern.storage import model_bytes
 
@@ -112,6 +114,9 @@ def compare(
     test_size: float = 0.25,
     models: Any = None,
     scaler: str = "standard",
+    missing: str = "error",
+    categories: str = "onehot",
+    max_categories: int = 32,
     kernel: Any = "rbf",
     gamma: Any = "median",
     alpha: Any = "loo",
@@ -140,6 +145,8 @@ def compare(
         10,000 training rows, "knn" only without weights.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows.
+    missing, categories, max_categories : as in `RowPreparer`
+        For frames, and rows of ``scalekern.rows(..., raw=True)``, with other columns than numbers.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
     n_neighbors : int, default=5
     exact_rows : int, optional
@@ -167,8 +174,14 @@ def compare(
     """
     train, test_source = _split(X, y, test, test_size, random_state)
     chosen = _chosen(models, train, exact_rows)
-    preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
-    train, test_source = preparer.transform(train), preparer.transform(test_source)
+    preparer = RowPreparer(
+        scaler,
+        missing=missing,
+        categories=categories,
+        max_categories=max_categories,
+        n_jobs=n_jobs,
+    )
+    train, test_source = preparer.fit_transform(train), preparer.transform(test_source)
     seed = seed_of(random_state)
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
     make = _Factory(shared, fit_intercept, n_components, n_neighbors, seed, n_jobs)
@@ -222,23 +235,27 @@ def _split(
     if test is not None:
         return train, _test_source(test)
     rows = gather(train)
-    names = train.feature_names
     try:
         parts = train_test_split(
-            rows.X, rows.y, rows.weight, test_size=test_size, random_state=random_state
+            np.arange(len(rows.y)), test_size=test_size, random_state=random_state
         )
     except ValueError as error:
         raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
-    X_train, X_test, y_train, y_test, w_train, w_test = parts
-    weighted = train.has_weight
-    return (
-        ArraySource(X_train, y_train, w_train if weighted else None, names),
-        ArraySource(X_test, y_test, w_test if weighted else None, names),
+    weight = rows.weight if train.has_weight else np.empty(0)
+    first, second = (
+        source_of_rows(
+            take_rows(rows.X, part),
+            rows.y[part],
+            weight[part] if train.has_weight else None,
+            train,
+        )
+        for part in parts
     )
+    return first, second
 
 
 def _as_source(X: Any, y: Any) -> RowSource:
-    source = fit_source(LinearRegressor(), X, y)
+    source = fit_source(LinearRegressor(), X, y, raw=True)
     if source.n_outputs != 1:
         raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
     return source

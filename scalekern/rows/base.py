@@ -96,6 +96,15 @@ class RowSource(ABC):
         back[order] = np.arange(len(order))
         return take_rows(stack_rows(parts), back)
 
+    def map_blocks(
+        self,
+        function: Callable[[Block], np.ndarray],
+        feature_names: Sequence[str],
+        dtype: Any,
+    ) -> RowSource:
+        """Return the same rows with the X of every block replaced by `function` of the block."""
+        return PreparedSource(self, function, tuple(feature_names), dtype)
+
     def map(self, function: Callable[[Rows], Rows], feature_names: Sequence[str]) -> RowSource:
         """Return the same rows with `function` applied to the X of every block."""
         return MappedSource(self, function, tuple(feature_names))
@@ -137,6 +146,30 @@ class MappedSource(RowSource):
         return self
 
 
+class PreparedSource(MappedSource):
+    """The rows of another source, whose numbers also depend on which rows they are."""
+
+    def __init__(
+        self,
+        source: RowSource,
+        function: Callable[[Block], np.ndarray],
+        feature_names: tuple[str, ...],
+        dtype: Any,
+    ) -> None:
+        super().__init__(source, _same, feature_names)
+        self._of_block = function
+        self.dtype = np.dtype(dtype)
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield the blocks of the source with their X replaced."""
+        for block in self._source.blocks(max_rows):
+            yield replace(block, X=self._of_block(block))
+
+
+def _same(X: Rows) -> Rows:
+    return X
+
+
 def take_rows(X: Rows, numbers: np.ndarray) -> Rows:
     """Return the given rows of a block's X."""
     if isinstance(X, list):
@@ -155,6 +188,8 @@ def stack_rows(parts: list[Rows]) -> Rows:
         return [item for part in parts for item in part]
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
+    if hasattr(parts[0], "joined"):
+        return parts[0].joined(parts[1:])
     from scipy import sparse
 
     return sparse.vstack(parts, format="csr")

@@ -57,6 +57,16 @@ class TableSource(RowSource):
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
 
+    @property
+    def table(self) -> Any:
+        """The table."""
+        return self._table
+
+    @property
+    def columns(self) -> Columns:
+        """The parts that columns play."""
+        return self._columns
+
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, converted a block at a time."""
         for start in range(0, self.n_rows, max_rows):
@@ -115,8 +125,7 @@ def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
             )
         if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)):
             raise InvalidInputError(
-                f"column {name!r} of {where} is {kind}, not a number; "
-                "turn it into numbers first, or leave it out (drop=[...], --drop)"
+                f"column {name!r} of {where} is {kind}, not a number; {_cure(name, columns)}"
             )
         if name in columns.features:
             single &= pt.is_float32(kind) or pt.is_float16(kind)
@@ -172,5 +181,15 @@ def _bad_values(name: str, place: Place, kind: str, bad: np.ndarray) -> InvalidI
     count = f"{least}{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
     return InvalidInputError(
         f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); "
-        "fill them in or drop those rows"
+        "fill them in, drop those rows, or let a RowPreparer fill features in "
+        "(missing='mean', --missing mean)"
+    )
+
+
+def _cure(name: str, columns: Columns) -> str:
+    if name not in columns.features:
+        return "turn it into numbers first"
+    return (
+        "turn it into numbers first, put a RowPreparer in front (in scalekern.rows, say "
+        "raw=True), or leave it out (drop=[...], --drop)"
     )
