@@ -245,7 +245,7 @@ def _split(
     first, second = (
         source_of_rows(
             take_rows(rows.X, part),
-            rows.y[part],
+            rows.y[part, 0],
             weight[part] if train.has_weight else None,
             train,
         )
@@ -289,7 +289,7 @@ def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
 
     sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
     y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
-    return ArraySource(sample.X, y, sample.weight, train.feature_names)
+    return ArraySource(sample.X, y, sample.weight)
 
 
 def gather_target(source: RowSource) -> np.ndarray:

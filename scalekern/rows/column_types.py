@@ -91,7 +91,7 @@ def as_plain(column: Any, plain: Any) -> Any:
     if kind == plain:
         return column
     if pt.is_dictionary(kind):
-        return as_plain(column.cast(kind.value_type), plain)
+        return as_plain(column.dictionary, plain).take(column.indices)
     if pt.is_timestamp(kind) and kind.tz is not None:
         column = pc.local_timestamp(column)
     if pt.is_duration(kind):

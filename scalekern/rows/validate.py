@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from scalekern.errors import InvalidInputError
-from scalekern.rows.base import RowSource
+from scalekern.rows.base import MappedSource, RowSource
 from scalekern.rows.containers import (
     frame_source,
     is_frame,
@@ -159,11 +159,15 @@ def checked_target(y: Any, n_rows: int) -> np.ndarray:
 def _remembered(
     estimator: Any, source: RowSource, reset: bool, *, extra_is_wrong: bool = False
 ) -> RowSource:
-    """Set the estimator's columns from the source, or match the source with them."""
-    names = _names(estimator)
+    """Set the estimator's columns from the source, or match the source with them.
+
+    Prepared rows count as nameless, as the arrays do that a step of a pipeline gives: what was
+    fitted on files then predicts for frames as well.
+    """
+    names, prepared = _names(estimator), isinstance(source, MappedSource)
     if reset:
         estimator.n_features_in_ = source.n_features
-        if source.feature_names is not None:
+        if source.feature_names is not None and not prepared:
             estimator.feature_names_in_ = np.array(source.feature_names, dtype=object)
         elif names is not None:
             del estimator.feature_names_in_
@@ -180,7 +184,7 @@ def _remembered(
             f"X has {source.n_features} features, but {type(estimator).__name__} "
             f"is expecting {estimator.n_features_in_} features as input"
         )
-    if names is None and source.feature_names is not None:
+    if names is None and source.feature_names is not None and not prepared:
         warnings.warn(
             f"X has feature names, but {type(estimator).__name__} was fitted without feature names",
             stacklevel=4,
