@@ -507,6 +507,22 @@ def test_a_column_of_another_kind_than_in_fit_is_refused_by_name():
     assert np.isfinite(preparer.transform(all_missing)).all()
 
 
+def test_a_date_beyond_what_can_be_held_is_refused_by_name():
+    table = pa.table({"when": pa.array([2**62, 0], pa.timestamp("s"))})
+    with pytest.raises(InvalidInputError, match="column 'when' of X cannot be read"):
+        sk.RowPreparer().fit(table)
+
+
+def test_numbers_of_every_type_are_numbers():
+    ten = pa.array(np.arange(10))
+    kinds = [pa.int8(), pa.uint64(), pa.float32(), pa.decimal128(30, 2), pa.duration("s")]
+    table = pa.table({str(kind): ten.cast(kind) for kind in kinds})
+    table = table.append_column("half", pa.array(np.arange(10, dtype=np.float16)))
+    table = table.append_column("text", pa.array(["a"] * 10))
+    prepared = sk.RowPreparer("none").fit_transform(table)
+    np.testing.assert_array_equal(prepared[:, :6], np.arange(10)[:, None] * np.ones(6))
+
+
 def test_columns_that_no_kind_takes_are_refused_by_name():
     table = pa.table({"a": [1.0, 2.0], "lists": [[1], [2]]})
     with pytest.raises(InvalidInputError, match=r"column 'lists' of X is list.*leave it out"):

@@ -19,7 +19,7 @@ from scalekern.rows import Block
 from scalekern.rows.column_types import as_plain
 from scalekern.rows.raw import RawRows
 
-MEDIAN_ROWS = 10_000
+MEDIAN_ROWS = 4_000
 MEDIAN_SEED = 0x3ED1A
 
 
@@ -158,7 +158,7 @@ class NumberSums(Statistic):
     read : callable
         From a block to its values, float64, missing ones as NaN.
     median : bool
-        Whether to draw the sample: the 10,000 rows with a value whose hashed ids are smallest.
+        Whether to draw the sample: the 4,000 rows with a value whose hashed ids are smallest.
     """
 
     def __init__(self, read: Callable[[Block], np.ndarray], *, median: bool) -> None:

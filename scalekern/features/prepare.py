@@ -49,7 +49,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     missing : {"error", "mean", "median"}, default="error"
         What a missing value (null or NaN) becomes: an error that names its row; or the mean or
         median of its column. A column that had some in `fit` gets a second one, `_missing`, of 0
-        and 1. The median is that of the 10,000 values whose row ids have the smallest hashes, and
+        and 1. The median is that of the 4,000 values whose row ids have the smallest hashes, and
         exact up to so many. A missing category is a category of its own, and a missing day is the
         middle of its circle. (Rows are not dropped: predictions need one for each.)
     categories : {"onehot", "target", "error"}, default="onehot"

@@ -101,7 +101,8 @@ def as_plain(column: Any, plain: Any) -> Any:
         return _as_text(column)
     if pt.is_float16(kind):
         column = pa.array(column.to_numpy(zero_copy_only=False).astype(np.float32))
-    return column.cast(plain, safe=False)
+    # Nanoseconds may be cut off, but seconds must not overflow.
+    return column.cast(plain, safe=pt.is_timestamp(kind) and kind.unit in ("s", "ms"))
 
 
 def _as_text(column: Any) -> Any:

@@ -220,7 +220,15 @@ def raw_rows(
     import pyarrow as pa
 
     n = table.num_rows
-    columns = [as_plain(table.column(name), schema.field(name).type) for name in schema.names]
+    columns = []
+    for name in schema.names:
+        try:
+            columns.append(as_plain(table.column(name), schema.field(name).type))
+        except pa.ArrowException as error:
+            raise InvalidInputError(
+                f"column {name!r} of {labels[file]} cannot be read as {schema.field(name).type} "
+                f"({str(error).splitlines()[0]}); mend it, or leave it out (drop=[...], --drop)"
+            ) from error
     return RawRows(
         pa.table(columns, schema=schema),
         labels,

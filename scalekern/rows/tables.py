@@ -15,6 +15,9 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.memory import checked_weight, missing_columns
 
+MEND = "fill them in or drop those rows"
+FILL = f"{MEND}, or let a RowPreparer fill them in (missing='mean', --missing mean)"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -137,7 +140,7 @@ def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Pl
     n_rows = part.num_rows
     X = np.empty((n_rows, len(columns.features)), dtype=dtype)
     for j, name in enumerate(columns.features):
-        X[:, j] = _numbers(part, name, place)
+        X[:, j] = _numbers(part, name, place, FILL)
     y = np.empty((n_rows, len(columns.targets))) if columns.targets else None
     for j, name in enumerate(columns.targets):
         y[:, j] = _numbers(part, name, place)  # type: ignore[index]
@@ -152,21 +155,21 @@ def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Pl
     return Block(X, y, weight, start, ids)
 
 
-def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
-    values = _values(part, name, place)
+def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
+    values = _values(part, name, place, cure)
     if not np.isfinite(values).all():
         missing = np.isnan(values)
         if missing.any():
-            raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing))
+            raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing), cure)
         raise _bad_values(name, place, "infinite", np.flatnonzero(np.isinf(values)))
     return values
 
 
-def _values(part: Any, name: str, place: Place) -> np.ndarray:
+def _values(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
     column = part.column(name)
     if column.null_count:
         empty = np.asarray(column.is_null())
-        raise _bad_values(name, place, "missing", np.flatnonzero(empty))
+        raise _bad_values(name, place, "missing", np.flatnonzero(empty), cure)
     return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
 
 
@@ -176,13 +179,13 @@ def _is_array(column: Any) -> bool:
     return isinstance(column, pa.Array)
 
 
-def _bad_values(name: str, place: Place, kind: str, bad: np.ndarray) -> InvalidInputError:
+def _bad_values(
+    name: str, place: Place, kind: str, bad: np.ndarray, cure: str = MEND
+) -> InvalidInputError:
     least = "" if place.is_whole else "at least "
     count = f"{least}{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
     return InvalidInputError(
-        f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); "
-        "fill them in, drop those rows, or let a RowPreparer fill features in "
-        "(missing='mean', --missing mean)"
+        f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); {cure}"
     )
 
 
