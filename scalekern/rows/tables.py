@@ -184,8 +184,9 @@ def _bad_values(
 ) -> InvalidInputError:
     least = "" if place.is_whole else "at least "
     count = f"{least}{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
+    first = place.first_row + bad[0]
     return InvalidInputError(
-        f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); {cure}"
+        f"column {name!r} of {place.name} has {count} (first at row {first}); {cure}"
     )
 
 
