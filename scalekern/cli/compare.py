@@ -10,6 +10,8 @@ from scalekern.cli.options import (
     check_output,
     data_options,
     model_options,
+    preparation,
+    prepare_options,
     run_options,
     run_settings,
     several,
@@ -28,6 +30,7 @@ from scalekern.cli.options import (
               help="Of exact, linear, knn, local, nystroem, fourier; all by default.")  # fmt: skip
 @click.option("--exact-rows", type=click.IntRange(2),
               help="Fit the exact model on a sample of so many rows.")  # fmt: skip
+@prepare_options
 @model_options
 @run_options
 def compare_command(data: str, **options: Any) -> None:
@@ -42,7 +45,12 @@ def compare_command(data: str, **options: Any) -> None:
     train = source_from(data, options)
     test = None
     if options["test_data"]:
-        test = rows(options["test_data"], target=options["target"], features=train.feature_names)
+        test = rows(
+            options["test_data"],
+            target=options["target"],
+            features=train.feature_names,
+            raw=True,
+        )
     size = options["test_size"]
     with run_settings(options):
         comparison = compare(
@@ -50,7 +58,7 @@ def compare_command(data: str, **options: Any) -> None:
             test=test,
             test_size=int(size) if size > 1 else size,
             models=several(options["models"]) or None,
-            scaler=options["scaler"],
+            **preparation(options),
             kernel=options["kernel"],
             gamma=options["gamma"],
             alpha=options["alpha"],

@@ -12,6 +12,8 @@ from scalekern.cli.options import (
     check_output,
     data_options,
     model_options,
+    preparation,
+    prepare_options,
     run_options,
     run_settings,
     source_from,
@@ -36,6 +38,7 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "local", "knn", "linear")
 @click.option("--calibrate", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
               "prediction intervals on (predict --coverage).")  # fmt: skip
+@prepare_options
 @model_options
 @run_options
 @click.option("-o", "--output", required=True, help="The directory of the model.")
@@ -65,6 +68,7 @@ def fit_command(data: str, **options: Any) -> None:
         "rows": source.n_rows,
         "calibration_rows": 0 if calibration is None else calibration.n_rows,
         "features": list(source.feature_names),
+        "prepared": model.steps[0][1].report_,
         "fit_seconds": seconds,
         "model_bytes": model_bytes(model),
         "output": options["output"],
@@ -123,7 +127,8 @@ def make_model(options: dict[str, Any]) -> Any:
             random_state=seed,
             n_jobs=jobs,
         )
-    return Pipeline([("prepare", RowPreparer(options["scaler"], n_jobs=jobs)), ("model", last)])
+    preparer = RowPreparer(**preparation(options), n_jobs=jobs)
+    return Pipeline([("prepare", preparer), ("model", last)])
 
 
 def _tell(report: dict[str, Any], data: str) -> None:
@@ -132,6 +137,8 @@ def _tell(report: dict[str, Any], data: str) -> None:
         f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
         f"in {report['fit_seconds']:.2f} s."
     )
+    for name, text in report["prepared"].items():
+        click.echo(f"  {name:<14}{text}")
     for name in ("approximation", "why", "kernel", "alpha", "length", "landmarks", "index"):
         if name in detail:
             value = detail[name]

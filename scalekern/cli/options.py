@@ -79,6 +79,26 @@ def model_options(command: Command) -> Command:
     )  # fmt: skip
 
 
+def prepare_options(command: Command) -> Command:
+    """Add what becomes of missing values and of columns that are not numbers."""
+    return _add(
+        command,
+        click.option("--missing", type=click.Choice(["error", "mean", "median"]), default="mean",
+                     show_default=True, help="What a missing feature becomes; a column that has "
+                     "some gets a second one that says where. 'error' refuses them."),
+        click.option("--categories", type=click.Choice(["onehot", "target", "error"]),
+                     default="onehot", show_default=True, help="What text becomes: a column of 0 "
+                     "and 1 for each category, or its mean target, out of fold."),
+        click.option("--max-categories", type=click.IntRange(2), default=32, show_default=True,
+                     help="The most columns that one-hot makes of one; rare categories share one."),
+    )  # fmt: skip
+
+
+def preparation(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the options of `prepare_options`, and the scaler."""
+    return {name: options[name] for name in ("scaler", "missing", "categories", "max_categories")}
+
+
 def run_options(command: Command) -> Command:
     """Add the settings of a run."""
     return _add(
@@ -168,4 +188,5 @@ def source_from(data: str, options: dict[str, Any]) -> Any:
         drop=several(options["drop"]),
         weight=options["weight"],
         key=options["key"],
+        raw=True,
     )

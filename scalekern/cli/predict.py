@@ -34,6 +34,7 @@ def predict_command(model_path: str, data: str, **options: Any) -> None:
     check_output(str(output))
     check_output(options["json_path"])
     from scalekern.estimators.streaming import predict_to_parquet
+    from scalekern.features import RowPreparer
     from scalekern.rows import rows
     from scalekern.storage import load
 
@@ -42,7 +43,8 @@ def predict_command(model_path: str, data: str, **options: Any) -> None:
     if options["n_jobs"] is not None and "n_jobs" in steps[-1].get_params():
         steps[-1].set_params(n_jobs=options["n_jobs"])
     names = getattr(steps[0], "feature_names_in_", None)
-    source = rows(data, features=None if names is None else list(names))
+    raw = isinstance(steps[0], RowPreparer)
+    source = rows(data, features=None if names is None else list(names), raw=raw)
     start = time.perf_counter()
     with run_settings(options):
         keep = several(options["keep"])

@@ -19,6 +19,8 @@ from scalekern.features.parameters import check_choice, seed_of
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.report.possible import check_scaler, impossible_models, refuse, rows_for
 from scalekern.rows import ArraySource, RowSource
+from scalekern.rows.base import take_rows
+from scalekern.rows.raw import source_of_rows
 from scalekern.storage import model_bytes
 
 MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
@@ -114,6 +116,9 @@ def compare(
     test_size: float = 0.25,
     models: Any = None,
     scaler: str = "standard",
+    missing: str = "error",
+    categories: str = "onehot",
+    max_categories: int = 32,
     kernel: Any = "rbf",
     gamma: Any = "median",
     alpha: Any = "loo",
@@ -146,6 +151,8 @@ def compare(
         texts (by Levenshtein's distance) but no other objects.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows; objects are not scaled.
+    missing, categories, max_categories : as in `RowPreparer`
+        For frames, and rows of ``scalekern.rows(..., raw=True)``, with other columns than numbers.
     kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
     n_neighbors : int, optional
         Of "knn" and "local"; by default 5 and 32, or all rows where there are fewer.
@@ -174,13 +181,19 @@ def compare(
     """
     reader = SimilarityRegressor(kernel)
     train, test_source = _split(X, y, test, test_size, random_state, reader)
-    chosen = _chosen(models, train, exact_rows, as_kernel(kernel))
     preparer = None
     if train.n_features:
-        preparer = RowPreparer(scaler, n_jobs=n_jobs).fit(train)
-        train, test_source = preparer.transform(train), preparer.transform(test_source)
+        preparer = RowPreparer(
+            scaler,
+            missing=missing,
+            categories=categories,
+            max_categories=max_categories,
+            n_jobs=n_jobs,
+        )
+        train, test_source = preparer.fit_transform(train), preparer.transform(test_source)
     else:
         check_scaler(scaler)
+    chosen = _chosen(models, train, exact_rows, as_kernel(kernel))
     seed = seed_of(random_state)
     shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
     metric = "euclidean" if train.n_features else "levenshtein"
@@ -240,19 +253,23 @@ def _split(
     if test is not None:
         return train, _test_source(test, reader)
     rows = gather(train)
-    names = train.feature_names
     try:
         parts = train_test_split(
-            rows.X, rows.y, rows.weight, test_size=test_size, random_state=random_state
+            np.arange(len(rows.y)), test_size=test_size, random_state=random_state
         )
     except ValueError as error:
         raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
-    X_train, X_test, y_train, y_test, w_train, w_test = parts
-    weighted = train.has_weight
-    return (
-        ArraySource(X_train, y_train, w_train if weighted else None, names),
-        ArraySource(X_test, y_test, w_test if weighted else None, names),
+    weight = rows.weight if train.has_weight else np.empty(0)
+    first, second = (
+        source_of_rows(
+            take_rows(rows.X, part),
+            rows.y[part, 0],
+            weight[part] if train.has_weight else None,
+            train,
+        )
+        for part in parts
     )
+    return first, second
 
 
 def _as_source(X: Any, y: Any, reader: SimilarityRegressor) -> RowSource:
@@ -294,7 +311,7 @@ def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
 
     sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
     y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
-    return ArraySource(sample.X, y, sample.weight, train.feature_names)
+    return ArraySource(sample.X, y, sample.weight)
 
 
 def gather_target(source: RowSource) -> np.ndarray:

@@ -35,7 +35,7 @@ def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
     takes_objects = not kernel.takes_vectors
     if not takes_objects and isinstance(X, (list, tuple)) and X and isinstance(X[0], str):
         raise objects_error(reader, "X")
-    return fit_source(reader, X, y, objects=takes_objects)
+    return fit_source(reader, X, y, objects=takes_objects, raw=not takes_objects)
 
 
 def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:

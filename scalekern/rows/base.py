@@ -107,6 +107,12 @@ class RowSource(ABC):
             if number in wanted:
                 yield block
 
+    def map_blocks(
+        self, function: Callable[[Block], np.ndarray], n_features: int, dtype: Any
+    ) -> RowSource:
+        """Return the same rows with the X of every block replaced by `function` of the block."""
+        return PreparedSource(self, function, n_features, dtype)
+
     def map(self, function: Callable[[Rows], Rows], n_features: int) -> RowSource:
         """Return the same rows with `function` applied to the X of every block."""
         return MappedSource(self, function, n_features)
@@ -151,6 +157,35 @@ class MappedSource(RowSource):
         )
 
 
+class PreparedSource(MappedSource):
+    """The rows of another source, whose numbers also depend on which rows they are."""
+
+    def __init__(
+        self,
+        source: RowSource,
+        function: Callable[[Block], np.ndarray],
+        n_features: int,
+        dtype: Any,
+    ) -> None:
+        super().__init__(source, _same, n_features)
+        self._of_block = function
+        self.dtype = np.dtype(dtype)
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield the blocks of the source with their X replaced."""
+        for block in self._source.blocks(max_rows):
+            yield replace(block, X=self._of_block(block))
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the blocks, with their X replaced."""
+        for block in self._source.runs(numbers, length):
+            yield replace(block, X=self._of_block(block))
+
+
+def _same(X: Rows) -> Rows:
+    return X
+
+
 def take_rows(X: Rows, numbers: np.ndarray) -> Rows:
     """Return the given rows of a block's X."""
     if isinstance(X, list):
@@ -169,6 +204,8 @@ def stack_rows(parts: list[Rows]) -> Rows:
         return [item for part in parts for item in part]
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
+    if hasattr(parts[0], "joined"):
+        return parts[0].joined(parts[1:])
     from scipy import sparse
 
     return sparse.vstack(parts, format="csr")

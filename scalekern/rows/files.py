@@ -13,6 +13,7 @@ from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
 from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import ParquetSource, column_names
+from scalekern.rows.raw import RawParquetSource, raw_table
 from scalekern.rows.tables import Columns, TableSource
 from scalekern.rows.whole import read_table
 
@@ -28,6 +29,7 @@ def rows(
     weight: str | None = None,
     key: str | None = None,
     dtype: str | None = None,
+    raw: bool = False,
 ) -> RowSource:
     """Make a source of rows, for `fit`, `predict` and `compare`.
 
@@ -52,6 +54,10 @@ def rows(
         A column that identifies each row; by default its number.
     dtype : {"float32", "float64"}, optional
         What the features become. float32 where all of them are float32, else float64.
+    raw : bool, default=False
+        Whether features may be text, categories, dates and missing values, for a `RowPreparer` to
+        make into numbers. In CSV files empty fields, and texts such as NA and null, are then
+        missing values.
 
     Returns
     -------
@@ -77,17 +83,24 @@ def rows(
         table = to_arrow(data)
         where = "the frame"
         parts = _columns(table.column_names, target, features, drop, weight, key, where)
-        return TableSource(table, parts, dtype, name=where)
+        return _of_table(table, parts, dtype, where, raw=raw)
     files = find_files(data)
     name = str(data)
     if len(files) > 1 and any(file.suffix != ".parquet" for file in files):
         raise InvalidInputError(f"{name} matches {len(files)} files; only Parquet can be many")
     if files[0].suffix == ".parquet":
         parts = _columns(column_names(files), target, features, drop, weight, key, name)
-        return ParquetSource(files, parts, dtype, name=name)
-    table = read_table(files[0])
+        parquet = RawParquetSource if raw else ParquetSource
+        return parquet(files, parts, dtype, name=name)
+    table = read_table(files[0], missing_text=raw)
     parts = _columns(table.column_names, target, features, drop, weight, key, files[0].name)
-    return TableSource(table, parts, dtype, name=files[0].name)
+    return _of_table(table, parts, dtype, files[0].name, raw=raw)
+
+
+def _of_table(table: Any, parts: Columns, dtype: Any, name: str, *, raw: bool) -> RowSource:
+    if raw:
+        return raw_table(table, parts, dtype, name=name)
+    return TableSource(table, parts, dtype, name=name)
 
 
 def find_files(data: Any) -> list[Path]:

@@ -39,7 +39,7 @@ class ParquetSource(RowSource):
         self._files: list[tuple[Path, str]] = []
         self.n_rows = 0
         found = []
-        for file, label in zip(self._all, _labels(self._all), strict=True):
+        for file, label in zip(self._all, labels_of(self._all), strict=True):
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows
                 if not n_rows:
@@ -64,17 +64,19 @@ class ParquetSource(RowSource):
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
 
+    @property
+    def files(self) -> list[Path]:
+        """The files."""
+        return self._all
+
+    @property
+    def columns(self) -> Columns:
+        """The parts that columns play."""
+        return self._columns
+
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
-        held: list[Block] = []
-        for batch in self._batches(max_rows):
-            held.append(batch)
-            while sum(map(len, held)) >= max_rows:
-                whole = _join(held)
-                yield _cut(whole, 0, max_rows)
-                held = [_cut(whole, max_rows, len(whole))] if len(whole) > max_rows else []
-        if held:
-            yield _join(held)
+        return recut(self._batches(max_rows), max_rows)
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks; only the row groups that they lie in are read."""
@@ -99,7 +101,7 @@ class ParquetSource(RowSource):
                     while runs and runs[0].stop <= start:
                         runs.pop(0)
                     if runs and runs[0].start < stop:
-                        for part in _read(parquet, file, stop - start, names, [group]):
+                        for part in read_batches(parquet, file, stop - start, names, [group]):
                             place = Place(label, start - first, False)
                             yield to_block(part, self._columns, self.dtype, start, place)
                             start += part.num_rows
@@ -111,7 +113,7 @@ class ParquetSource(RowSource):
             first = start
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows
-                for part in _read(parquet, file, max_rows, self._columns.all()):
+                for part in read_batches(parquet, file, max_rows, self._columns.all()):
                     place = Place(label, start - first, part.num_rows == n_rows)
                     yield to_block(part, self._columns, self.dtype, start, place)
                     start += part.num_rows
@@ -120,6 +122,19 @@ class ParquetSource(RowSource):
         """Return the same rows with the features `names`, in that order."""
         columns = replace(self._columns, features=tuple(names))
         return ParquetSource(self._all, columns, self._dtype, name=self.name)
+
+
+def recut(batches: Iterator[Block], max_rows: int) -> Iterator[Block]:
+    """Yield the rows of consecutive blocks, `max_rows` at a time and the rest last."""
+    held: list[Block] = []
+    for batch in batches:
+        held.append(batch)
+        while sum(map(len, held)) >= max_rows:
+            whole = _join(held)
+            yield _cut(whole, 0, max_rows)
+            held = [_cut(whole, max_rows, len(whole))] if len(whole) > max_rows else []
+    if held:
+        yield _join(held)
 
 
 def column_names(files: Sequence[Path]) -> list[str]:
@@ -145,9 +160,10 @@ def open_parquet(file: Path) -> Any:
         ) from error
 
 
-def _read(
+def read_batches(
     parquet: Any, file: Path, max_rows: int, names: list[str], groups: list[int] | None = None
 ) -> Iterator[Any]:
+    """Yield the named columns of an open file as record batches, or raise where it is damaged."""
     import pyarrow as pa
 
     try:
@@ -162,10 +178,10 @@ def _read(
         ) from error
 
 
-def _labels(files: Sequence[Path]) -> list[str]:
+def labels_of(files: Sequence[Path]) -> tuple[str, ...]:
     """Return what messages call each file: its path within the folder that holds all of them."""
     folder = os.path.commonpath([file.parent for file in files])
-    return [os.path.relpath(file, folder) for file in files]
+    return tuple(os.path.relpath(file, folder) for file in files)
 
 
 def _first_line(error: Exception) -> str:

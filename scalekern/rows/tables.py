@@ -16,6 +16,9 @@ from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
 
+MEND = "fill them in or drop those rows"
+FILL = f"{MEND}, or let a RowPreparer fill them in (missing='mean', --missing mean)"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -59,6 +62,16 @@ class TableSource(RowSource):
         self.n_outputs = len(columns.targets)
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
+
+    @property
+    def table(self) -> Any:
+        """The table."""
+        return self._table
+
+    @property
+    def columns(self) -> Columns:
+        """The parts that columns play."""
+        return self._columns
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, converted a block at a time."""
@@ -132,8 +145,7 @@ def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
             )
         if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)):
             raise InvalidInputError(
-                f"column {name!r} of {where} is {kind}, not a number; "
-                "turn it into numbers first, or leave it out (drop=[...], --drop)"
+                f"column {name!r} of {where} is {kind}, not a number; {_cure(name, columns)}"
             )
         if name in columns.features:
             single &= pt.is_float32(kind) or pt.is_float16(kind)
@@ -165,30 +177,30 @@ def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any
         return texts_of(_without_nulls(part, columns.features[0], place))
     X = np.empty((part.num_rows, len(columns.features)), dtype=dtype)
     for j, name in enumerate(columns.features):
-        X[:, j] = _numbers(part, name, place)
+        X[:, j] = _numbers(part, name, place, FILL)
     return X
 
 
-def _numbers(part: Any, name: str, place: Place) -> np.ndarray:
-    values = _values(part, name, place)
+def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
+    values = _values(part, name, place, cure)
     if not np.isfinite(values).all():
         missing = np.isnan(values)
         if missing.any():
-            raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing))
+            raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing), cure)
         raise _bad_values(name, place, "infinite", np.flatnonzero(np.isinf(values)))
     return values
 
 
-def _values(part: Any, name: str, place: Place) -> np.ndarray:
-    column = _without_nulls(part, name, place)
+def _values(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
+    column = _without_nulls(part, name, place, cure)
     return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
 
 
-def _without_nulls(part: Any, name: str, place: Place) -> Any:
+def _without_nulls(part: Any, name: str, place: Place, cure: str = MEND) -> Any:
     column = part.column(name)
     if column.null_count:
         empty = np.asarray(column.is_null())
-        raise _bad_values(name, place, "missing", np.flatnonzero(empty))
+        raise _bad_values(name, place, "missing", np.flatnonzero(empty), cure)
     return column
 
 
@@ -198,10 +210,21 @@ def _is_array(column: Any) -> bool:
     return isinstance(column, pa.Array)
 
 
-def _bad_values(name: str, place: Place, kind: str, bad: np.ndarray) -> InvalidInputError:
+def _bad_values(
+    name: str, place: Place, kind: str, bad: np.ndarray, cure: str = MEND
+) -> InvalidInputError:
     least = "" if place.is_whole else "at least "
     count = f"{least}{len(bad)} {kind} value{'s' if len(bad) > 1 else ''}"
+    first = place.first_row + bad[0]
     return InvalidInputError(
-        f"column {name!r} of {place.name} has {count} (first at row {place.first_row + bad[0]}); "
-        "fill them in or drop those rows"
+        f"column {name!r} of {place.name} has {count} (first at row {first}); {cure}"
+    )
+
+
+def _cure(name: str, columns: Columns) -> str:
+    if name not in columns.features:
+        return "turn it into numbers first"
+    return (
+        "turn it into numbers first, put a RowPreparer in front (in scalekern.rows, say "
+        "raw=True), or leave it out (drop=[...], --drop)"
     )

@@ -14,9 +14,18 @@ from sklearn.utils.validation import check_array, check_consistent_length, valid
 
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import RowSource
-from scalekern.rows.containers import frame_source, is_frame, is_objects, objects_of, source_of
+from scalekern.rows.containers import (
+    frame_source,
+    is_frame,
+    is_objects,
+    objects_of,
+    source_of,
+    to_arrow,
+)
 from scalekern.rows.finite import located
 from scalekern.rows.memory import ArraySource
+from scalekern.rows.raw import plain_of, raw_table
+from scalekern.rows.tables import Columns
 
 DTYPES = (np.float64, np.float32)
 
@@ -30,6 +39,7 @@ def fit_source(
     objects: bool = False,
     needs_y: bool = True,
     reset: bool = True,
+    raw: bool = False,
 ) -> RowSource:
     """Return the rows to fit on, and let the estimator remember their columns.
 
@@ -44,29 +54,34 @@ def fit_source(
         Whether a target is needed.
     reset : bool
         False to hold the rows to those of an earlier fit, as `partial_fit` does.
+    raw : bool
+        Whether columns may be other things than numbers: frames then become raw sources, raw
+        sources stay what they are, and arrays may have missing values.
     """
     if isinstance(X, RowSource):
         source = source_of(X, y, weight)
+        source = source if raw else plain_of(source)
         if needs_y and not source.n_outputs:
             raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
         return _accepted(estimator, source, reset, objects=objects)
     if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
-        checked = _checked_y(y, len(items)) if needs_y else None
+        checked = checked_target(y, len(items)) if needs_y else None
         _forget_columns(estimator)
         return ArraySource(items, checked, weight)
     if is_frame(X):
-        source = frame_source(X, _checked_y(y, len(X)) if needs_y else None, weight)
+        checked = checked_target(y, len(X)) if needs_y else None
+        source = _raw_frame(X, checked, weight) if raw else frame_source(X, checked, weight)
         return _accepted(estimator, source, reset, objects=objects)
     if not needs_y:
-        array = _validated(estimator, X, reset=reset)
+        array = _validated(estimator, X, reset=reset, allow_nan=raw)
         return ArraySource(array, None, weight, _names(estimator))
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, "
             "but the target y is None."
         )
-    X, y = _validated(estimator, X, y, reset=reset)
+    X, y = _validated(estimator, X, y, reset=reset, allow_nan=raw)
     return ArraySource(X, y, weight, _names(estimator))
 
 
@@ -89,21 +104,40 @@ def objects_error(estimator: Any, name: str) -> InvalidInputError:
     )
 
 
-def predict_source(estimator: Any, X: Any, *, objects: bool = False) -> RowSource:
-    """Return the rows to predict for, their columns matched with those of the fit."""
+def predict_source(
+    estimator: Any, X: Any, *, objects: bool = False, raw: bool = False
+) -> RowSource:
+    """Return the rows to predict for, their columns matched with those of the fit.
+
+    `raw` as in `fit_source`.
+    """
     if objects and _has_objects(estimator):
         return _objects_again(X)
     if isinstance(X, RowSource):
-        return _remembered(estimator, X, False)
+        source = _remembered(estimator, X, False)
+        return source if raw else plain_of(source)
     if is_frame(X):
-        return _remembered(estimator, frame_source(X), False, extra_is_wrong=True)
-    return ArraySource(_validated(estimator, X, reset=False))
+        source = _raw_frame(X) if raw else frame_source(X)
+        return _remembered(estimator, source, False, extra_is_wrong=True)
+    return ArraySource(_validated(estimator, X, reset=False, allow_nan=raw))
 
 
-def _validated(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:
+def _raw_frame(X: Any, y: Any = None, weight: Any = None) -> RowSource:
+    table = to_arrow(X)
+    if not table.num_columns:
+        raise InvalidInputError("X has no columns; give at least one feature")
+    columns = Columns(tuple(table.column_names))
+    return raw_table(table, columns, y=y, weight=weight, name="X")
+
+
+def _validated(
+    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool, allow_nan: bool = False
+) -> Any:
     if getattr(X, "dtype", None) == np.float16:
         X = X.astype(np.float32)
-    more = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
+    more: dict[str, Any] = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
+    if allow_nan:
+        more["ensure_all_finite"] = "allow-nan"
     with located(X=X, y=y):
         return validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more
@@ -132,7 +166,8 @@ def _objects_again(X: Any) -> RowSource:
     return X
 
 
-def _checked_y(y: Any, n_rows: int) -> np.ndarray:
+def checked_target(y: Any, n_rows: int) -> np.ndarray:
+    """Return a target of finite numbers, one value or row for each row of X, or raise."""
     if y is None:
         raise InvalidInputError("y is missing; pass the target, one value or row for each row of X")
     with located(y=y):

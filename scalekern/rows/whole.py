@@ -17,12 +17,17 @@ from scalekern.errors import InvalidInputError
 _BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
-def read_table(file: Path) -> Any:
-    """Return a CSV or NumPy file as an Arrow table."""
-    return _read_numpy(file) if file.suffix in (".npy", ".npz") else _read_csv(file)
+def read_table(file: Path, *, missing_text: bool = False) -> Any:
+    """Return a CSV or NumPy file as an Arrow table.
+
+    With `missing_text`, the empty fields of text columns are missing, as those of numbers are.
+    """
+    if file.suffix in (".npy", ".npz"):
+        return _read_numpy(file)
+    return _read_csv(file, missing_text=missing_text)
 
 
-def _read_csv(file: Path) -> Any:
+def _read_csv(file: Path, *, missing_text: bool) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
@@ -34,7 +39,11 @@ def _read_csv(file: Path) -> Any:
                 f"{file} has one column, {head[0]!r}; columns must be separated by commas"
             )
         names = [str(j) for j in range(len(head))] if _is_headless(head) else None
-        return csv.read_csv(file, read_options=csv.ReadOptions(column_names=names))
+        return csv.read_csv(
+            file,
+            read_options=csv.ReadOptions(column_names=names),
+            convert_options=csv.ConvertOptions(strings_can_be_null=missing_text),
+        )
     except (pa.ArrowException, OSError) as error:
         first = str(error).strip().split("\n")[0]
         raise InvalidInputError(f"{file} cannot be read as CSV ({first})") from error
