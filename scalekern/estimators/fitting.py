@@ -23,7 +23,6 @@ from scalekern.solvers import (
     solve_ridge,
 )
 
-
 GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
 """Matrices of n x n that an exact fit has in memory at its peak, as measured."""
 
