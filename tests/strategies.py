@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
+
+ANY_DATA = settings(deadline=None, derandomize=True)
+"""No deadlines, which busy machines miss; the same examples each time, so that a gate is fair."""
 
 SIZES = st.integers(1, 12)
 

@@ -725,6 +725,21 @@ def test_help_names_every_command_and_the_first_thing_to_do():
         assert "--json" in succeeds(command, "--help")
 
 
+def test_words_of_options_may_be_written_as_the_help_writes_them(data, tmp_path):
+    words = ["--target", "y", "--gamma", "SCALE", "--alpha", "GCV", "-o", tmp_path / "m"]
+    succeeds("fit", data / "x.csv", *words)
+    params = sk.load(tmp_path / "m").steps[-1][1].get_params()
+    assert (params["gamma"], params["alpha"]) == ("scale", "gcv")
+
+
+def test_messages_of_several_lines_become_one(tmp_path):
+    fails("compare", tmp_path / "no\nwhere.csv", "--target", "y", match=r"no where.csv does not")
+
+
+def test_a_mistake_in_words_points_to_the_help():
+    assert fails("fit", "x.csv").endswith("Missing option '--target'; see main fit --help\n")
+
+
 def test_a_mistake_in_a_real_process_is_code_2_and_one_line(data, tmp_path):
     code = "from scalekern.cli import main; main()"
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 import random
 import threading
@@ -52,7 +53,7 @@ def block(rows, *, weighted=True, of=X):
 
 def blocks(cuts, **more):
     edges = [0, *sorted(cuts), N]
-    return [block(slice(a, b), **more) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [block(slice(a, b), **more) for a, b in itertools.pairwise(edges) if a < b]
 
 
 @pytest.fixture
@@ -311,14 +312,14 @@ def test_no_more_blocks_are_in_flight_than_threads_and_one(small_chunks):
     assert 2 <= most[0] <= 3 + 1
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     pass
 
 
 def break_at(start):
     def function(rows):
         if rows.start == start:
-            raise Broken(f"at {start}")
+            raise BrokenError(f"at {start}")
         return rows.start
 
     return function
@@ -340,7 +341,7 @@ def test_an_error_comes_out_as_it_is_and_leaves_no_thread(small_chunks, n_jobs, 
     function = break_at(start) if where == "function" else lambda rows: None
     with threadpool_limits(3):
         before = limits_now()
-        with pytest.raises(Broken, match=f"at {start}"):
+        with pytest.raises(BrokenError, match=f"at {start}"):
             ThreadEngine(n_jobs).map_blocks(
                 Breaking(X),
                 function,
@@ -358,19 +359,62 @@ def limits_now():
 
 
 @pytest.mark.parametrize("n_rows", [16, N])  # in the calling thread, and in a pool
-def test_blas_and_openmp_have_one_thread_inside_a_pass(small_chunks, n_rows):
+@pytest.mark.parametrize("in_main_thread", [True, False])
+def test_blas_and_openmp_have_one_thread_inside_a_pass(small_chunks, n_rows, in_main_thread):
     inside = []
-    with threadpool_limits(3):
+
+    def run():
         before = limits_now()
         ThreadEngine(2).map_blocks(
             ArraySource(X[:n_rows]),
             lambda rows: inside.append({n for _, n in limits_now()}),
             lambda *_: None,
         )
+        assert limits_now() == before
+
+    with threadpool_limits(3):
+        before = limits_now()
         assert {n for _, n in before} == {3}, "else this test would show nothing"
+        if in_main_thread:
+            run()
+        else:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(run).result()
         assert limits_now() == before
     assert inside
     assert all(numbers == {1} for numbers in inside)
+
+
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_the_last_of_two_passes_restores_the_limits_whichever_began(first_out):
+    begun, may_end = [threading.Event() for _ in "ab"], [threading.Event() for _ in "ab"]
+
+    def work(number):
+        def wait(_rows):
+            begun[number].set()
+            may_end[number].wait(10)
+
+        before = limits_now()
+        ThreadEngine(1).map_blocks(ArraySource(X), wait, lambda *_: None)
+        return [lib for lib in limits_now() if lib not in before]
+
+    original = {lib["filepath"]: lib["num_threads"] for lib in threadpool_info()}
+    threadpool_limits(3)
+    try:
+        before = limits_now()
+        with ThreadPoolExecutor(1) as a, ThreadPoolExecutor(1) as b:
+            results = []
+            for number, pool in enumerate([a, b]):
+                results.append(pool.submit(work, number))
+                assert begun[number].wait(10)
+            for number in (first_out, 1 - first_out):
+                may_end[number].set()
+                changed = results[number].result()
+                if number == first_out:
+                    assert {n for _, n in changed} <= {1}, "the other pass still holds them"
+            assert limits_now() == before
+    finally:
+        threadpool_limits(original)
 
 
 def test_two_fits_at_once_are_right_and_leave_the_limits_as_they_were(small_chunks):
@@ -402,7 +446,7 @@ def test_two_fits_at_once_are_right_and_leave_the_limits_as_they_were(small_chun
 
 def test_a_failed_fit_beside_another_leaves_the_limits_as_they_were(small_chunks):
     def bad(_rows, _columns):
-        raise Broken
+        raise BrokenError
 
     def fit(kernel):
         model = sk.SimilarityRegressor(
@@ -414,7 +458,7 @@ def test_a_failed_fit_beside_another_leaves_the_limits_as_they_were(small_chunks
         before = limits_now()
         with ThreadPoolExecutor(2) as pool:
             good, wrong = pool.submit(fit, "rbf"), pool.submit(fit, sk.BlockKernel(bad))
-            with pytest.raises(Broken):
+            with pytest.raises(BrokenError):
                 wrong.result()
             assert np.isfinite(good.result().predict(SCALED)).all()
         assert limits_now() == before
@@ -437,8 +481,9 @@ def test_too_little_memory_is_said_before_any_work(approximation):
 
 @pytest.mark.parametrize("setting", [0, -5, 1.5, "2GB"])
 def test_memory_limit_is_a_number_of_bytes(setting):
-    with pytest.raises(InvalidInputError, match="memory_limit="), sk.config_context(
-        memory_limit=setting
+    with (
+        pytest.raises(InvalidInputError, match="memory_limit="),
+        sk.config_context(memory_limit=setting),
     ):
         pass
 

@@ -132,6 +132,8 @@ def make_model(options: dict[str, Any]) -> Any:
 
 
 def _tell(report: dict[str, Any], data: str) -> None:
+    from scalekern.report.table import bytes_text
+
     detail = report["report"]
     click.echo(
         f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
@@ -144,6 +146,6 @@ def _tell(report: dict[str, Any], data: str) -> None:
             value = detail[name]
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             click.echo(f"  {name:<14}{text}")
-    click.echo(f"Saved {report['output']} ({report['model_bytes'] / 1e6:.2f} MB of arrays).")
+    click.echo(f"Saved {report['output']} ({bytes_text(report['model_bytes'])} of arrays).")
     model, rows = shlex.quote(report["output"]), shlex.quote(data)
     click.echo(f"Next: scalekern predict {model} {rows} -o predictions.parquet")

@@ -43,6 +43,9 @@ class _Group(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("scalekern: stopped", err=True)
             code = 130
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "scalekern"
+            code = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
         except click.ClickException as error:
             code = _fail(error.format_message())
         except (ScalekernError, ValueError, OSError) as error:

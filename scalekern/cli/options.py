@@ -28,8 +28,10 @@ class NumberOr(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the number, numbers or word."""
-        if not isinstance(value, str) or value in self.words:
+        if not isinstance(value, str):
             return value
+        if value.lower() in self.words:
+            return value.lower()
         try:
             numbers = [float(part) for part in value.split(",")]
         except ValueError:
@@ -65,7 +67,8 @@ def model_options(command: Command) -> Command:
         command,
         click.option("--scaler", type=click.Choice(["standard", "minmax", "none"]),
                      default="standard", show_default=True, help="How to scale the features."),
-        click.option("--kernel", type=click.Choice(KERNELS), default="rbf", show_default=True),
+        click.option("--kernel", type=click.Choice(KERNELS), default="rbf", show_default=True,
+                     help="How similarity falls with distance."),
         click.option("--gamma", type=NumberOr("median", "scale", "cv"), default="median",
                      show_default=True, help="The bandwidth."),
         click.option("--alpha", type=NumberOr("loo", "gcv", "cv", several=True), default="loo",
@@ -75,7 +78,8 @@ def model_options(command: Command) -> Command:
                      help="Landmarks or random features."),
         click.option("--n-neighbors", type=click.IntRange(1), default=None,
                      help="Of knn and local; by default 5 and 32."),
-        click.option("--random-state", type=click.IntRange(0), default=0, show_default=True),
+        click.option("--random-state", type=click.IntRange(0), default=0, show_default=True,
+                     help="The seed of everything that is drawn."),
     )  # fmt: skip
 
 
@@ -106,7 +110,8 @@ def run_options(command: Command) -> Command:
         click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default."),
         click.option("--tile-dtype", type=click.Choice(["float32", "float64"]), default=None,
                      help="Of the kernel tiles; as the data by default. float32 is faster."),
-        click.option("--memory-limit", type=int, default=None, metavar="BYTES"),
+        click.option("--memory-limit", type=int, default=None, metavar="BYTES",
+                     help="For the tiles and sums of a pass; a share of what is free by default."),
         click.option("--json", "json_path", metavar="FILE", default=None,
                      help="Write the result as JSON; - is standard output."),
         click.option("--quiet", is_flag=True, help="No progress bars and no report."),

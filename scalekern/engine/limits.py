@@ -1,22 +1,13 @@
-"""What this process may use of the machine: cores, memory, and the threads inside BLAS and OpenMP.
+"""What this process may use of the machine: cores and memory.
 
-Affinity and cgroup limits count as well as the host, since containers are where this runs. BLAS is
-held to one thread while our own threads work, by one count for the whole process, so that two fits
-at once neither oversubscribe nor leave the limit behind.
+Affinity and cgroup limits count as well as the host, since containers are where this runs.
 """
 
 from __future__ import annotations
 
 import numbers
 import os
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from threadpoolctl import ThreadpoolController
 
 from scalekern._config import get_config
 from scalekern.errors import InvalidInputError
@@ -102,51 +93,3 @@ def _read(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
-
-
-class _BlasHold:
-    """Holds BLAS to one thread while anyone asks for it, and restores it after the last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._limiter: Any = None
-        self._controller: ThreadpoolController | None = None
-        self._seen = (False, False)
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._holders == 0:
-                self._limiter = self.controller().limit(limits=1, user_api="blas")
-            self._holders += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._holders -= 1
-            if self._holders == 0:
-                self._limiter.restore_original_limits()
-
-    def controller(self) -> ThreadpoolController:
-        # Libraries that bring their own BLAS or OpenMP are looked for again once they are loaded.
-        seen = ("faiss" in sys.modules, "scipy.linalg" in sys.modules)
-        if self._controller is None or seen != self._seen:
-            self._controller, self._seen = ThreadpoolController(), seen
-        return self._controller
-
-
-_hold = _BlasHold()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread in this process; may be entered from many threads at once."""
-    _hold.enter()
-    try:
-        yield
-    finally:
-        _hold.leave()
-
-
-def hold_openmp() -> Any:
-    """Hold OpenMP to one thread in the calling thread; the result can restore what was."""
-    return _hold.controller().limit(limits=1, user_api="openmp")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from scalekern.engine.limits import hold_openmp, one_blas_thread, resolve_threads
+from scalekern.engine.blas import hold_openmp, one_blas_thread
+from scalekern.engine.limits import resolve_threads
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
 from scalekern.engine.shuffle import shuffled_batches

@@ -141,7 +141,7 @@ class _Spectrum:
         return self.V @ (self.inverse(alpha)[:, None] * self.y)
 
     def left(self, alpha: float) -> np.ndarray:
-        """Return what the fit leaves of each eigenvector: 1 - L/(L + alpha), not cancelled."""
+        """Return 1 - L/(L + alpha), what the fit leaves of each eigenvector, to all digits."""
         inverse = self.inverse(alpha)
         return np.where(inverse == 0, 1.0, alpha * inverse)
 
