@@ -124,7 +124,7 @@ def test_rows_frames_and_arrays_calibrate_alike():
     last.calibrate(prepare.transform(rows))
     by_rows = last.calibration_residuals_
     frame = pd.DataFrame({"x": X[:, 0]})
-    last.calibrate(pd.DataFrame(prepare.transform(frame), columns=["x"]), y)
+    last.calibrate(prepare.transform(frame), y)
     np.testing.assert_allclose(last.calibration_residuals_, by_rows)
 
 

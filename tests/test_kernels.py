@@ -18,7 +18,6 @@ from scalekern.kernels import (
     Matern,
     PairwiseKernel,
     as_kernel,
-    kernel_names,
 )
 
 RNG = np.random.default_rng(3)
@@ -146,7 +145,7 @@ def test_set_params_changes_the_kernel():
     close(kernel.block(X, Z), SklearnMatern(3.0, nu=2.5)(X, Z))
 
 
-@pytest.mark.parametrize("name", kernel_names())
+@pytest.mark.parametrize("name", ["rbf", "laplacian", "matern12", "matern32", "matern52", "linear"])
 def test_short_name_stands_for_the_kernel_of_its_name(name):
     kernel = as_kernel(name).with_gamma(0.4)
     if name.startswith("matern"):

@@ -542,7 +542,7 @@ def test_bad_parameters_are_refused_with_their_choices():
         ({"missing": "mode"}, "'error', 'mean', 'median'"),
         ({"categories": "hash"}, "'onehot', 'target', 'error'"),
         ({"max_categories": 1}, "at least 2"),
-        ({"categories": "error"}, "column 'city' of X holds categories.*'onehot'"),
+        ({"categories": "error"}, "column 'city' of X is string, not a number.*'onehot'"),
         ({"categories": "target"}, "needs the target"),
     ):
         with pytest.raises(InvalidInputError, match=advice):
@@ -646,16 +646,17 @@ def test_the_command_line_takes_any_table(tmp_path):
         assert np.sqrt(np.mean((got[2:] - Y[2:]) ** 2)) < 1.2, "in the units of the target"
 
 
-def test_the_command_line_refuses_where_asked(tmp_path):
+def test_the_command_line_refuses_until_it_is_told_what_to_do(tmp_path):
     pq.write_table(arrow().append_column("y", pa.array(Y)), tmp_path / "train.parquet")
     start = ["fit", tmp_path / "train.parquet", "--target", "y", "--model", "linear",
              "-o", tmp_path / "model"]  # fmt: skip
-    code, text = run(*start, "--missing", "error")
+    code, text = run(*start, "--categories", "onehot")
     assert code != 0
     assert "column 'gaps' of train.parquet has a missing value at row" in text
-    code, text = run(*start, "--categories", "error")
+    code, text = run(*start, "--missing", "mean")
     assert code != 0
     assert "column 'city'" in text
+    assert "--categories" in text
     assert not (tmp_path / "model").exists()
 
 
@@ -663,7 +664,8 @@ def test_the_command_line_refuses_where_asked(tmp_path):
 def test_compare_takes_any_table(split, tmp_path):
     pq.write_table(arrow().append_column("y", pa.array(Y)), tmp_path / "train.parquet")
     more = [] if split else ["--test", tmp_path / "train.parquet"]
-    models = ["--models", "linear,nystroem", "--n-components", "50", "--categories", "target"]
+    models = ["--models", "linear,nystroem", "--n-components", "50", "--categories", "target",
+              "--missing", "mean"]  # fmt: skip
     code, text = run("compare", tmp_path / "train.parquet", "--target", "y", *models, *more)
     assert code == 0, text
     frames = sk.compare(frame(), Y, models=["linear"], missing="mean", categories="target")

@@ -346,3 +346,12 @@ def test_linear_regressor_of_dependent_columns_predicts_as_least_squares():
 def test_weights_that_are_all_zero_are_refused(estimator):
     with pytest.raises(InvalidInputError, match="every sample weight is zero"):
         estimator.fit(X, Y, sample_weight=np.zeros(N))
+
+
+def test_without_a_penalty_an_exact_model_does_not_follow_rounding():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, -2.0, 0.5] + 0.01 * rng.standard_normal(200)
+    model = sk.SimilarityRegressor(gamma=1e-9, alpha=0.0, approximation="exact")
+    model.fit(X[:150], y[:150])
+    assert np.sqrt(np.mean((model.predict(X[150:]) - y[150:]) ** 2)) < 1.0

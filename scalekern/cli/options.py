@@ -87,12 +87,13 @@ def prepare_options(command: Command) -> Command:
     """Add what becomes of missing values and of columns that are not numbers."""
     return _add(
         command,
-        click.option("--missing", type=click.Choice(["error", "mean", "median"]), default="mean",
+        click.option("--missing", type=click.Choice(["error", "mean", "median"]), default="error",
                      show_default=True, help="What a missing feature becomes; a column that has "
                      "some gets a second one that says where. 'error' refuses them."),
-        click.option("--categories", type=click.Choice(["onehot", "target", "error"]),
-                     default="onehot", show_default=True, help="What text becomes: a column of 0 "
-                     "and 1 for each category, or its mean target, out of fold."),
+        click.option("--categories", type=click.Choice(["error", "onehot", "target"]),
+                     default="error", show_default=True, help="What text becomes: a column of 0 "
+                     "and 1 for each category, or its mean target, out of fold. 'error' refuses "
+                     "it, since one bad cell makes text of a column of numbers."),
         click.option("--max-categories", type=click.IntRange(2), default=32, show_default=True,
                      help="The most columns that one-hot makes of one; rare categories share one."),
     )  # fmt: skip

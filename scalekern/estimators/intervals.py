@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import hash_ids
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block, RowSource
-from scalekern.rows.subset import SubsetSource
+from scalekern.rows.subset import subset_of
 from scalekern.rows.validate import fit_source
 
 RESIDUALS = "calibration_residuals_"
@@ -160,5 +160,5 @@ def held_out(source: RowSource, share: float) -> tuple[RowSource, RowSource]:
             f"holding out {share:g} of {source.n_rows} rows leaves {source.n_rows - n_out} to fit "
             f"and {n_out} to calibrate on; both need some"
         )
-    inside = SubsetSource(source, lambda block: ~is_out(block), source.n_rows - n_out)
-    return inside, SubsetSource(source, is_out, n_out)
+    inside = subset_of(source, lambda block: ~is_out(block), source.n_rows - n_out)
+    return inside, subset_of(source, is_out, n_out)

@@ -62,8 +62,9 @@ def _category(
     if categories == "target":
         return TargetColumn(name, place, missing)
     raise InvalidInputError(
-        f"column {name!r} of {where} holds categories, not numbers; use categories='onehot' or "
-        "'target' (--categories), or leave it out (drop=[...], --drop)"
+        f"column {name!r} of {where} is string, not a number; if it holds categories, say "
+        "categories='onehot' or 'target' (--categories), else mend it or leave it out "
+        "(drop=[...], --drop)"
     )
 
 

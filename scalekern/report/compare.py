@@ -20,7 +20,7 @@ from scalekern.kernels import Kernel, as_kernel
 from scalekern.report.possible import check_scaler, impossible_models, refuse, rows_for
 from scalekern.rows import ArraySource, RowSource
 from scalekern.rows.base import take_rows
-from scalekern.rows.raw import source_of_rows
+from scalekern.rows.raw import plain_where_numbers, source_of_rows
 from scalekern.storage import model_bytes
 
 MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
@@ -180,7 +180,7 @@ def compare(
     [('exact', True), ('linear', False)]
     """
     reader = SimilarityRegressor(kernel)
-    train, test_source = _split(X, y, test, test_size, random_state, reader)
+    train, test_source = _split(X, y, test, test_size, random_state, reader, missing)
     preparer = None
     if train.n_features:
         preparer = RowPreparer(
@@ -247,11 +247,19 @@ class _Factory:
 
 
 def _split(
-    X: Any, y: Any, test: Any, test_size: float, random_state: Any, reader: SimilarityRegressor
+    X: Any,
+    y: Any,
+    test: Any,
+    test_size: float,
+    random_state: Any,
+    reader: SimilarityRegressor,
+    missing: str,
 ) -> tuple[RowSource, RowSource]:
     train = _as_source(X, y, reader)
     if test is not None:
         return train, _test_source(test, reader)
+    # Numbers are read as such before the split: a missing one is named by its row in the file.
+    train = plain_where_numbers(train) if missing == "error" else train
     rows = gather(train)
     try:
         parts = train_test_split(

@@ -272,6 +272,16 @@ def plain_of(source: RowSource) -> RowSource:
     return source.plain() if isinstance(source, RawSource) else source
 
 
+def plain_where_numbers(source: RowSource) -> RowSource:
+    """Return a raw source whose columns are all numbers as a plain one; others as they are."""
+    import pyarrow as pa
+
+    if not isinstance(source, RawSource):
+        return source
+    numbers = all(kind in (pa.int64(), pa.float64()) for kind in source.schema.types)
+    return source.plain() if numbers else source
+
+
 def raw_of(source: RowSource) -> RowSource:
     """Return a source of a table or of files as a raw one; arrays as they are."""
     if isinstance(source, TableSource):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalekern.rows.base import Block, RowSource, take_rows
+from scalekern.rows.raw import RawSource
 
 
 class SubsetSource(RowSource):
@@ -53,3 +54,32 @@ class SubsetSource(RowSource):
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
         return SubsetSource(self._source.select(names), self._chooses, self.n_rows)
+
+
+class RawSubsetSource(SubsetSource, RawSource):
+    """The chosen rows of a raw source."""
+
+    _source: RawSource
+
+    def __init__(
+        self, source: RawSource, chooses: Callable[[Block], np.ndarray], n_rows: int
+    ) -> None:
+        super().__init__(source, chooses, n_rows)
+        self.schema = source.schema
+
+    def plain(self) -> RowSource:
+        """Return the chosen rows as numbers, or raise naming the column that is none."""
+        return SubsetSource(self._source.plain(), self._chooses, self.n_rows)
+
+    def select(self, names: Sequence[str]) -> RowSource:
+        """Return the same rows with the features `names`, in that order."""
+        return subset_of(self._source.select(names), self._chooses, self.n_rows)
+
+
+def subset_of(
+    source: RowSource, chooses: Callable[[Block], np.ndarray], n_rows: int
+) -> SubsetSource:
+    """Return the `n_rows` rows that `chooses` takes; raw rows stay raw."""
+    if isinstance(source, RawSource):
+        return RawSubsetSource(source, chooses, n_rows)
+    return SubsetSource(source, chooses, n_rows)

@@ -44,7 +44,8 @@ def solve_exact(
         What the kernel says of itself.
     """
     problem = _Problem(K, y, weight, fit_intercept)
-    if rule.rule == "fixed" and solver == "cholesky" and positive_definite:
+    regular = positive_definite and rule.smallest > 0
+    if rule.rule == "fixed" and solver == "cholesky" and regular:
         beta, report = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
         return problem.solution(beta, rule.smallest, report=report)
     spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
@@ -135,6 +136,10 @@ class _Spectrum:
 
     def inverse(self, alpha: float) -> np.ndarray:
         inverse = pseudo_inverse(self.L + alpha)
+        if self._clip and alpha == 0:
+            # Without a penalty the directions that rounding made would decide the answer.
+            rounding = len(self.L) * np.finfo(np.float64).eps * self.L.max(initial=0.0)
+            return np.where(self.L > rounding, inverse, 0.0)
         return np.where(self.L > 0, inverse, 0.0) if self._clip and self.clipped > 1e-8 else inverse
 
     def solve(self, alpha: float) -> np.ndarray:
