@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.metrics.pairwise import laplacian_kernel, linear_kernel, rbf_kernel
 
@@ -99,6 +100,25 @@ def test_stationary_kernel_keeps_its_digits_far_from_the_origin(name, tile, rows
     expected = peer(far_X.astype(np.float64) - 1e4, far_Z.astype(np.float64) - 1e4)
     K = kernel.columns(far_Z, tile)(far_X)
     close(K, expected, 1e-12 if tile == np.float64 else 64 * np.finfo(np.float32).eps)
+
+
+@pytest.mark.parametrize("name", STATIONARY)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e4, 1e9])
+def test_stationary_kernel_keeps_its_digits_among_rows_far_apart(name, dtype, scale):
+    # Pairs of near rows, each pair many lengths from the others and from the mean.
+    kernel, peer = PEERS[name]
+    peer = SklearnRBF((2 * 0.4) ** -0.5) if name == "rbf" else peer  # rbf_kernel loses them itself
+    centres = scale * RNG.normal(size=(30, 4))
+    near = np.concatenate([centres, centres + RNG.normal(size=(30, 4))]).astype(dtype)
+    expected = peer(near.astype(np.float64), centres.astype(dtype).astype(np.float64))
+    K = kernel.block(near, centres.astype(dtype))
+    # The last place of the centred rows; and of their squares, up to where they are taken apart.
+    eps = float(np.finfo(dtype).eps)
+    tolerance = max(8 * scale * eps, 4 * eps**0.5)
+    np.testing.assert_allclose(K, expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(np.diag(K[:30]), 1, rtol=0, atol=tolerance)
+    assert (K <= 1 + 1e-6).all()
 
 
 @pytest.mark.parametrize("name", STATIONARY)

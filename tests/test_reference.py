@@ -108,6 +108,13 @@ def test_exact_model_comes_to_the_articles_error(article, solver):
     assert rmse(model.predict(X_test), y_test) == pytest.approx(EXACT, abs=1e-5)
 
 
+def test_exact_model_of_float32_rows_comes_near_the_articles_error(article):
+    X_train, X_test, y_train, y_test = article
+    model = sk.SimilarityRegressor(gamma=1.0, alpha=1e-6, fit_intercept=False)
+    model.fit(X_train.astype(np.float32), y_train)
+    assert rmse(model.predict(X_test.astype(np.float32)), y_test) == pytest.approx(EXACT, abs=2e-2)
+
+
 def test_linear_model_comes_to_the_articles_error(article):
     X_train, X_test, y_train, y_test = article
     model = sk.LinearRegressor().fit(X_train, y_train)

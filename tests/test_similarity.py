@@ -97,6 +97,9 @@ def test_exact_with_an_intercept_solves_the_augmented_system(name, solver, weigh
     np.testing.assert_allclose(model.intercept_, b, rtol=1e-8)
     np.testing.assert_allclose(model.predict(NEW), kernel.block(NEW, X) @ a + b, rtol=1e-8)
     np.testing.assert_allclose(model.dual_coef_.sum(axis=0), 0, atol=1e-8)
+    if solver == "cholesky":
+        assert model.report_["factorization"] == "cholesky", "the system stays positive definite"
+        assert model.report_["jitter"] == 0
 
 
 def test_fourier_comes_to_the_exact_model():
@@ -426,6 +429,7 @@ def test_predictions_are_always_finite(data, kernel, gamma, alpha, approximation
     found = model.predict(rows)
     assert found.shape == y.shape
     assert np.isfinite(found).all()
+    assert np.isfinite(model.predict(rows * 30 - 7)).all()
     assert np.isfinite(model.alpha_)
     assert model.alpha_ >= 0
 

@@ -228,6 +228,13 @@ def test_solve_spd_of_an_indefinite_matrix_says_so():
     assert report == {"factorization": "eigenvalues", "jitter": 0.0, "rank": 3}
 
 
+def test_solve_spd_is_finite_where_cholesky_alone_would_overflow():
+    found, report = solve_spd(np.diag([1.0, 1e-308]), np.array([[2.0], [1e3]]))
+    assert found[0] == pytest.approx(2.0)
+    assert np.isfinite(found[1])
+    assert report["jitter"] > 0
+
+
 def test_pseudo_inverse_is_numpys_of_a_diagonal_matrix():
     e = np.array([5.0, -2.0, 1e-3, 4e-15, 1e-16, 0.0])
     np.testing.assert_allclose(pseudo_inverse(e), np.diag(np.linalg.pinv(np.diag(e), rcond=1e-15)))

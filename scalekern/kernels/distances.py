@@ -13,6 +13,8 @@ from scipy import sparse
 
 SUBTILE_BYTES = 1 << 19
 """Half of a usual L2 cache: what a tile's elementwise steps should stay within."""
+VISIBLE = 700.0
+"""Half a squared distance at which every kernel of such distances is below 1e-16."""
 
 
 class HalfSquares:
@@ -21,18 +23,20 @@ class HalfSquares:
     `-|x - z|^2 / (2 length^2) = x'z' - |z'|^2/2 - |x'|^2/2` with x' = (x - mean)/length is a single
     product of [x', -|x'|^2/2, 1] with [z', 1, -|z'|^2/2].
 
+    The expansion leaves the rounding of |z'|^2. Where that would be seen, in columns of rows many
+    lengths from the mean, values near 0 are taken from differences.
+
     Parameters
     ----------
     Z : array or sparse matrix of shape (m, d)
     length : float
     dtype : numpy dtype
         Of the tiles.
-    near : bool, default=False
-        Take values near 0 from differences. The expansion leaves them the rounding of |x'|^2, whose
-        root is what a kernel with a cusp at 0 would see.
+    cusp : bool, default=False
+        Whether the kernel falls off linearly at 0, and so sees the root of the rounding.
     """
 
-    def __init__(self, Z: Any, length: float, dtype: Any, *, near: bool = False) -> None:
+    def __init__(self, Z: Any, length: float, dtype: Any, *, cusp: bool = False) -> None:
         self._sparse = sparse.issparse(Z)
         Z = np.asarray(Z.toarray() if self._sparse else Z, dtype=np.float64)
         self._mean = np.zeros(Z.shape[1]) if self._sparse else Z.mean(axis=0)
@@ -43,7 +47,7 @@ class HalfSquares:
             np.vstack([Zs.T, np.ones(len(Z)), -half]), dtype=self.dtype
         )
         self.n_columns = len(Z)
-        self._floor = -half.max(initial=0.0) * np.finfo(self.dtype).eps ** 0.5 if near else None
+        self._near, self._floor = _near_columns(half, self.dtype, cusp=cusp)
 
     def __call__(self, X: Any, out: np.ndarray) -> np.ndarray:
         """Write the values for the rows of X into `out`; none is above 0 but for rounding."""
@@ -74,16 +78,30 @@ class HalfSquares:
         return self._mended(Xs, out)
 
     def _mended(self, Xs: Any, out: np.ndarray) -> np.ndarray:
-        if self._floor is None:
+        if not len(self._near):
             return out
-        rows, columns = np.nonzero(out >= self._floor)
-        step = max(1, SUBTILE_BYTES // (8 * max(1, len(self._right))))
+        rows, near = np.nonzero(out[:, self._near] >= self._floor)
+        columns = self._near[near]
+        step = max(1, SUBTILE_BYTES // (8 * len(self._right)))
         for low in range(0, len(rows), step):
             i, j = rows[low : low + step], columns[low : low + step]
             x = Xs[i].toarray() if sparse.issparse(Xs) else Xs[i]
             difference = x - self._right[:-2, j].T
             out[i, j] = -0.5 * np.einsum("ij,ij->i", difference, difference)
         return out
+
+
+def _near_columns(half: np.ndarray, dtype: np.dtype, *, cusp: bool) -> tuple[Any, np.ndarray]:
+    """Return the columns whose values near 0 are wrong, and above what they are so.
+
+    `half` is half the squared length of each row of Z.
+    """
+    eps = float(np.finfo(dtype).eps)
+    floor = np.where(eps**0.5 * half > 1, -(VISIBLE + 16 * eps * half), np.inf)
+    if cusp:
+        floor = np.minimum(floor, -(eps**0.5) * half)
+    near = np.flatnonzero(np.isfinite(floor))
+    return near, floor[near].astype(dtype)
 
 
 def subtiles(n_rows: int, row_bytes: int) -> list[slice]:

@@ -39,7 +39,7 @@ class RadialKernel(StationaryKernel):
 
 class _RadialColumns(Columns):
     def __init__(self, kernel: RadialKernel, Z: Any, dtype: Any) -> None:
-        self._half_squares = HalfSquares(Z, kernel.length, dtype, near=kernel.has_cusp)
+        self._half_squares = HalfSquares(Z, kernel.length, dtype, cusp=kernel.has_cusp)
         self._profile = kernel.profile
         self.n_columns = self._half_squares.n_columns
 

@@ -11,6 +11,7 @@ from scalekern.errors import InvalidInputError
 
 PER_DECADE = 4
 N_FOLDS = 5
+LEAST_EIGENVALUE = 1e-100
 ADVICE = "use a number of at least 0, an array of them, 'loo', 'gcv' or 'cv'"
 
 
@@ -44,7 +45,8 @@ class AlphaRule:
             return self.candidates
         low = np.log10(np.finfo(dtype).eps) - (0 if dtype == np.float32 else -2)
         steps = round(-low * PER_DECADE) + 1
-        return max(largest, np.finfo(np.float64).tiny * 1e30) * np.logspace(low, 0, steps)
+        # Of features that are all equal nothing is left but rounding, or nothing at all.
+        return (largest if largest > LEAST_EIGENVALUE else 1.0) * np.logspace(low, 0, steps)
 
 
 def alpha_rule(alpha: Any) -> AlphaRule:
