@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.gaussian_process.kernels import RBF as SklearnRBF
+from sklearn.gaussian_process import kernels as theirs
 from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.metrics.pairwise import laplacian_kernel, linear_kernel, rbf_kernel
 
@@ -108,7 +108,7 @@ def test_stationary_kernel_keeps_its_digits_far_from_the_origin(name, tile, rows
 def test_stationary_kernel_keeps_its_digits_among_rows_far_apart(name, dtype, scale):
     # Pairs of near rows, each pair many lengths from the others and from the mean.
     kernel, peer = PEERS[name]
-    peer = SklearnRBF((2 * 0.4) ** -0.5) if name == "rbf" else peer  # rbf_kernel loses them itself
+    peer = theirs.RBF((2 * 0.4) ** -0.5) if name == "rbf" else peer  # rbf_kernel loses them itself
     centres = scale * RNG.normal(size=(30, 4))
     near = np.concatenate([centres, centres + RNG.normal(size=(30, 4))]).astype(dtype)
     expected = peer(near.astype(np.float64), centres.astype(dtype).astype(np.float64))
