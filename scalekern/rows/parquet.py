@@ -117,6 +117,11 @@ class ParquetSource(RowSource):
                     place = Place(label, start - first, part.num_rows == n_rows)
                     yield to_block(part, self._columns, self.dtype, start, place)
                     start += part.num_rows
+            if start - first != n_rows:
+                raise InvalidInputError(
+                    f"{file} is damaged (it says that it has {n_rows} rows, and has "
+                    f"{start - first}); write it again or leave it out"
+                )
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
