@@ -498,7 +498,7 @@ WRONG_OPTIONS = {
     "--memory-limit": (["--memory-limit", "0"], "memory_limit=0"),
     "--tile-dtype": (["--tile-dtype", "int8"], "'int8' is not one of"),
     "--json": (["--json", "FOLDER"], "is a folder; give the name of a file"),
-    "--unknown": (["--unknown"], "No such option '?--unknown"),
+    "--unknown": (["--unknown"], "No such option:? '?--unknown"),
 }
 
 
@@ -528,7 +528,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
         (["predict", "m", "x.csv"], "Missing option '-o'"),
         (["predict", "m", "x.csv", "-o", "out.csv"], "out.csv must end in .parquet"),
         (["guess"], "No such command 'guess'"),
-        (["--guess"], "No such option '?--guess"),
+        (["--guess"], "No such option:? '?--guess"),
     ],
 )
 def test_wrong_words_are_one_line(words, message):

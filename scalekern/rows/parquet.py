@@ -117,11 +117,6 @@ class ParquetSource(RowSource):
                     place = Place(label, start - first, part.num_rows == n_rows)
                     yield to_block(part, self._columns, self.dtype, start, place)
                     start += part.num_rows
-            if start - first != n_rows:
-                raise InvalidInputError(
-                    f"{file} is damaged (it says that it has {n_rows} rows, and has "
-                    f"{start - first}); write it again or leave it out"
-                )
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
@@ -171,16 +166,22 @@ def read_batches(
     """Yield the named columns of an open file as record batches, or raise where it is damaged."""
     import pyarrow as pa
 
+    found = 0
     try:
         for part in parquet.iter_batches(
             batch_size=max_rows, row_groups=groups, columns=names, use_threads=False
         ):
             if part.num_rows:
+                found += part.num_rows
                 yield part
     except (pa.ArrowException, OSError) as error:
-        raise InvalidInputError(
-            f"{file} is damaged ({_first_line(error)}); write it again or leave it out"
-        ) from error
+        raise _damaged(file, _first_line(error)) from error
+    if groups is None and found != parquet.metadata.num_rows:
+        raise _damaged(file, f"it says {parquet.metadata.num_rows} rows and has {found}")
+
+
+def _damaged(file: Path, why: str) -> InvalidInputError:
+    return InvalidInputError(f"{file} is damaged ({why}); write it again or leave it out")
 
 
 def labels_of(files: Sequence[Path]) -> tuple[str, ...]:
