@@ -28,6 +28,14 @@ class RadialKernel(StationaryKernel):
     def profile(self, t: np.ndarray) -> None:
         """Turn t = -|x - z|^2 / (2 length^2) into kernel values in place."""
 
+    @abstractmethod
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return the derivative of the profile by t, which gradients are made of.
+
+        With t as for `profile`, the gradient of f(|x - z| / length) by x is
+        -slope(t) (x - z) / length^2. Of the cusp of Matérn 1/2 it is a large number.
+        """
+
     def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
         """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
         return _RadialColumns(self, Z, dtype)

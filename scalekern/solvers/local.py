@@ -212,6 +212,16 @@ def solve_gram(
     return LocalSolution(prediction, weights, L[:, k, k] ** 2, scale2)
 
 
+def solve_coefficients(
+    K: np.ndarray, hoods: Neighborhoods, alpha: float, *, centre: bool
+) -> np.ndarray:
+    """Return ``(K + alpha W^-1)^-1 (y - mean)`` of each neighbourhood, of shape (q, k, t)."""
+    k = K.shape[1] - 1
+    A = (K.copy() if hoods.found is None else _masked(K, hoods.found))[:, :k, :k]
+    np.einsum("qii->qi", A)[...] += _ridge(alpha, hoods.weight, k + 1)
+    return np.linalg.solve(A, _centred(hoods, centre)[1])
+
+
 def _masked(K: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return the similarities with what was not found similar to itself only, which weighs 0."""
     there = np.pad(found, ((0, 0), (0, 1)), constant_values=True)
