@@ -37,7 +37,11 @@ class ThreadEngine:
         self.n_threads = resolve_threads(n_jobs)
 
     def reduce(
-        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+        self,
+        source: RowSource,
+        make_statistic: Callable[[], S],
+        what: str = "reading rows",
+        max_rows: int | None = None,
     ) -> S:
         """Return the statistic of all rows of `source`.
 
@@ -48,6 +52,8 @@ class ThreadEngine:
             Returns an empty statistic; called once for each chunk.
         what : str
             The name of the pass, for its progress bar.
+        max_rows : int, optional
+            Rows of a chunk, where a row costs more than reading it.
         """
 
         def of_chunk(block: Block) -> S:
@@ -56,7 +62,7 @@ class ThreadEngine:
             return statistic
 
         total: S | None = None
-        for _, partial in self._in_order(source, of_chunk, what, None):
+        for _, partial in self._in_order(source, of_chunk, what, max_rows):
             if total is None:
                 total = partial
             else:

@@ -16,10 +16,9 @@ import numpy as np
 from scalekern.engine import ThreadEngine
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.weighing import Weigher
-from scalekern.features.survey import Survey
+from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
-from scalekern.selection import select_kernel
 from scalekern.solvers import AlphaRule, Solution
 
 
@@ -91,7 +90,8 @@ class Approximation(ABC):
         self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
     ) -> tuple[Kernel, dict[str, Any]]:
         """Return the kernel with its bandwidth, and what to report of the choice."""
-        return select_kernel(kernel, gamma, rule, seen)
+        del rule
+        return resolve_kernel(kernel, gamma, seen), {}
 
     def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
         """Return the function from X to predictions and standard deviations, (rows, n_outputs)."""

@@ -19,21 +19,29 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.choosing import Choice, choose
 from scalekern.estimators.descent import check_descent
+from scalekern.estimators.input_map import (
+    MappedWeigher,
+    check_metric,
+    in_map,
+    mapped_landmarks,
+    mapped_source,
+)
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
-from scalekern.kernels import Kernel, Precomputed, as_kernel
+from scalekern.kernels import Precomputed, as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
+from scalekern.selection.bandwidth import select_kernel
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
-MOST_EXACT_ROWS = 2_500
-"""Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
+MAP_ARRAYS = ("input_map_", "feature_relevances_")
+ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -154,10 +162,11 @@ class SimilarityRegressor(RowPredictor):
         gamma: Any = "median",
         alpha: Any = "loo",
         approximation: str = "auto",
+        metric: Any = "euclidean",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
-        n_neighbors: int = 32,
+        n_neighbors: Any = "auto",
         fit_intercept: bool = True,
         max_iter: int = 5,
         tol: float = 1e-4,
@@ -169,6 +178,7 @@ class SimilarityRegressor(RowPredictor):
         self.gamma = gamma
         self.alpha = alpha
         self.approximation = approximation
+        self.metric = metric
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
@@ -195,13 +205,12 @@ class SimilarityRegressor(RowPredictor):
         -------
         self
         """
-        rule, kernel = self._checked()
-        source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
-        approximation, why = self._choose(source)
-        job, chosen = self._job(source, rule, approximation)
+        rule, objects = self._checked()
+        source = fit_source(self, X, y, sample_weight, objects=objects)
+        job, choice = self._job(source, rule)
         self._forget()
-        self.kernel_ = job.kernel
-        self._finish(source, approximation, approximation.fit(job), {"why": why} | chosen)
+        self._keep(job, choice)
+        self._finish(source, choice.approximation, choice.approximation.fit(job), choice.report)
         return self
 
     @available_if(_has_sums)
@@ -220,14 +229,13 @@ class SimilarityRegressor(RowPredictor):
         -------
         self
         """
-        rule, kernel = self._checked()
+        rule, objects = self._checked()
         first = not hasattr(self, "_running")
         if first and hasattr(self, "_loaded"):
             raise InvalidInputError(
                 "a loaded model has no sums that partial_fit could add to; fit a new one "
                 "(sklearn.base.clone(model) has the same parameters), or keep it by pickle"
             )
-        objects = not kernel.takes_vectors
         source = fit_source(self, X, y, sample_weight, objects=objects, reset=first)
         name = "nystroem" if self.approximation == "auto" else self.approximation
         approximation = approximation_named(name, self.solver)
@@ -235,50 +243,64 @@ class SimilarityRegressor(RowPredictor):
         chosen: dict[str, Any] = {}
         if first:
             self._forget()
-            job, chosen = self._job(source, rule, approximation)
+            job, choice = self._job(source, rule, name)
+            self._keep(job, choice)
             running = RunningDescent if self.solver == "sgd" else RunningSums
-            self.kernel_, self._running = job.kernel, running(approximation, job)
+            self._running, chosen = running(approximation, job), choice.report
         engine = ThreadEngine(self.n_jobs)
-        self._running.add(engine, source)
+        self._running.add(engine, self._in_metric(source))
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
         notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
-        self._finish(source, approximation, fitted, notes | chosen)
+        self._finish(source, approximation, fitted, chosen | notes)
         return self
 
-    def _checked(self) -> tuple[AlphaRule, Kernel]:
+    def _checked(self) -> tuple[AlphaRule, bool]:
+        """Return the rule of alpha, and whether rows are objects."""
         check_choice("approximation", self.approximation, ("auto", *APPROXIMATIONS))
         check_choice("solver", self.solver, solver_names())
         check_integer("n_components", self.n_components)
         check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
-        check_integer("n_neighbors", self.n_neighbors)
+        if self.n_neighbors != "auto":
+            check_integer("n_neighbors", self.n_neighbors)
+        check_metric(self.metric)
         check_integer("max_iter", self.max_iter)
         check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
-        return alpha_rule(self.alpha), as_kernel(self.kernel)
-
-    def _choose(self, source: RowSource) -> tuple[Approximation, str]:
-        name, why = self.approximation, "asked for"
-        if name == "auto" and isinstance(as_kernel(self.kernel), Precomputed):
-            name, why = "exact", "the similarities are precomputed"
-        elif name == "auto":
-            small = source.n_rows <= MOST_EXACT_ROWS
-            given = not isinstance(self.landmarks, str)
-            name = "exact" if small and not given else "nystroem"
-            why = f"{source.n_rows} rows; exact up to {MOST_EXACT_ROWS}"
-            why = "landmarks were given" if given else why
-        return approximation_named(name, self.solver), why
+        return alpha_rule(self.alpha), self._takes_objects()
 
     def _job(
-        self, source: RowSource, rule: AlphaRule, approximation: Approximation
-    ) -> tuple[Job, dict[str, Any]]:
-        """Look at the rows once, choose the bandwidth, and return what there is to fit."""
+        self, source: RowSource, rule: AlphaRule, name: str | None = None
+    ) -> tuple[Job, Choice]:
+        """Decide what is open, look at the rows once, and return what there is to fit."""
         engine = ThreadEngine(self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
-        size, seed = approximation.sample_size(params), seed_of(self.random_state)
-        seen = survey(engine, source, size, seed, gamma=self.gamma)
-        kernel, chosen = approximation.select(self.kernel, self.gamma, rule, seen)
-        return Job(engine, source, kernel, rule, seen, params), chosen
+        params["random_state"] = seed = seed_of(self.random_state)
+        choice = choose(
+            engine, source, params | {"approximation": name or self.approximation}, rule
+        )
+        params["n_neighbors"] = choice.n_neighbors
+        if choice.input_map is not None:
+            source = mapped_source(source, choice.input_map)
+            params["landmarks"] = mapped_landmarks(self.landmarks, choice.input_map)
+        approximation = choice.approximation
+        seen = survey(engine, source, approximation.sample_size(params), seed, gamma=self.gamma)
+        if approximation.name != "local":
+            kernel, found = select_kernel(engine, choice.kernel, choice.gamma, rule, seen)
+            choice.kernel = kernel
+            choice.report |= found
+        kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
+        return Job(engine, source, kernel, rule, seen, params), choice
+
+    def _keep(self, job: Job, choice: Choice) -> None:
+        self.kernel_ = job.kernel
+        if choice.input_map is not None:
+            self.input_map_ = choice.input_map
+        if choice.relevances is not None:
+            self.feature_relevances_ = choice.relevances
+
+    def _in_metric(self, source: RowSource) -> RowSource:
+        return mapped_source(source, self.input_map_) if hasattr(self, "input_map_") else source
 
     def _forget(self) -> None:
         for name in ("_running", "_loaded", "local_", "length_factor_", *ARRAYS, *VALUES):
@@ -320,7 +342,7 @@ class SimilarityRegressor(RowPredictor):
         return tags
 
     def _takes_objects(self) -> bool:
-        return not as_kernel(self.kernel).takes_vectors
+        return self.kernel != "auto" and not as_kernel(self.kernel).takes_vectors
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         return tile_dtype_of(source)
@@ -364,15 +386,21 @@ class SimilarityRegressor(RowPredictor):
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
             both[:, block.start : block.start + len(block)] = found
 
+        source = self._in_metric(source)
         ThreadEngine(self.n_jobs).map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
-        return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
+        predict = APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
+        if not hasattr(self, "input_map_"):
+            return predict
+        return lambda X: predict(in_map(X, self.input_map_))
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
-        return APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
+        rows = None if rows is None else self._in_metric(rows)
+        weigher = APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
+        return MappedWeigher(weigher, self.input_map_) if hasattr(self, "input_map_") else weigher
 
     @property
     def n_iter_(self) -> int:

@@ -112,7 +112,8 @@ class GradientOuterProduct(Statistic):
         """Add one block of rows."""
         G = self._gradients(block)
         norms = lengths_of(G)
-        scale = np.divide(self._longest, norms, out=np.ones_like(norms), where=norms > self._longest)
+        longer = norms > self._longest
+        scale = np.divide(self._longest, norms, out=np.ones_like(norms), where=longer)
         scale = scale if block.weight is None else scale * np.sqrt(block.weight)
         G = (G * scale[:, None, None]).reshape(-1, G.shape[2])
         self.M += G.T @ G

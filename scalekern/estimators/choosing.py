@@ -1,0 +1,292 @@
+"""What a fit decides by itself before it begins: the map of the inputs, the kernel, which model.
+
+All of it on a sample drawn by hash, by errors on rows held out and never by a clock. What was tried
+goes into the report.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import HashSample, ThreadEngine
+from scalekern.errors import UnsupportedError
+from scalekern.estimators.approximation import Approximation, Job
+from scalekern.estimators.approximations import approximation_named
+from scalekern.estimators.input_map import check_metric, in_map
+from scalekern.estimators.prediction import kernel_predictor
+from scalekern.features.parameters import seed_of, tile_dtype_of
+from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
+from scalekern.kernels import Precomputed, as_kernel
+from scalekern.kernels.radial import RadialKernel
+from scalekern.rows import ArraySource, RowSource
+from scalekern.rows.base import take_rows
+from scalekern.selection.bandwidth import select_kernel
+from scalekern.selection.closed_form import left_out_errors
+from scalekern.selection.local_trial import TrialRows
+from scalekern.selection.metric import LearnedMetric, is_better, relevances
+from scalekern.selection.trials import (
+    FEWEST_ROWS,
+    LOCAL_KERNELS,
+    MOST_FEATURES,
+    NEIGHBORS,
+    SIZES,
+    best_neighborhoods,
+    given_metric,
+    learned_metric,
+    sample_size,
+    trial_rows,
+)
+from scalekern.solvers import AlphaRule
+
+MOST_EXACT_ROWS = 2_500
+"""Up to here exact is tried: the decomposition costs less than a sum over 1,000 components."""
+
+
+@dataclass
+class Choice:
+    """What was decided.
+
+    Attributes
+    ----------
+    approximation : Approximation
+    kernel, gamma : as the parameters of the estimator
+    n_neighbors : int
+    input_map : float64 array of shape (d,) or (d, k), or None
+    report : dict
+    errors : float64 array of shape (rows,)
+        Squared errors on rows held out, where there was a choice.
+    """
+
+    approximation: Approximation
+    kernel: Any
+    gamma: Any
+    n_neighbors: int
+    input_map: np.ndarray | None = None
+    relevances: np.ndarray | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+def choose(
+    engine: ThreadEngine, source: RowSource, params: dict[str, Any], rule: AlphaRule
+) -> Choice:
+    """Decide what the parameters leave open.
+
+    Parameters
+    ----------
+    engine : ThreadEngine
+    source : RowSource
+    params : dict
+        The parameters of the estimator.
+    rule : AlphaRule
+    """
+    names, why = candidates(params, source)
+    given = check_metric(params["metric"])
+    learn = given is None and params["metric"] == "learned"
+    if learn and not source.n_features:
+        raise UnsupportedError("metric='learned' needs rows of numbers; use metric='euclidean'")
+    few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES
+    sized = isinstance(params["n_neighbors"], int)
+    if few or not (learn or len(names) > 1 or ("local" in names and not sized)):
+        k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+        chosen = Choice(
+            approximation_named(names[0], params["solver"]),
+            _settled(names[0], params),
+            params["gamma"],
+            k,
+            given,
+            report={"why": why},
+        )
+        if learn:
+            chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
+        return chosen
+    seed = seed_of(params["random_state"])
+    sample = survey(engine, source, sample_size(source.n_features), seed).sample
+    search = _Search(engine, params, rule, sample, tile_dtype_of(source), given)
+    return search.best(names, why, learn=learn)
+
+
+def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], str]:
+    """Return the approximations that may be taken, the first where nothing speaks against it."""
+    name, n, kernel = params["approximation"], source.n_rows, params["kernel"]
+    if name != "auto":
+        return [name], "asked for"
+    if isinstance(kernel, Precomputed) or (isinstance(kernel, str) and kernel == "precomputed"):
+        return ["exact"], "the similarities are precomputed"
+    if not isinstance(params["landmarks"], str):
+        return ["nystroem"], "landmarks were given"
+    first = "exact" if n <= MOST_EXACT_ROWS else "nystroem"
+    names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
+    return names, f"{n} rows; exact up to {MOST_EXACT_ROWS}"
+
+
+def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
+    """Return the kernels that local models may choose from; none where these are not open."""
+    kernel = params["kernel"]
+    if not isinstance(params["gamma"], str):
+        return []
+    if isinstance(kernel, str) and kernel == "auto":
+        return list(LOCAL_KERNELS)
+    kernel = as_kernel(kernel)
+    return [kernel] if isinstance(kernel, RadialKernel) and kernel.needs_gamma else []
+
+
+def _settled(name: str, params: dict[str, Any]) -> Any:
+    """Return the kernel for a fit without trials."""
+    automatic = isinstance(params["kernel"], str) and params["kernel"] == "auto"
+    if not automatic or name != "local":
+        return params["kernel"]
+    return LOCAL_KERNELS[0] if isinstance(params["gamma"], str) else "rbf"
+
+
+@dataclass
+class _Search:
+    """The sample, and what is tried on it."""
+
+    engine: ThreadEngine
+    params: dict[str, Any]
+    rule: AlphaRule
+    sample: HashSample
+    dtype: np.dtype
+    given: np.ndarray | None
+
+    def best(self, names: list[str], why: str, *, learn: bool) -> Choice:
+        """Try the approximations and return the best; a later one must be better."""
+        if self.given is not None:
+            self.sample = _with(self.sample, in_map(self.sample.X, self.given))
+        rows, spread = trial_rows(self.sample)
+        kernels = local_kernels(self.params)
+        k = self.params["n_neighbors"]
+        teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
+        find = learned_metric if learn else given_metric
+        metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else NEIGHBORS)
+        found = [
+            self._local(rows, spread, metric, kernels)
+            if name == "local"
+            else self._global(name, rows, spread, metric, held_out=len(names) > 1)
+            for name in names
+        ]
+        best = found[0]
+        for other in found[1:]:
+            best = other if is_better(other.errors, best.errors) else best
+        if len(found) > 1:
+            errors = [float(np.sqrt(choice.errors.mean())) for choice in found]
+            best.report["held_out_errors"] = dict(zip(names, errors, strict=True))
+            best.report["held_out_rows"] = rows.n_scored
+        best.report = {"why": why, **metric.report, **best.report}
+        if best.input_map is not None and learn:
+            best.relevances = relevances(best.input_map, spread**2)
+        elif learn:
+            best.report["metric"] = "none"
+        if self.given is not None:
+            best.input_map = self.given
+        return best
+
+    def _local(
+        self,
+        rows: TrialRows,
+        spread: np.ndarray,
+        metric: LearnedMetric,
+        kernels: list[RadialKernel],
+    ) -> Choice:
+        asked = self.params["n_neighbors"]
+        sizes = [asked] if isinstance(asked, int) else [k for k in SIZES if k < len(rows.X)]
+        kernel = self.params["kernel"]
+        if kernels:
+            trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
+            kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
+            more = {"local_settings": trial.settings}
+        else:
+            k, errors, more = sizes[0], metric.trial.errors, {}
+        approximation = approximation_named("local", self.params["solver"])
+        transform = _composed(metric, spread)
+        return Choice(
+            approximation, kernel, self.params["gamma"], k, transform, report=more, errors=errors
+        )
+
+    def _global(
+        self,
+        name: str,
+        rows: TrialRows,
+        spread: np.ndarray,
+        metric: LearnedMetric,
+        *,
+        held_out: bool,
+    ) -> Choice:
+        """Choose the map by the closed form on few rows; measure the model itself if asked to."""
+        transform = _composed(metric, spread)
+        kernel, report, left = self._kernel(None)
+        if transform is not None:
+            new, new_report, new_left = self._kernel(transform)
+            if is_better(new_left, left):
+                kernel, report = new, new_report
+            else:
+                transform = None
+        approximation = approximation_named(name, self.params["solver"])
+        k = self.params["n_neighbors"]
+        choice = Choice(
+            approximation,
+            kernel,
+            self.params["gamma"],
+            k if isinstance(k, int) else SIZES[0],
+            transform,
+            report=report,
+        )
+        if held_out:
+            choice.errors = self._errors(choice, rows)
+        return choice
+
+    def _kernel(self, transform: np.ndarray | None) -> tuple[Any, dict[str, Any], np.ndarray]:
+        X = self.sample.X if transform is None else in_map(self.sample.X, transform)
+        y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
+        seen = Survey(_with(self.sample, X), y_mean, _variance(X))
+        kernel, report = select_kernel(
+            self.engine, self.params["kernel"], self.params["gamma"], self.rule, seen
+        )
+        (left,) = left_out_errors(self.engine, [kernel], self.rule, seen, BANDWIDTH_ROWS)
+        return kernel, report, left.errors
+
+    def _errors(self, choice: Choice, rows: TrialRows) -> np.ndarray:
+        """Return squared errors on the rows held out, of a model of the other rows."""
+        X, transform = self.sample.X, choice.input_map
+        X = X if transform is None else in_map(X, transform)
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, len(rows.X))
+        weight = rows.weight
+        source = ArraySource(
+            take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
+        )
+        size = choice.approximation.sample_size(self.params)
+        seen = survey(self.engine, source, size, self.sample.seed)
+        job = Job(self.engine, source, choice.kernel, self.rule, seen, self.params)
+        fitted = choice.approximation.fit(job)
+        predict = kernel_predictor(
+            choice.kernel,
+            fitted.arrays["landmarks_"],
+            fitted.arrays["dual_coef_"],
+            fitted.solution.intercept,
+            np.dtype(np.float64),
+        )
+        errors = np.square(predict(take_rows(X, out)) - rows.y[out]).mean(axis=1)
+        return errors if weight is None else errors * weight[out]
+
+
+def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:
+    """Return the map of rows as they are, from one of standardised rows; None for the identity."""
+    if metric.kind == "none":
+        return None
+    transform = metric.map / (spread if metric.map.ndim == 1 else spread[:, None])
+    return np.asarray(transform)
+
+
+def _with(sample: HashSample, X: Any) -> HashSample:
+    new = copy(sample)
+    new.X = X
+    return new
+
+
+def _variance(X: Any) -> float:
+    return float(X.toarray().var() if hasattr(X, "toarray") else np.var(X))
