@@ -16,7 +16,7 @@ from scalekern.engine import HashSample, ThreadEngine
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
-from scalekern.estimators.input_map import check_metric, in_map
+from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
@@ -87,6 +87,8 @@ def choose(
     names, why = candidates(params, source)
     given = check_metric(params["metric"])
     learn = given is None and params["metric"] == "learned"
+    if given is not None:
+        require_map_fits(given, source)
     if learn and not source.n_features:
         raise UnsupportedError("metric='learned' needs rows of numbers; use metric='euclidean'")
     few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES

@@ -29,7 +29,7 @@ from scalekern.solvers.local import (
 BLOCK_BYTES = 1 << 21
 FACTORS = 2.0 ** np.arange(-2, 8)
 ALPHAS = 10.0 ** np.arange(-8.0, 3.0)
-COARSE = [(i, j) for i in (1, 3, 5, 7) for j in (2, 4, 6, 7, 8)]
+COARSE = [(i, j) for i in (1, 3, 5) for j in (2, 4, 6, 8)]
 """Places of the factors and alphas tried first; then the best one's neighbours, as they improve."""
 
 
@@ -54,6 +54,16 @@ class TrialRows:
     weight: np.ndarray | None
     n_scored: int
     n_sloped: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some neighbourhoods, with exponents for lengths of their radius."""
+
+    hoods: Neighborhoods
+    E: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
 
 
 class LocalTrial(Trial):
@@ -91,13 +101,18 @@ class LocalTrial(Trial):
         self.n_neighbors = self._k = min(n_neighbors, len(rows.X) - 1)
         self._Z = mapped(rows.X, transform)
         self._index = build_index(self._Z, n_neighbors=self._k + 1, target_recall=1.0).index
-        first = before.place if isinstance(before, LocalTrial) else None
-        self.place, self.errors = self._search(first)
-        self.settings = {
+        self._known: dict[tuple[int, int], np.ndarray] = {}
+        self._parts = self._prepared()
+        self._look([before.place] if isinstance(before, LocalTrial) else COARSE)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was chosen."""
+        return {
             "factor": self.factor,
             "alpha": self.alpha,
-            "n_neighbors": self._k,
-            "kernel": repr(kernel),
+            "n_neighbors": self.n_neighbors,
+            "kernel": repr(self.kernel),
         }
 
     @property
@@ -126,51 +141,55 @@ class LocalTrial(Trial):
         what, many = "learning the metric", self._block_rows
         return np.asarray(self._engine.reduce(part, make, what, many).M)
 
-    def _search(self, first: tuple[int, int] | None) -> tuple[tuple[int, int], np.ndarray]:
-        """Return the place of the best factor and alpha, and the errors of the rows there."""
-        known: dict[tuple[int, int], np.ndarray] = {}
-        ready: list[tuple[Neighborhoods, np.ndarray, np.ndarray, np.ndarray]] = []
-        scored = self._source(0, self._rows.n_scored)
+    def refine(self) -> None:
+        """Go to better factors and alphas, a step at a time, until there are none."""
+        while True:
+            i, j = self.place
+            around = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
+            missing = [place for place in around if place not in self._known and _inside(place)]
+            if not missing:
+                return
+            self._look(missing)
 
-        def prepare(block: Block) -> tuple[Neighborhoods, np.ndarray, np.ndarray, np.ndarray]:
+    def _look(self, places: Sequence[tuple[int, int]]) -> None:
+        """Take the errors at some places, and go to the best known."""
+        found: list[np.ndarray] = []
+
+        def errors(block: Block) -> np.ndarray:
+            part = self._parts[block.X[0]]
+            return np.stack(
+                [
+                    part.weight * np.square(self._predict(part, place) - part.y).mean(axis=1)
+                    for place in places
+                ]
+            )
+
+        # Passes over what is prepared go through the engine, too, for its threads.
+        parts = ArraySource(list(range(len(self._parts))))
+        self._engine.map_blocks(
+            parts, errors, lambda _, e: found.append(e), "choosing lengths", max_rows=1
+        )
+        self._known.update(zip(places, np.concatenate(found, axis=1), strict=True))
+        self.place = min(self._known, key=lambda place: (self._known[place].mean(), place))
+        self.errors = self._known[self.place]
+
+    def _prepared(self) -> list[_Part]:
+        """Return the neighbourhoods of the rows that errors are taken of."""
+        parts: list[_Part] = []
+
+        def prepare(block: Block) -> _Part:
             hoods = self._around(block, 0)
             weight = np.ones(len(block)) if block.weight is None else block.weight
-            return hoods, exponents(self.kernel, hoods, hoods.radius), np.asarray(block.y), weight
+            E = exponents(self.kernel, hoods, hoods.radius)
+            return _Part(hoods, E, np.asarray(block.y), weight)
 
-        self._map(scored, prepare, ready.append)
-        # Passes over what is prepared go through the engine, too, for its threads.
-        parts = ArraySource(list(range(len(ready))))
+        self._map(self._source(0, self._rows.n_scored), prepare, parts.append)
+        return parts
 
-        def extend(places: Sequence[tuple[int, int]]) -> None:
-            new = [place for place in places if place not in known and _inside(place)]
-            found: list[np.ndarray] = []
-
-            def errors(block: Block) -> np.ndarray:
-                hoods, E, y, weight = ready[block.X[0]]
-                return np.stack(
-                    [
-                        weight * np.square(self._predict(hoods, E, place) - y).mean(axis=1)
-                        for place in new
-                    ]
-                )
-
-            self._engine.map_blocks(
-                parts, errors, lambda _, e: found.append(e), "choosing lengths", max_rows=1
-            )
-            known.update(zip(new, np.concatenate(found, axis=1), strict=True))
-
-        extend(COARSE if first is None else [first])
-        while True:
-            best = min(known, key=lambda place: (known[place].mean(), place))
-            around = [(best[0] + i, best[1] + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-            missing = [place for place in around if place not in known and _inside(place)]
-            if not missing:
-                return best, known[best]
-            extend(missing)
-
-    def _predict(self, hoods: Neighborhoods, E: np.ndarray, place: tuple[int, int]) -> np.ndarray:
-        K = similarities(self.kernel, rescaled(self.kernel, E, float(FACTORS[place[0]])))
-        return solve_gram(K, hoods, float(ALPHAS[place[1]]), centre=True).prediction
+    def _predict(self, part: _Part, place: tuple[int, int]) -> np.ndarray:
+        E = rescaled(self.kernel, part.E, float(FACTORS[place[0]]))
+        K = similarities(self.kernel, E)
+        return solve_gram(K, part.hoods, float(ALPHAS[place[1]]), centre=True).prediction
 
     def _gradients(self, block: Block, first: int) -> np.ndarray:
         hoods = self._around(block, first)

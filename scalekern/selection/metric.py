@@ -30,12 +30,18 @@ class Trial(ABC):
     ----------
     errors : float64 array of shape (rows,)
         Weighted squared errors of the rows held out.
-    settings : dict
-        What was chosen for it.
     """
 
     errors: np.ndarray
-    settings: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what was chosen for the model."""
+
+    @abstractmethod
+    def refine(self) -> None:
+        """Choose the settings with more care, and take the errors anew."""
 
     @abstractmethod
     def outer_product(self) -> np.ndarray:
@@ -87,9 +93,11 @@ def learn_metric(
     """
     name, scales = starts[0]
     best = LearnedMetric(scales, make_trial(scales, None), name)
+    best.trial.refine()
     tried = [_noted(best, 0)]
     for name, scales in starts[1:]:
         candidate = LearnedMetric(scales, make_trial(scales, None), name)
+        candidate.trial.refine()
         tried.append(_noted(candidate, 0))
         best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
     last, misses = best, 0
@@ -104,6 +112,7 @@ def learn_metric(
         last = candidates[0]
         for candidate in candidates[1:]:  # a matrix must be better than scales to be taken
             last = candidate if is_better(candidate.trial.errors, last.trial.errors) else last
+        last.trial.refine()
         better = is_better(last.trial.errors, best.trial.errors)
         best, misses = (last, 0) if better else (best, misses + 1)
         if misses == PATIENCE:

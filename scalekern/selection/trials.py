@@ -93,7 +93,9 @@ def best_neighborhoods(
     """
 
     def trial(kernel: RadialKernel, k: int) -> LocalTrial:
-        return LocalTrial(engine, rows, metric.map, kernel, k, metric.trial)
+        found = LocalTrial(engine, rows, metric.map, kernel, k, metric.trial)
+        found.refine()
+        return found
 
     middle = sizes[len(sizes) // 2]
     of_kernels = [trial(kernel, middle) for kernel in kernels]
@@ -112,7 +114,9 @@ def given_metric(
 ) -> LearnedMetric:
     """Return the rows' own metric, relative to standardised rows, with local models in it."""
     own = spread / spread.max()
-    return LearnedMetric(own, LocalTrial(engine, rows, own, kernel, k), "none")
+    trial = LocalTrial(engine, rows, own, kernel, k)
+    trial.refine()
+    return LearnedMetric(own, trial, "none")
 
 
 def _spread(values: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
