@@ -66,10 +66,10 @@ class SimilarityRegressor(RowPredictor):
     ----------
     kernel : str, callable or Kernel, default="rbf"
         "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
-        1,000 rows (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
-        "polynomial", "cosine"; "edit_distance" for texts; "precomputed", where X holds
-        similarities; a symmetric function of two objects of any kind; or a kernel object, such as
-        `RBF() + 2.0 * Linear()`.
+        1,000 rows (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
+        "matern52", "rational_quadratic", "linear", "polynomial", "cosine"; "edit_distance" for
+        texts; "precomputed", where X holds similarities; a symmetric function of two objects of
+        any kind; or a kernel object, such as `RBF() + 2.0 * Linear()`.
     gamma : float, "scale", "median" or "cv", default="median"
         The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
         (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
@@ -84,8 +84,8 @@ class SimilarityRegressor(RowPredictor):
     approximation : {"auto", "exact", "nystroem", "fourier", "local"}, default="auto"
         "auto" is exact up to 2,500 rows, else Nyström, unless local models have a squared error
         lower by 2% and by its noise on up to 1,000 rows held out of a sample of up to 50,000; they
-        are tried from 300 rows on, where kernel, bandwidth and solver allow it. "local" solves an exact model on the nearest
-        training rows of each query, with a length scale for each query: its distance to the last
+        are tried from 300 rows on, where kernel, bandwidth and solver allow it.
+        "local" solves an exact model on the nearest training rows of each query, with a length scale for each query: its distance to the last
         neighbour times one factor. Factor and alpha are those of the smallest leave-one-out error
         on 1,000 training rows, whatever rules `gamma` and `alpha` name; numbers are kept, for all
         queries. Its kernels are "rbf", "matern12", "matern32", "matern52" and "laplacian".
