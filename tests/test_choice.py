@@ -277,3 +277,19 @@ def test_one_set_of_errors_is_better_by_more_than_its_noise_or_not_at_all():
     lucky, errors[0] = 1.01 * errors, 100.0
     assert lucky.mean() < 0.9 * errors.mean()
     assert not is_better(lucky, errors)
+
+
+# ----- classes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("approximation", ["exact", "auto"])
+def test_classifiers_choose_by_themselves(approximation):
+    labels = np.where(Y > np.median(Y), "high", "low")
+    truth = np.where(np.median(Y) < TRUE, "high", "low")
+    plain = sk.SimilarityClassifier(approximation=approximation, random_state=0)
+    learned = clone(plain).set_params(kernel="auto", gamma="cv", metric="learned")
+    plain.fit(X, labels)
+    learned.fit(X, labels)
+    assert learned.model_.feature_relevances_[[1, 4]].sum() > 0.8
+    assert learned.score(NEW, truth) > plain.score(NEW, truth)
+    np.testing.assert_allclose(learned.predict_proba(NEW).sum(axis=1), 1)

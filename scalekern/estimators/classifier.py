@@ -20,7 +20,6 @@ from scalekern.estimators.classes import (
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.features.parameters import check_choice, seed_of
-from scalekern.kernels import as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import take_rows
 from scalekern.rows.validate import predict_source
@@ -42,8 +41,8 @@ class SimilarityClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    kernel, gamma, alpha, approximation, n_components, landmarks, solver, fit_intercept, max_iter, \
-tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
+    kernel, gamma, alpha, approximation, metric, n_components, landmarks, solver, fit_intercept, \
+max_iter, tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
         "balanced" is n / (n_classes * rows of the class). Probabilities are then those of rows so
@@ -95,6 +94,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         gamma: Any = "median",
         alpha: Any = "loo",
         approximation: str = "auto",
+        metric: Any = "euclidean",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
@@ -111,6 +111,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         self.gamma = gamma
         self.alpha = alpha
         self.approximation = approximation
+        self.metric = metric
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
@@ -140,7 +141,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         """
         check_choice("loss", self.loss, LOSSES)
         model = self._new_model()
-        objects = not as_kernel(self.kernel).takes_vectors
+        objects = self._takes_objects()
         source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
         engine = ThreadEngine(self.n_jobs)
         values, self.classes_, counts = counted_classes(engine, source, classes)
@@ -203,6 +204,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
             approximation=self.model_.report_["approximation"],
+            metric=getattr(self.model_, "input_map_", "euclidean"),
+            n_neighbors=self.model_.report_.get("n_neighbors", "auto"),
         )
         predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []
@@ -288,7 +291,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         )
 
     def _takes_objects(self) -> bool:
-        return not as_kernel(self.kernel).takes_vectors
+        return self._new_model()._takes_objects()  # noqa: SLF001
 
     def _take_over(self, notes: dict[str, Any]) -> None:
         self.alpha_, self.kernel_ = self.model_.alpha_, self.model_.kernel_

@@ -85,10 +85,11 @@ class SimilarityRegressor(RowPredictor):
         "auto" is exact up to 2,500 rows, else Nyström, unless local models have a squared error
         lower by 2% and by its noise on up to 1,000 rows held out of a sample of up to 50,000; they
         are tried from 300 rows on, where kernel, bandwidth and solver allow it.
-        "local" solves an exact model on the nearest training rows of each query, with a length scale for each query: its distance to the last
-        neighbour times one factor. Factor and alpha are those of the smallest leave-one-out error
-        on 1,000 training rows, whatever rules `gamma` and `alpha` name; numbers are kept, for all
-        queries. Its kernels are "rbf", "matern12", "matern32", "matern52" and "laplacian".
+        "local" solves an exact model on the nearest training rows of each query, with a length
+        scale for each query: its distance to the last neighbour times one factor. Factor and alpha
+        are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
+        and `alpha` name; numbers are kept, for all queries. Its kernels are "rbf", "matern12",
+        "matern32", "matern52" and "laplacian".
     metric : {"euclidean", "learned"} or array, default="euclidean"
         "learned" finds a linear map of the inputs, of scales or a whole matrix, before all else:
         local models' gradients say along which directions the target changes, and a map is kept

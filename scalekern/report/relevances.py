@@ -78,4 +78,5 @@ def plot_feature_relevances(
         )  # fmt: skip
     ax.set_xlim(0, 1.12 * max(values))
     dress(ax, "What the learned metric looks at", "Share of the squared distance of two rows", "")
+    ax.grid(visible=False, axis="y")
     return finish(ax, path)
