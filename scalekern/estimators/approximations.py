@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from scalekern._config import get_config
-from scalekern.engine import HashSample
+from scalekern.engine import HashSample, ThreadEngine
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
@@ -28,6 +29,7 @@ from scalekern.estimators.weighing import (
     kept_elimination,
     kept_of_exact,
     kept_of_features,
+    kept_smoother,
     kernel_similarity,
 )
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
@@ -35,7 +37,7 @@ from scalekern.features.landmarks import choose_landmarks, landmark_numbers, wit
 from scalekern.features.maps import UnfinishedNystroemMap
 from scalekern.features.parameters import require_stationary, tile_dtype_of
 from scalekern.rows import RowSource
-from scalekern.solvers import Solution
+from scalekern.solvers import Solution, alpha_rule, solve_ridge
 
 LOO_ROWS = 4_096
 """Leave-one-out errors of models on feature maps are averaged over so many training rows."""
@@ -61,8 +63,7 @@ class Exact(Approximation):
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""
-        del rows
-        return ExactWeigher(model)
+        return ExactWeigher(model, rows)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the training rows, in float64 unless it is configured else.
@@ -130,10 +131,34 @@ class MapApproximation(Approximation):
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the function from rows to the raw columns of the map."""
 
+    @abstractmethod
+    def map_of(self, model: Any) -> FeatureMap:
+        """Return the feature map of a fitted model, in float64."""
+
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""
+        kept = model
+        if rows is not None and not hasattr(model, "explain_baseline_"):
+            kept = self._summed_again(model, rows)
         similarity = kernel_similarity(model.kernel_)
-        return FeatureWeigher(model, self.raw_columns(model), similarity, rows)
+        return FeatureWeigher(kept, self.raw_columns(kept), similarity, rows)
+
+    def _summed_again(self, model: Any, rows: RowSource) -> SimpleNamespace:
+        """Return what a model would have kept that was fitted on the rows by their sums.
+
+        The objective of "sgd" is the same, so its weights are those, to its tolerance.
+        """
+        feature_map, rule = self.map_of(model), alpha_rule(model.alpha_)
+        engine = ThreadEngine(model.n_jobs)
+        y_mean = np.atleast_1d(model.intercept_)
+        stat = sum_over(engine, rows, feature_map, y_mean, rule)
+        intercept = bool(model.fit_intercept)
+        solution = solve_ridge(stat, rule, fit_intercept=intercept, dtype=feature_map.dtype)
+        assert solution.smoother is not None
+        arrays = self.kept(feature_map, solution)
+        basis, more = self.basis(feature_map)
+        kept = kept_smoother(solution.smoother, basis)
+        return SimpleNamespace(**(arrays | kept | more), kernel_=model.kernel_)
 
 
 class Nystroem(MapApproximation):
@@ -176,6 +201,10 @@ class Nystroem(MapApproximation):
             model.kernel_, model.landmarks_, elimination(model), np.dtype(np.float64)
         )
 
+    def map_of(self, model: Any) -> NystroemMap:
+        """Return the map of the landmarks."""
+        return NystroemMap(model.kernel_, model.landmarks_, np.float64)
+
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the landmarks."""
         return _weighted_sum(model, dtype)
@@ -200,9 +229,13 @@ class Fourier(MapApproximation):
         """Return the frequencies and the weights of the features."""
         return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
 
+    def map_of(self, model: Any) -> FourierMap:
+        """Return the map at the frequencies."""
+        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
-        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+        return self.map_of(model)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""

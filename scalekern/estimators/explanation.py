@@ -94,6 +94,13 @@ class Candidates:
     target: np.ndarray
 
 
+def named_rows(ids: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the ids of rows by their places; -1 or an empty text for place -1, no row."""
+    ids = np.asarray(ids)
+    none = -1 if ids.dtype.kind in "iu" else ""
+    return np.where(indices >= 0, ids[np.where(indices >= 0, indices, 0)], none)
+
+
 class Strongest:
     """Collects candidates, and of them keeps the `n` of largest weight by size for each query."""
 

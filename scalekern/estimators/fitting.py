@@ -81,8 +81,22 @@ def fit_exact(
         solver=solver,  # type: ignore[arg-type]
         fit_intercept=fit_intercept,
         positive_definite=kernel.positive_definite,
+        rank=most_rank(kernel, rows.X),
     )
     return rows, solution
+
+
+def most_rank(kernel: Kernel, X: Any) -> int:
+    """Return the most that the rank of the Gram matrix of rows can be: equal rows count once."""
+    if isinstance(X, list):
+        distinct = len(set(X)) if all(isinstance(item, (str, bytes)) for item in X) else len(X)
+    elif isinstance(X, np.ndarray) and X.ndim == 2:
+        # As bytes: numbers that differ in rounding only are other rows; + 0.0 makes -0.0 equal 0.
+        distinct = len({row.tobytes() for row in X + 0.0})
+    else:
+        distinct = int(X.shape[0])
+    rank = kernel.rank(X)
+    return distinct if rank is None else min(distinct, rank)
 
 
 def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:

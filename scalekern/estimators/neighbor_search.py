@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import ThreadEngine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates
+from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
@@ -235,9 +235,8 @@ class NeighborWeigher(Weigher):
         model = self._model
         distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
         weight, safe = model._weighted(distances, indices)  # noqa: SLF001
-        ids = np.asarray(getattr(model, "explain_ids_", np.arange(model.n_samples_fit_)))
-        none = -1 if ids.dtype.kind in "iu" else ""
-        row_id = np.where(indices >= 0, ids[safe], none)
+        ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
+        row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
         sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
 

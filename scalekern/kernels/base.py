@@ -71,6 +71,16 @@ class Kernel(BaseEstimator, ABC):
         dtype = tile_dtype(X) if out is None else out.dtype
         return self.columns(Z, dtype)(X, out)
 
+    def rank(self, X: Any) -> int | None:
+        """Return the most that the rank of the rows' Gram matrix can be; None where it can be all.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d), or a list of objects
+        """
+        del X
+        return None
+
     def with_gamma(self, gamma: float) -> Kernel:
         """Return this kernel with its bandwidth set where it was left open (None)."""
         del gamma
