@@ -169,12 +169,12 @@ def test_partial_fit_explains_all_rows_so_far():
     np.testing.assert_allclose(why.target, Y[why.row_id])
 
 
-def test_what_is_kept_to_explain_does_not_count_as_the_model():
+def test_what_is_kept_to_explain_counts_as_the_model_and_is_reported():
     model = sk.SimilarityRegressor(approximation="nystroem", n_components=40, random_state=0)
     model.fit(X, Y[:, 0])
-    assert model_bytes(model) < 8 * (40 * 4 + 200)
     kept = sum(np.asarray(v).nbytes for k, v in vars(model).items() if k.startswith("explain_"))
-    assert kept < 8 * (1.5 * 40**2 + 150 * 5 + 100)
+    assert model.report_["explain_bytes"] == kept < 8 * (1.5 * 40**2 + 150 * 5 + 100)
+    assert kept < model_bytes(model) < kept + 8 * (40 * 4 + 200)
 
 
 def test_rows_without_a_target_are_refused():

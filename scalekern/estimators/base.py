@@ -6,6 +6,7 @@ costs microseconds and leaves nothing that could not be pickled.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +28,13 @@ class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
     target_is_vector_: bool
     n_outputs_: int
 
+    @abstractmethod
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the function from a block's X to predictions of shape (rows, n_outputs)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _tile_dtype(self, source: RowSource) -> np.dtype:
-        raise NotImplementedError
+        """Return the dtype of the tiles for the rows."""
 
     def _takes_objects(self) -> bool:
         return False

@@ -143,6 +143,12 @@ def labelled_source(
     return fit_source(estimator, X, encoded, sample_weight, objects=objects), classes
 
 
+def places_of(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the places of labels among ascending values, -1 of a label that is not there."""
+    places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    return np.where(values[places] == labels, places, -1)
+
+
 def counted_classes(
     engine: ThreadEngine, source: RowSource, classes: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

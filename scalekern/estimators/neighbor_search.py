@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -174,13 +175,13 @@ class Neighbors(Explains, BaseEstimator):
     def _takes_objects(self) -> bool:
         return callable(self.metric)
 
+    @abstractmethod
     def _target_mean(self) -> np.ndarray:
         """Return what is predicted without neighbours, shape (n_outputs,) or (n_classes,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _targets(self) -> np.ndarray:
         """Return the targets or labels of the training rows, shape (n, n_outputs)."""
-        raise NotImplementedError
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         del rows

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
+from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.neighbor_search import Neighbors
 from scalekern.neighbors import takes_objects
@@ -271,8 +272,17 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
     def _targets(self) -> np.ndarray:
         return np.asarray(self.classes_[self.y_][:, None])
 
-    def _explained(self, source: RowSource) -> np.ndarray:
-        return self.predict_proba(source)
-
-    def _explained_classes(self) -> np.ndarray:
-        return self.classes_
+    def _explanation(
+        self, found: Candidates, baseline: np.ndarray, source: RowSource
+    ) -> Explanation:
+        return Explanation(
+            found.row_id,
+            found.weight,
+            found.similarity,
+            found.target[:, :, 0],
+            baseline,
+            self.predict_proba(source),
+            self.classes_,
+            np.array([[0.0], [1.0]]).repeat(len(self.classes_), axis=1),
+            "share of votes",
+        )

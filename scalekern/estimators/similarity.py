@@ -22,7 +22,7 @@ from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
+from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -308,6 +308,7 @@ class SimilarityRegressor(RowPredictor):
             "alpha": self.alpha_,
             "rows": source.n_rows,
             "accumulation_dtype": "float64",
+            "explain_bytes": explain_bytes(fitted.arrays),
             **solution.report,
             **notes,
         }

@@ -24,6 +24,7 @@ from scalekern.kernels.precomputed import training_gram
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import slice_rows
 from scalekern.solvers import AlphaRule, Smoother, solve_exact
+from scalekern.storage.registry import array_bytes
 
 EXPLAIN_ROWS = 1_000
 """A model on features keeps so many of its training rows, drawn by hash, to explain with."""
@@ -211,6 +212,11 @@ def kept_smoother(smoother: Smoother, basis: np.ndarray | None) -> dict[str, Any
         "explain_baseline_": smoother.baseline,
         "explain_share_": np.asarray(smoother.share),
     }
+
+
+def explain_bytes(arrays: Mapping[str, Any]) -> int:
+    """Return the bytes of those arrays of a model that it needs to explain itself only."""
+    return sum(array_bytes(value) for name, value in arrays.items() if name in EXPLAIN_ARRAYS)
 
 
 def kept_elimination(whitening: Whitening) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
 
 
-class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """What both transformers share: rows in, the map's features out."""
 
     _map: FeatureMap
@@ -48,8 +49,9 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._n_features_out = self._map.n_features
         return self
 
+    @abstractmethod
     def _fit_map(self, source: RowSource) -> None:
-        raise NotImplementedError
+        """Draw the map, and set `_map`."""
 
     def _objects(self) -> bool:
         return False
