@@ -313,6 +313,11 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     def _training_rows(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource:
         values = np.arange(len(self.classes_), dtype=np.float64)
         if isinstance(X, RowSource):
+            if self.classes_.dtype.kind not in "iuf":
+                raise InvalidInputError(
+                    "rows of files have numbers as labels, but the classes are "
+                    f"{self.classes_[:20].tolist()}; pass rows=(X, y) with the labels in memory"
+                )
             values = self.classes_.astype(np.float64)
         else:
             y = places_of(column_or_1d(y), self.classes_)
