@@ -8,7 +8,6 @@ import click
 
 from scalekern.cli.options import check_output, run_options, run_settings, write_json
 
-
 MOST_COLUMNS = 12
 """Of rows with more, the table shows none."""
 
@@ -49,8 +48,8 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     from scalekern.features import RowPreparer
 
     names = getattr(steps[0], "feature_names_in_", None)
-    how = {"features": None if names is None else list(names)}
-    how["raw"] = isinstance(steps[0], RowPreparer)
+    raw = isinstance(steps[0], RowPreparer)
+    how = {"features": None if names is None else list(names), "raw": raw}
     query = _query(data, how, options["row"])
     train = _train(how, options)
     with run_settings(options):
@@ -113,7 +112,7 @@ def _numbers(ids: Any, train: Any) -> Any:
     places: dict[Any, int] = {}
     for block in train.blocks(65_536):
         for place in np.flatnonzero(np.isin(block.ids, ids)):
-            places.setdefault(block.ids[place].item(), block.start + int(place))
+            places.setdefault(block.ids[place : place + 1].tolist()[0], block.start + int(place))
     found = [places.get(key) for key in ids.tolist()]
     return None if None in found else np.array(found)
 
@@ -161,9 +160,7 @@ def _write(
             click.echo(f"\nThe {len(values)} columns are too many to show; --json has them.")
 
 
-def _draw_images(
-    why: Any, values: Any, asked: Any, shape: Any, path: str, title: str
-) -> None:
+def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title: str) -> None:
     import numpy as np
 
     from scalekern.errors import InvalidInputError

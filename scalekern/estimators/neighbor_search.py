@@ -173,7 +173,7 @@ class Neighbors(Explains, BaseEstimator):
         return weights / total, np.where(found, indices, 0)
 
     def _takes_objects(self) -> bool:
-        return callable(self.metric)
+        return takes_objects(self.metric)
 
     @abstractmethod
     def _target_mean(self) -> np.ndarray:

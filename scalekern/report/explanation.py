@@ -62,7 +62,8 @@ def explanation_records(
     output = _class_asked(why, query, output)
     steps = steps_of(why, query, output)
     found = [
-        {"rank": j + 1} | {name: array[query, j].tolist() for name, array in names.items()}
+        {"rank": j + 1}
+        | {name: np.asarray(array[query, j]).tolist() for name, array in names.items()}
         | {"contribution": steps[j].tolist()}
         for j in range(why.weight.shape[1])
     ]
@@ -111,7 +112,9 @@ def explanation_text(
         ("prediction", _of(why.prediction[query], output)),
     ]
     about = [] if why.classes is None else [f"{outcome_unit(why, output)}:"]
-    sums = (f"{name:<20}{cell(np.asarray(value).tolist())}" for name, value in end)
+    sums = [f"{name:<20}{cell(np.asarray(value).tolist())}" for name, value in end]
+    share = np.ravel(_of(why.share_not_shown[query], output))
+    sums[2] += f"  (not shown: {', '.join(f'{part:.0%}' for part in share)} of all that is added)"
     return "\n".join([*table, "", *about, *sums])
 
 
@@ -204,14 +207,14 @@ def steps_of(why: Explanation, query: int, output: int | None) -> np.ndarray:
 def outcome(why: Explanation, query: int, output: int | None) -> str:
     """Return the prediction in words."""
     value = cell(np.asarray(_of(why.prediction[query], output)).tolist())
-    return f"{outcome_unit(why, output)} {value}"
+    return f"{outcome_unit(why, output)}: {value}"
 
 
 def outcome_unit(why: Explanation, output: int | None) -> str:
     """Return what is predicted: for a classifier of which class."""
     if why.classes is None:
         return "prediction"
-    return f"{why.unit} of {cell(why.classes[output or 0].item())}"
+    return f"{why.unit} of class {cell(np.asarray(why.classes[output or 0]).tolist())}"
 
 
 def _class_asked(why: Explanation, query: int, output: int | None) -> int | None:
@@ -234,7 +237,7 @@ def _labels(why: Explanation, query: int, names: Sequence[str] | None) -> list[s
     names = [f"row {row}" for row in why.row_id[query]] if names is None else names
     kind = "target" if why.classes is None else "class"
     rows = [
-        f"{name}: {kind} {cell(y.tolist())}, weight {w:.3g}"
+        f"{name}: {kind} {cell(np.asarray(y).tolist())}, weight {w:.3g}"
         for name, y, w in zip(names, why.target[query], why.weight[query], strict=False)
     ]
     return [*rows, "all other rows"]

@@ -1,4 +1,4 @@
-"""An explained prediction of images: the query and the training rows that speak for it, as they are.
+"""An explained prediction of images: the query, and the training rows that speak for it.
 
 Apart from the bars of `explanation`, because bars say how much and these say why.
 """
@@ -81,14 +81,15 @@ def plot_explanation_images(
     for j, image in enumerate([asked, *shown]):
         grid[j].imshow(image.reshape(shape), cmap="gray_r", vmin=low, vmax=high)
         if j:
-            text = f"{cell(why.target[query, j - 1].tolist())}\n{steps[j - 1]:+.3g}"
-            row = f"row {why.row_id[query, j - 1]}"
-            grid[j].text(0.5, -0.04, f"{row}: {text}", transform=grid[j].transAxes, ha="center",
+            kind = "target" if why.classes is None else "class"
+            text = f"row {why.row_id[query, j - 1]}\n"
+            text += f"{kind} {cell(np.asarray(why.target[query, j - 1]).tolist())}, adds {steps[j - 1]:+.3g}"
+            grid[j].text(0.5, -0.04, text, transform=grid[j].transAxes, ha="center",
                          va="top", fontsize=8.5, color=QUIET)  # fmt: skip
     grid[0].set_title("the query", fontsize=9.5, color=INK)
     figure.suptitle(
-        f"{title or 'The training rows that weigh most'}\n{outcome(why, query, output)}; under each "
-        "row its target and what it adds",
+        f"{title or 'The training rows that weigh most'}\n{outcome(why, query, output)}; from "
+        f"the baseline {cell(float(np.ravel(why.baseline)[output]))} each row adds its part",
         fontsize=10.5, color=INK, x=0.01, ha="left",
     )  # fmt: skip
     return finish(grid[0], path)

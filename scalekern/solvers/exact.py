@@ -17,6 +17,7 @@ from scalekern.solvers.ridge import Solution, gcv_score, loo_score
 from scalekern.solvers.spd import pseudo_inverse, solve_spd
 from scalekern.solvers.sums import FOLD_SEED
 
+GAP = 1e3
 SAFE_ALPHA = 1e-6
 """From this share of the trace on, rounding where K has no eigenvalues does no harm."""
 
@@ -55,10 +56,10 @@ def solve_exact(
     full = rank == len(K) or rule.smallest > SAFE_ALPHA * float(np.abs(np.diag(K)).sum())
     regular = positive_definite and rule.smallest > 0 and full
     if rule.rule == "fixed" and solver == "cholesky" and regular:
-        beta, report = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
-        return problem.solution(beta, rule.smallest, report=report)
+        beta, how = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
+        return problem.solution(beta, rule.smallest, report=how)
     spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite, rank=rank)
-    report: dict[str, Any] = {
+    report = {
         "factorization": "eigenvalues",
         "clipped_share": spectrum.clipped,
         "rank": rank,
@@ -191,14 +192,17 @@ def _beyond(L: np.ndarray, rank: int) -> np.ndarray:
     """Return which eigenvalues are beyond the rank: rounding, by which y would be divided.
 
     Taking out the mean lowers the rank by one where constants are in the kernel's span, as they
-    are of equal rows.
+    are of equal rows. And the rank is a bound only: where a wide gap parts all that is rounding
+    from the rest, it is lower.
     """
     size = np.abs(L)
     order = np.argsort(-size)
     rounding = len(L) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    real = int(np.count_nonzero(size > rounding))
+    if real < rank and (real == rank - 1 or (real and size[order[real - 1]] > GAP * rounding)):
+        rank = real
     none = np.zeros(len(L), dtype=bool)
     none[order[rank:]] = True
-    none[order[rank - 1 : rank]] = size[order[rank - 1 : rank]] <= rounding
     return none
 
 

@@ -212,9 +212,7 @@ def solve_gram(
     return LocalSolution(prediction, weights, L[:, k, k] ** 2, scale2)
 
 
-def local_shares(
-    hoods: Neighborhoods, solution: LocalSolution, *, centre: bool
-) -> np.ndarray:
+def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool) -> np.ndarray:
     """Return how much each neighbour's target counts in the prediction, shape (q, k).
 
     The weights of the solution are of targets less their mean, in which each has its share.
