@@ -83,7 +83,8 @@ def plot_explanation_images(
         if j:
             kind = "target" if why.classes is None else "class"
             text = f"row {why.row_id[query, j - 1]}\n"
-            text += f"{kind} {cell(np.asarray(why.target[query, j - 1]).tolist())}, adds {steps[j - 1]:+.3g}"
+            target = cell(np.asarray(why.target[query, j - 1]).tolist())
+            text += f"{kind} {target}, adds {steps[j - 1]:+.3g}"
             grid[j].text(0.5, -0.04, text, transform=grid[j].transAxes, ha="center",
                          va="top", fontsize=8.5, color=QUIET)  # fmt: skip
     grid[0].set_title("the query", fontsize=9.5, color=INK)
