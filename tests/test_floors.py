@@ -30,7 +30,7 @@ FLOORS = [
     {"solvers"},
     {"selection"},
     {"estimators"},
-    {"report"},
+    {"report", "checkup"},
     {"cli"},
 ]
 APART = "reference"  # the oracle: imports nothing of the package, and nothing builds on it
