@@ -15,6 +15,8 @@ from scalekern.engine.plan import chunk_rows
 
 READ_RATE = 4e8
 """Bytes of compressed Parquet that are read, unpacked and checked in a second; one thread reads."""
+STEP_SECONDS = 1e-3
+"""What a step costs at least."""
 ROW_SECONDS = 1e-7
 """What a row costs in a pass beyond arithmetic: its id, its hash, its copies."""
 
@@ -55,7 +57,8 @@ class Step:
         rounds = -(-self.tasks // max(1, n_threads))
         alone = sum(count / rates.get(kind, math.inf) for kind, count in self.work.items())
         reading = self.read_bytes / READ_RATE
-        return max(alone * rounds / self.tasks, reading) + self.rows * ROW_SECONDS
+        busy = max(alone * rounds / self.tasks, reading)
+        return STEP_SECONDS + busy + self.rows * ROW_SECONDS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as plain values."""

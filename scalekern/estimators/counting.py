@@ -42,6 +42,8 @@ def products(flops: float, bits: str = "64") -> Counter[str]:
 def kernel_values(kernel: Kernel, count: float, tile: Tile) -> Counter[str] | None:
     """Return the work of `count` kernel values; None for kernels that only a run could time."""
     work: Counter[str] = Counter({"kernel_values": count})
+    if isinstance(kernel, Constant):
+        return work
     if isinstance(kernel, Combination):
         parts = [kernel_values(part, count, tile) for part in (kernel.k1, kernel.k2)]
         if parts[0] is None or parts[1] is None:
@@ -50,8 +52,6 @@ def kernel_values(kernel: Kernel, count: float, tile: Tile) -> Counter[str] | No
     if not kernel.takes_vectors or isinstance(kernel, (PairwiseKernel, BlockKernel)):
         return None
     size = tile.dtype.itemsize
-    if isinstance(kernel, Constant):
-        return work
     if isinstance(kernel, Precomputed):
         return work + Counter({"move": 2.0 * size * count})
     if isinstance(kernel, Laplacian):

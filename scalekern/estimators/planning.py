@@ -35,6 +35,7 @@ from scalekern.neighbors.choose import canonical_metric, takes_objects
 from scalekern.neighbors.ivf import lists_for
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.rows import RowSource
+from scalekern.selection.local import ALPHAS
 from scalekern.solvers import AlphaRule
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
@@ -244,12 +245,17 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     return plan
 
 
-def _path(rule: AlphaRule, dtype: Any) -> int:
-    return 0 if rule.rule == "fixed" else len(rule.path(1.0, np.dtype(dtype)))
+def _path(rule: AlphaRule, dtype: Any) -> tuple[int, int]:
+    """Return how many alphas are tried, and the bytes of them and their scores."""
+    if rule.rule == "fixed":
+        return 0, 0
+    alphas = rule.path(1.0, np.dtype(dtype))
+    return len(alphas), alphas.nbytes + 8 * len(alphas)
 
 
 def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
-    n, t, path = shape.n, shape.t, _path(rule, np.float64)
+    n, t = shape.n, shape.t
+    path, path_bytes = _path(rule, np.float64)
     tile = Tile(np.dtype(float), shape.d)
     plan.solver, plan.held_bytes = exact_solver(model.solver, kernel), shape.row_bytes
     plan.limits.append(Limit("rows", n, lambda rows: exact_need(rows, rule)))
@@ -263,7 +269,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
-    plan.model_bytes = landmarks + 8 * t * (n + 1) + 16 * path
+    plan.model_bytes = landmarks + 8 * t * (n + 1) + path_bytes
 
 
 def _solving(rule: AlphaRule, path: int) -> str:
@@ -275,7 +281,7 @@ def _solving(rule: AlphaRule, path: int) -> str:
 def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
     n, d, t = shape.n, shape.d, shape.t
     tile = Tile(tile_dtype_of(shape.source), d)
-    path = _path(rule, tile.dtype)
+    path, path_bytes = _path(rule, tile.dtype)
     m, kept = _components(plan, model, shape)
     plan.solver = "sgd" if model.solver == "sgd" else "cholesky"
     nystroem = plan.name == "nystroem"
@@ -300,7 +306,7 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         plan.notes.append("alpha='gcv' reads the rows once more where the sums leave only rounding")
     predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
-    plan.model_bytes = kept + 8 * t * (m + 1) + 16 * path
+    plan.model_bytes = kept + 8 * t * (m + 1) + path_bytes
 
 
 def _components(plan: Outlook, model: Any, shape: _Shape) -> tuple[int, int]:
@@ -349,4 +355,6 @@ def _local(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     plan.add("choosing the length", f"leave-one-out on {tried} rows", choosing)
     work = None if one is None else Counter({key: n * v for key, v in one.items()})
     plan.predict = [shape.a_pass("predicting", "", work)]
-    plan.model_bytes += n * (d * shape.item + 8 * t) + 16 * t
+    alphas = ALPHAS if rule.candidates is None else rule.candidates
+    path_bytes = 16 * len(alphas) if len(alphas) > 1 else 0
+    plan.model_bytes += n * (d * shape.item + 8 * t) + 16 * t + path_bytes
