@@ -1,4 +1,4 @@
-"""The doctor finds what is really wrong: each problem is made here, in metadata, files, variables."""
+"""The doctor finds what is wrong: each problem is made here, in metadata, files and variables."""
 
 import json
 import subprocess
@@ -8,7 +8,6 @@ from importlib import metadata
 import pytest
 
 import scalekern
-from scalekern.checkup import doctor as doctor_module
 from scalekern.checkup import libraries, resources, speed, versions
 from scalekern.checkup.doctor import CHECKS, examine
 from scalekern.checkup.findings import Checkup, Finding
@@ -355,8 +354,3 @@ def test_a_model_loads_in_a_process_that_named_no_class(tmp_path):
     path = str(tmp_path / "model")
     for line in ("from scalekern.storage import load", "from scalekern import load"):
         imported_by(f"{line}\nassert type(load({path!r})).__name__ == 'LinearRegressor'")
-
-
-def test_doctor_is_the_function_and_not_its_module():
-    assert callable(scalekern.doctor)
-    assert callable(doctor_module)

@@ -20,7 +20,7 @@ from scalekern import (
 from scalekern.cli import main
 from scalekern.engine import machine
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.kernels import Laplacian, Matern, RBF
+from scalekern.kernels import RBF, Laplacian, Matern
 from scalekern.rows import ArraySource, RowSource
 from scalekern.storage import model_bytes
 

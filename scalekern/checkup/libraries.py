@@ -1,4 +1,4 @@
-"""The compiled libraries of this process: BLAS and its kernels, OpenMP, and FAISS's instructions."""
+"""The compiled libraries of this process: BLAS and its kernels, OpenMP, FAISS's instructions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ KERNEL_WIDTHS = {
 }
 AVX512 = ("avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw")
 """What OpenBLAS's and FAISS's AVX-512 kernels ask of a processor."""
-HALF_SPEED = 2.0
 
 
 def check_blas(loaded: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Finding]:
@@ -60,14 +59,13 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
 def check_faiss() -> Iterator[Finding]:
     """Yield the instructions that FAISS uses, against those that there are."""
     import faiss
-    from faiss import loader  # type: ignore[import-not-found,unused-ignore]
 
     options = str(faiss.get_compile_options()).upper()
     used = "avx512" if "AVX512" in options else "avx2" if "AVX2" in options else "none"
-    yield faiss_finding(used, faiss.__version__, getattr(loader, "__file__", ""))
+    yield faiss_finding(used, faiss.__version__)
 
 
-def faiss_finding(used: str, version: str, place: str = "") -> Finding:
+def faiss_finding(used: str, version: str) -> Finding:
     """Return what to say of a FAISS that uses the instructions `used`."""
     there = _widest()
     name = {"none": "generic instructions", "avx2": "AVX2", "avx512": "AVX-512"}
@@ -107,10 +105,9 @@ def _width_of(kernel: str) -> str | None:
 
 def _loaded() -> list[dict[str, Any]]:
     """Return the libraries of a process that has imported what fits import."""
-    import numpy  # noqa: F401, ICN001  (loads its BLAS)
-    import scipy.linalg
-    import sklearn.utils._openmp_helpers  # noqa: F401  (loads its OpenMP)
     import faiss  # noqa: F401  (loads its own of both)
+    import numpy  # noqa: F401, ICN001  (loads its BLAS)
+    import sklearn.utils._openmp_helpers  # noqa: F401  (loads its OpenMP)
     from threadpoolctl import ThreadpoolController
 
     return list(ThreadpoolController().info())

@@ -97,7 +97,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _python() -> Finding:
     version = platform.python_version()
     try:
-        bounds = metadata.metadata(OWN).get("Requires-Python") or ""
+        bounds = metadata.metadata(OWN)["Requires-Python"] or ""
     except metadata.PackageNotFoundError:
         bounds = ""
     wrong = fault(version, bounds)

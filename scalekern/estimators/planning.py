@@ -30,10 +30,10 @@ from scalekern.estimators.neighbor_search import QUERY_ROWS, Neighbors
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS
-from scalekern.kernels import Laplacian, Precomputed, as_kernel
-from scalekern.neighbors.choose import canonical_metric, takes_objects
+from scalekern.kernels import Laplacian, Precomputed
 from scalekern.neighbors.ivf import lists_for
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
+from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
 from scalekern.solvers import AlphaRule

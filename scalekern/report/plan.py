@@ -153,15 +153,18 @@ class Plan:
 
     def _facts(self) -> list[tuple[str, str]]:
         solver = f", solver {self.solver}" if self.solver else ""
+        budget, threads = bytes_text(self.budget_bytes), self.n_threads
+        predicting = (
+            f"{_text(self.predict_seconds)} to predict as many rows, on {threads} "
+            f"thread{'' if threads == 1 else 's'}"
+        )
         facts = [
             ("would run", f"{self.approximation} ({self.why}){solver}, {self.dtype} tiles"),
             ("passes", f"{len(self.passes)} over the rows, {bytes_text(self.read_bytes)} read"),
             ("model", f"{bytes_text(self.model_bytes)} at most"),
-            ("memory", f"{bytes_text(self.memory_bytes)} at the peak; "
-                       f"{bytes_text(self.budget_bytes)} may be used"),
-            ("seconds", f"about {_text(self.seconds)} to fit, {_text(self.predict_seconds)} to "
-                        f"predict as many rows, on {self.n_threads} threads"),
-        ]  # fmt: skip
+            ("memory", f"{bytes_text(self.memory_bytes)} at the peak; {budget} may be used"),
+            ("seconds", f"about {_text(self.seconds)} to fit, {predicting}"),
+        ]
         refused = [("refused", self.problem), ("would fit", self.remedy)]
         return facts if self.fits else facts + refused
 

@@ -65,8 +65,7 @@ def outline_of(X: Any, y: Any = None) -> RowSource:
     """
     if isinstance(X, RowSource):
         return X
-    shape = np.shape(y) if y is not None else (0,)
-    n_outputs = shape[1] if len(shape) > 1 else 1
+    n_outputs = np.shape(y)[1] if np.ndim(y) == 2 else 1
     if is_frame(X):
         import pyarrow as pa
 
@@ -80,5 +79,4 @@ def outline_of(X: Any, y: Any = None) -> RowSource:
     if len(shape) != 2 or not shape[0]:
         raise InvalidInputError(f"X has shape {shape}; give at least one row and one column")
     single = getattr(X, "dtype", None) in (np.float32, np.float16)
-    dtype = np.float32 if single else np.float64
-    return Outline(shape[0], shape[1], n_outputs, dtype)
+    return Outline(shape[0], shape[1], n_outputs, np.float32 if single else np.float64)
