@@ -47,9 +47,7 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
         slow = narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]
         found = f"{name}={value}"
         if slow:
-            found += (
-                f" forces {narrow} kernels; the processor has {_widest()}: up to half the speed"
-            )
+            found += f" forces {narrow} kernels; the processor has {_widest()}: half the speed"
         yield Finding(
             PROBLEM if slow else WARNING, "kernel variables", found,
             f"unset {name} before Python starts",
@@ -141,8 +139,9 @@ def _openmp(libraries: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
             "they can deadlock; take NumPy, SciPy and FAISS from one source, all pip or all conda",
         )  # fmt: skip
     elif len(families) > 1:
+        named = ", ".join(sorted(families))
         yield Finding(
-            WARNING, "OpenMP", f"{len(families)} runtimes are loaded: {', '.join(sorted(families))}",
+            WARNING, "OpenMP", f"{len(families)} runtimes are loaded: {named}",
             "each has threads of its own; take all packages from one source, pip or conda",
         )  # fmt: skip
     else:

@@ -30,7 +30,7 @@ class Tile:
 
     @property
     def bits(self) -> str:
-        """ "32" or "64"."""
+        """The bits of a number, as the kinds of work name them."""
         return "32" if self.dtype == np.float32 else "64"
 
 
@@ -51,13 +51,17 @@ def kernel_values(kernel: Kernel, count: float, tile: Tile) -> Counter[str] | No
         return parts[0] + parts[1] - work
     if not kernel.takes_vectors or isinstance(kernel, (PairwiseKernel, BlockKernel)):
         return None
+    return work + _of_vectors(kernel, count, tile)
+
+
+def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
     size = tile.dtype.itemsize
     if isinstance(kernel, Precomputed):
-        return work + Counter({"move": 2.0 * size * count})
+        return Counter({"move": 2.0 * size * count})
     if isinstance(kernel, Laplacian):
         # Differences column by column: each is an elementwise step over the tile.
-        return work + Counter({"exp" + tile.bits: count, "move": 3.0 * size * tile.d * count})
-    work += products(2.0 * (tile.d + 2) * count, tile.bits)
+        return Counter({"exp" + tile.bits: count, "move": 3.0 * size * tile.d * count})
+    work = products(2.0 * (tile.d + 2) * count, tile.bits)
     if isinstance(kernel, Linear):
         return work
     cost = EXPONENTIALS.get(type(kernel).__name__, 3.0 if isinstance(kernel, RadialKernel) else 1.0)
@@ -77,7 +81,9 @@ def nystroem_rows(kernel: Kernel, n: float, m: int, tile: Tile) -> Counter[str] 
 
 def fourier_rows(n: float, m: int, tile: Tile) -> Counter[str]:
     """Return the work of random Fourier features of n rows."""
-    return products(n * tile.d * m, tile.bits) + Counter({"wave" + tile.bits: n * m})
+    moved = 4.0 * tile.dtype.itemsize * n * m
+    waves = Counter({"wave" + tile.bits: n * m, "move": moved})
+    return products(n * tile.d * m, tile.bits) + waves
 
 
 def sums(n: float, m: int, t: int, tile: Tile) -> Counter[str]:
@@ -87,15 +93,17 @@ def sums(n: float, m: int, t: int, tile: Tile) -> Counter[str]:
     return products(n * m * (m + 2.0 * t), tile.bits) + moved
 
 
-def ridge(m: int, t: int, path: int, sample: int, folds: int) -> Counter[str]:
+def ridge(m: int, path: int, sample: int, folds: int) -> Counter[str]:
     """Return the work of solving sums of m features for a path of alphas."""
     if path == 0:
         return products(m**3 * 2.0)
     work = Counter({"eigen": float(folds) * m**3 if folds > 1 else float(m) ** 3})
-    return work + products(2.0 * sample * m * m) + Counter({"move": path * sample * m * 16.0})
+    # The sums become those of features, and the sample is made, then taken into eigenvectors.
+    work += products(8.0 * m**3 + 4.0 * sample * m * m)
+    return work + Counter({"move": path * sample * m * 16.0})
 
 
-def spectrum(n: int, t: int, path: int, folds: int) -> Counter[str]:
+def spectrum(n: int, path: int, folds: int) -> Counter[str]:
     """Return the work of solving an exact model of n rows for a path of alphas."""
     if path == 0:
         return products(n**3 / 3.0) + Counter({"move": 32.0 * n * n})

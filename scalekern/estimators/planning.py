@@ -176,7 +176,7 @@ def _linear(shape: _Shape) -> Outlook:
         shape.a_pass("looking at the rows", look, Counter({"move": 40.0 * n * d})),
         shape.a_pass("adding up the sums", "the normal equations", count.sums(n, d, t, tile)),
     ]
-    plan.add("solving", "the coefficients", count.ridge(d, t, 1, 0, 1))
+    plan.add("solving", "the coefficients", count.ridge(d, 1, 0, 1))
     plan.predict = [shape.a_pass("predicting", "", count.products(2.0 * n * d * t))]
     plan.model_bytes = 8 * t * (d + 1)
     return plan
@@ -229,8 +229,9 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
 
 
 def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
-    rule, kernel = model._checked()
-    approximation, why = model._choose(shape.source)
+    # What `fit` itself asks first, so that the two cannot differ.
+    rule, kernel = model._checked()  # noqa: SLF001
+    approximation, why = model._choose(shape.source)  # noqa: SLF001
     params = model.get_params(deep=False)
     size = min(shape.n, max(BANDWIDTH_ROWS, approximation.sample_size(params)))
     plan = Outlook(approximation.name, why)
@@ -264,7 +265,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     gram = count.kernel_values(kernel, float(n) * n, tile)
     plan.add("the Gram matrix", f"{n} x {n} similarities", gram, -(-n // GRAM_ROWS))
     spectral = path or plan.solver == "pinv" or rule.smallest == 0
-    solving = count.spectrum(n, t, max(path, 1) if spectral else 0, rule.n_folds)
+    solving = count.spectrum(n, max(path, 1) if spectral else 0, rule.n_folds)
     plan.add("solving", _solving(rule, path), solving)
     predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
@@ -293,14 +294,14 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         made = values = count.fourier_rows(n, m, tile)
     sample = min(n, sample_rows(model.get_params(deep=False), LOO_ROWS))
     if plan.solver == "sgd":
-        _descent(plan, model, shape, made, m, tile)
+        _descent(plan, model, shape, made, m)
     else:
         threads = shape.n_threads
         plan.limits.append(Limit("n_components", m, lambda size: sums_need(threads, size, t, rule)))
         summed = None if made is None else made + count.sums(n, m, t, tile)
         why = f"{m} x {m} products of features"
         plan.steps.append(shape.a_pass("adding up the sums", why, summed))
-    solving = count.ridge(m, t, path, sample if rule.rule == "loo" else 0, rule.n_folds)
+    solving = count.ridge(m, path, sample if rule.rule == "loo" else 0, rule.n_folds)
     plan.add("solving", _solving(rule, path), solving)
     if rule.rule == "gcv" and plan.solver != "sgd":
         plan.notes.append("alpha='gcv' reads the rows once more where the sums leave only rounding")
@@ -323,14 +324,12 @@ def _components(plan: Outlook, model: Any, shape: _Shape) -> tuple[int, int]:
     return m, m * shape.d * shape.item
 
 
-def _descent(
-    plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None, m: int, tile: Tile
-) -> None:
+def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None, m: int) -> None:
     threads, t = shape.n_threads, shape.t
     plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
     plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
     rows = sketch_size(m)
-    plan.add("factoring the sketch", "and its step", count.ridge(m, shape.t, 1, rows, 1))
+    plan.add("factoring the sketch", "and its step", count.ridge(m, 1, rows, 1))
     batch = 256 if model.batch_size == "auto" else int(model.batch_size)
     step = count.products(4.0 * shape.n * m * shape.t + 4.0 * shape.n / batch * m * m)
     work = None if made is None else made + step
