@@ -31,8 +31,10 @@ def check_blas(loaded: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Fi
     for lib in blas:
         yield _blas(lib)
     if not blas:
-        yield Finding(WARNING, "BLAS", "none that threadpoolctl knows, so its threads cannot be "
-                      "held while ours work", "install NumPy's own wheels: pip install numpy")  # fmt: skip
+        yield Finding(
+            WARNING, "BLAS", "none that threadpoolctl knows: its threads cannot be held to one",
+            "install NumPy's own wheels: pip install numpy",
+        )  # fmt: skip
     yield from _openmp([lib for lib in libraries if lib.get("user_api") == "openmp"])
 
 
