@@ -14,8 +14,6 @@ from typing import Any
 
 import click
 
-from scalekern.report.table import name_of
-
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
 NEIGHBORS = 20
@@ -138,7 +136,7 @@ def _draw(folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rms
         comparison.y_test,
         comparison.predictions[best],
         folder / "predictions.png",
-        title=f"Predicted against actual delay of test flights ({name_of(best)})",
+        title=f"Predicted against actual delay of test flights ({_named(best)})",
         unit="minutes",
     )
 
@@ -149,7 +147,7 @@ def _predict(data: Any, folder: Path, comparison: Any) -> None:
     from scalekern.storage import save
 
     best = comparison.best
-    _step(5, f"Saving the best model ({name_of(best)}) and predicting the test flights with it ...")
+    _step(5, f"Saving the best model ({_named(best)}) and predicting the test flights with it ...")
     model = comparison.pipeline(best)
     save(model, folder / "model")
     source = rows(data.test, features=data.features)
@@ -172,7 +170,7 @@ Done in {seconds:.0f} seconds. In {folder}/:
   error-against-components.png  the approximations approach the exact model (RMSE {exact_rmse:.2f})
   predictions.png               the best model's predictions against what happened
   predictions.parquet           a prediction for each of {data.n_test:,} test flights
-  model/                        the best model: {name_of(best)}
+  model/                        the best model: {_named(best)}
 
 What it shows: {_finding(rmse, r2, best)}
 The test flights are drawn at random from the same year: this tells how well delays of known days
@@ -188,9 +186,15 @@ Try next:
 def _finding(rmse: dict[str, float], r2: dict[str, float], best: str) -> str:
     return (
         f"a straight line explains {r2['linear']:.0%} of the variance of the delays, "
-        f"{name_of(best)} {r2[best]:.0%}:\n"
+        f"{_named(best)} {r2[best]:.0%}:\n"
         f"an RMSE of {rmse[best]:.1f} minutes against {rmse['linear']:.1f}. The exact model comes "
         f"to {rmse['exact']:.1f} on the {EXACT_ROWS:,} flights\n"
         f"that its cost allows; its approximation by {COMPONENTS:,} landmarks learns from all, and "
         f"comes to {rmse['nystroem']:.1f}."
     )
+
+
+def _named(model: str) -> str:
+    from scalekern.report.table import name_of
+
+    return name_of(model)

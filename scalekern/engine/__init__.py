@@ -2,7 +2,7 @@
 
 from scalekern.engine.limits import available_cores, memory_budget
 from scalekern.engine.moments import Moments
-from scalekern.engine.plan import chunk_rows, require_memory
+from scalekern.engine.plan import Need, chunk_rows, require_memory
 from scalekern.engine.sample import HashSample, hash_ids
 from scalekern.engine.statistic import Statistic, Together
 from scalekern.engine.threads import ThreadEngine
@@ -10,6 +10,7 @@ from scalekern.engine.threads import ThreadEngine
 __all__ = [
     "HashSample",
     "Moments",
+    "Need",
     "Statistic",
     "ThreadEngine",
     "Together",

@@ -13,6 +13,8 @@ from scalekern._config import get_config
 from scalekern.errors import InvalidInputError
 
 GIB = 1 << 30
+NO_LIMIT = 1 << 60
+"""What cgroups of version 1 say where there is no limit is near 2^63."""
 SHARE_OF_FREE_MEMORY = 0.6
 _V2, _V1 = "/sys/fs/cgroup/memory.", "/sys/fs/cgroup/memory/memory."
 CGROUP_MEMORY = (
@@ -54,6 +56,15 @@ def free_memory() -> int:
     """Return the bytes of memory that this process could still take."""
     free = [value for value in (_host_free(), _cgroup_free()) if value is not None]
     return min(free) if free else 4 * GIB
+
+
+def memory_limit_of_cgroup() -> int | None:
+    """Return the bytes that the cgroup of this process is limited to; None where it is not."""
+    for limit_file, *_ in CGROUP_MEMORY:
+        limit = _read(limit_file)
+        if limit.isdigit() and int(limit) < NO_LIMIT:
+            return int(limit)
+    return None
 
 
 def _cgroup_cores() -> int | None:

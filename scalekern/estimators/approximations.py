@@ -18,7 +18,13 @@ from scalekern.engine import HashSample, ThreadEngine
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
-from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.fitting import (
+    exact_solver,
+    fit_exact,
+    residual_pass,
+    solve_sums,
+    sum_over,
+)
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.estimators.weighing import (
@@ -51,9 +57,7 @@ class Exact(Approximation):
 
     def fit(self, job: Job) -> Fitted:
         """Solve for the weights of all rows."""
-        solver = job.params["solver"]
-        if solver == "auto":
-            solver = "cholesky" if job.kernel.positive_definite else "pinv"
+        solver = exact_solver(job.params["solver"], job.kernel)
         rows, solution = fit_exact(
             job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.engine import HashSample, Need, ThreadEngine
 from scalekern.features import FeatureMap, NystroemMap
 from scalekern.kernels import Kernel, Precomputed
 from scalekern.kernels.precomputed import training_gram
@@ -26,6 +26,28 @@ from scalekern.solvers import (
 
 GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
 """Matrices of n x n that an exact fit has in memory at its peak, as measured."""
+
+
+def exact_need(n: int, rule: AlphaRule) -> Need:
+    """Return what the exact model of n rows needs."""
+    return Need(
+        GRAM_MATRICES[rule.rule] * 8 * n * n,
+        f"the exact model of {n} rows",
+        "use approximation='nystroem' or 'fourier'",
+    )
+
+
+def exact_solver(solver: str, kernel: Kernel) -> str:
+    """Return the solver of an exact model that "auto" stands for; any other as it is."""
+    if solver != "auto":
+        return solver
+    return "cholesky" if kernel.positive_definite else "pinv"
+
+
+def sums_need(n_threads: int, m: int, t: int, rule: AlphaRule) -> Need:
+    """Return what the sums over m features and t outputs need: one set a chunk in flight."""
+    sums = 8 * rule.n_folds * m * (m + t)
+    return Need((n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components")
 
 
 @dataclass
@@ -62,11 +84,7 @@ def fit_exact(
 ) -> tuple[GatheredRows, Solution]:
     """Return the rows and their coefficients."""
     n = source.n_rows
-    require_memory(
-        GRAM_MATRICES[rule.rule] * 8 * n * n,
-        f"the exact model of {n} rows",
-        "use approximation='nystroem' or 'fourier'",
-    )
+    exact_need(n, rule).require()
     rows = gather(source)
     if isinstance(kernel, Precomputed):
         K = training_gram(rows.X, rows.numbers, n)
@@ -123,10 +141,7 @@ def sum_over(
 ) -> RidgeStatistic:
     """Return the ridge sums of all rows in one pass."""
     m, t = feature_map.n_features, source.n_outputs
-    sums = 8 * rule.n_folds * m * (m + t)
-    require_memory(
-        (engine.n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components"
-    )
+    sums_need(engine.n_threads, m, t, rule).require()
     nystroem = feature_map if isinstance(feature_map, NystroemMap) else None
     summed = feature_map if nystroem is None else nystroem.unfinished
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import Need, ThreadEngine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.explanation import Candidates, named_rows
@@ -44,6 +44,12 @@ SAMPLE_ROWS = 1_000
 BLOCK_BYTES = 1 << 20
 SEARCH_BYTES = 8 << 20
 _INDEX = "index-"
+
+
+def local_need(n_threads: int, k: int) -> Need:
+    """Return what one model on k neighbours in each thread needs."""
+    size = 24 * (k + 1) ** 2 * n_threads
+    return Need(size, f"models on {k} neighbours", "use fewer n_neighbors")
 
 
 @dataclass
@@ -133,11 +139,7 @@ class Local(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Build the index, and choose the length scale and alpha."""
         kernel, k = job.kernel, int(job.params["n_neighbors"])
-        require_memory(
-            24 * (k + 1) ** 2 * job.engine.n_threads,
-            f"models on {k} neighbours",
-            "use fewer n_neighbors",
-        )
+        local_need(job.engine.n_threads, k).require()
         rows = gather(job.source)
         if k > len(rows.y):
             raise InvalidInputError(

@@ -107,6 +107,10 @@ class RowSource(ABC):
             if number in wanted:
                 yield block
 
+    def pass_bytes(self) -> int:
+        """Return the bytes that one pass reads from files; 0 for rows in memory."""
+        return 0
+
     def map_blocks(
         self, function: Callable[[Block], np.ndarray], n_features: int, dtype: Any
     ) -> RowSource:
@@ -138,6 +142,10 @@ class MappedSource(RowSource):
         self.has_weight = source.has_weight
         self.in_memory = source.in_memory
         self.name = source.name
+
+    def pass_bytes(self) -> int:
+        """Return the bytes that one pass over the source reads."""
+        return self._source.pass_bytes()
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the blocks of the source with the function applied."""

@@ -18,7 +18,14 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.column_types import as_plain, common_type
 from scalekern.rows.memory import ArraySource, missing_columns
-from scalekern.rows.parquet import ParquetSource, labels_of, open_parquet, read_batches, recut
+from scalekern.rows.parquet import (
+    ParquetSource,
+    labels_of,
+    open_parquet,
+    read_batches,
+    recut,
+    stored_bytes,
+)
 from scalekern.rows.tables import Columns, Place, TableSource, check_schema, to_block
 
 
@@ -189,6 +196,10 @@ class RawParquetSource(RawSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
         return recut(self._batches(max_rows), max_rows)
+
+    def pass_bytes(self) -> int:
+        """Return the compressed bytes of the columns, as the footers say."""
+        return stored_bytes(self._all, self._columns.all())
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import Need, ThreadEngine
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
@@ -60,6 +60,12 @@ class SgdSettings:
     batch_rows: int = BATCH_ROWS
     fit_intercept: bool = True
     seed: int = 0
+
+
+def sketch_need(n_threads: int, m: int, t: int) -> Need:
+    """Return what the sketch of m features and t outputs needs: one a chunk in flight."""
+    size = (n_threads + 2) * 8 * sketch_size(m) * (m + t + 1)
+    return Need(size, f"a sketch of {m} components", "use fewer n_components")
 
 
 def solve_sgd(
@@ -129,11 +135,7 @@ def _prepared(
     first = y_mean if squared and intercept else np.zeros(t)
     offset = first if state is None else state.offset
     m = feature_map.n_features
-    require_memory(
-        (engine.n_threads + 2) * 8 * sketch_size(m) * (m + t + 1),
-        f"a sketch of {m} components",
-        "use fewer n_components",
-    )
+    sketch_need(engine.n_threads, m, t).require()
     sketch = engine.reduce(
         source,
         lambda: Sketch(feature_map, t, offset, source.n_rows, settings.seed),

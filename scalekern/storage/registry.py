@@ -33,6 +33,10 @@ T = TypeVar("T")
 _CLASSES: dict[str, Any] = {}
 
 
+def import_classes() -> None:
+    """Import every module that has classes to enter; the package's own `__init__` knows them."""
+
+
 def storable(cls: type[T]) -> type[T]:
     """Enter a class into the registry, under its name."""
     _CLASSES[cls.__name__] = cls
@@ -41,6 +45,8 @@ def storable(cls: type[T]) -> type[T]:
 
 def class_named(name: Any) -> Any:
     """Return the registered class, or raise for a name that is not one of them."""
+    if isinstance(name, str) and name not in _CLASSES:
+        import_classes()
     known = _CLASSES.get(name) if isinstance(name, str) else None
     cls = known or scaler_class(name)
     if cls is None:
