@@ -36,9 +36,9 @@ def models():
         "exact": sk.SimilarityRegressor(product, alpha=0.1, approximation="exact").fit(X, Y),
         "nystroem": sk.SimilarityRegressor(approximation="nystroem", **SMALL).fit(X, Y),
         "fourier": sk.SimilarityRegressor("matern52", approximation="fourier", **SMALL).fit(X, Y),
-        "local": sk.SimilarityRegressor(
-            approximation="local", n_neighbors=8, random_state=0
-        ).fit(X, np.column_stack([Y, -Y])),
+        "local": sk.SimilarityRegressor(approximation="local", n_neighbors=8, random_state=0).fit(
+            X, np.column_stack([Y, -Y])
+        ),
         "linear": sk.LinearRegressor().fit(X, Y),
         "knn": sk.KNeighborsRegressor(3, algorithm="kd_tree").fit(X, Y),
         "knn-faiss": sk.KNeighborsClassifier(3, algorithm="ivf", random_state=0).fit(X, LABELS),

@@ -244,9 +244,7 @@ TEXT_CONTAINERS = {
     "frame": lambda texts: pd.DataFrame({"text": texts}),
     "rows": lambda texts: sk.rows(pa.table({"text": texts})),
 }
-TEXT_ESTIMATORS = {
-    name: fits_of(name, "auto", "edit_distance") for name in APPROXIMATIONS
-} | {
+TEXT_ESTIMATORS = {name: fits_of(name, "auto", "edit_distance") for name in APPROXIMATIONS} | {
     "KNeighborsRegressor": sk.KNeighborsRegressor(3, metric="levenshtein"),
     "Nystroem": sk.Nystroem("edit_distance", n_components=9, random_state=0),
     "FourierFeatures": sk.FourierFeatures("edit_distance", random_state=0),

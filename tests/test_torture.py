@@ -83,9 +83,7 @@ MODELS = {
     "log loss": sk.SimilarityClassifier(loss="log_loss", n_components=20, batch_size=16, **SAME),
     "knn classes": sk.KNeighborsClassifier(1),
 }
-SIMILARITIES = [
-    name for name, model in MODELS.items() if isinstance(model, sk.SimilarityRegressor)
-]
+SIMILARITIES = [name for name, model in MODELS.items() if isinstance(model, sk.SimilarityRegressor)]
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 ALL_MODELS = pytest.mark.parametrize("name", MODELS)
 
@@ -154,8 +152,8 @@ def test_hard_targets(kind, name, dtype):
 
 @DTYPES
 @pytest.mark.parametrize("name", SIMILARITIES)
-@pytest.mark.parametrize("alpha", [1e-12, 1e-8, 1e-4, 1.0, 1e3])
-@pytest.mark.parametrize("kind", ["plain", "duplicated", "scales", "heavy tails", "huge"])
+@pytest.mark.parametrize("alpha", [1e-12, 1e3])
+@pytest.mark.parametrize("kind", ["duplicated", "scales", "huge"])
 def test_any_penalty(kind, alpha, name, dtype):
     rng = np.random.default_rng(8)
     X = ROWS[kind](rng).astype(dtype)

@@ -21,6 +21,7 @@ from scalekern.cli.options import check_output, run_options, run_settings, write
               "sample of them; with any model their columns are shown.")  # fmt: skip
 @click.option("--target", help="The target column of TRAIN.")
 @click.option("--weight", help="The column of sample weights of TRAIN.")
+@click.option("--key", help="The column that identifies each row of TRAIN, as in fit.")
 @click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
 @run_options
 def neighbors_command(model_path: str, data: str, **options: Any) -> None:
@@ -68,21 +69,34 @@ def _train(names: Any, options: dict[str, Any]) -> Any:
 
     features = None if names is None else list(names)
     return rows(
-        options["train"], target=options["target"], features=features, weight=options["weight"]
+        options["train"],
+        target=options["target"],
+        features=features,
+        weight=options["weight"],
+        key=options["key"],
     )
 
 
 def _columns(why: Any, query: Any, train: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the columns of the shown rows and of the query, in their own units."""
-    numbers = why.row_id[0]
-    if train is None or numbers.dtype.kind not in "iu" or numbers.min() < 0:
-        return {}, {}
-    if numbers.max() >= train.n_rows:
+    numbers = None if train is None else _numbers_of(why.row_id[0], train)
+    if numbers is None:
         return {}, {}
     shown, (block,) = train.take(numbers), query.blocks(1)
     names = train.feature_names
     values = {name: shown[:, j].tolist() for j, name in enumerate(names)}
     return values, {name: block.X[0, j].item() for j, name in enumerate(names)}
+
+
+def _numbers_of(ids: Any, train: Any) -> Any:
+    """Return the numbers of the rows with the given ids; None where one of them is not there."""
+    import numpy as np
+
+    found = {}
+    for block in train.blocks(65_536):
+        for i in np.flatnonzero(np.isin(block.ids, ids)):
+            found.setdefault(block.ids[i], block.start + i)
+    return np.array([found[i] for i in ids]) if all(i in found for i in ids) else None
 
 
 def _write(

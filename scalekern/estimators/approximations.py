@@ -41,7 +41,7 @@ from scalekern.features import (
 )
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.features.parameters import require_stationary
 from scalekern.rows import RowSource
 from scalekern.solvers import Solution
 
@@ -163,7 +163,7 @@ class Nystroem(MapApproximation):
         """Choose the landmarks."""
         sample, m = job.seen.sample, job.params["n_components"]
         Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
-        return NystroemMap(job.kernel, Z, tile_dtype_of(job.source))
+        return NystroemMap(job.kernel, Z, job.tile_dtype)
 
     def landmark_numbers(self, job: Job) -> np.ndarray:
         """Return the numbers of the landmarks among the rows."""
@@ -208,7 +208,7 @@ class Fourier(MapApproximation):
         """Draw the frequencies."""
         kernel, D = require_stationary(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        dtype, centre = tile_dtype_of(job.source), centre_of(job.seen.sample.X)
+        dtype, centre = job.tile_dtype, centre_of(job.seen.sample.X)
         return fourier_map(kernel, D, d, seed, dtype, orthogonal=True, centre=centre)
 
     def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
@@ -275,9 +275,7 @@ def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
 
 def _fourier_map_of(model: Any, dtype: np.dtype) -> FourierMap:
     # Models that were stored before rows were centred have no centre.
-    return fourier_map_at(
-        model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None)
-    )
+    return fourier_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
 
 
 def _columns(coef: np.ndarray) -> np.ndarray:
