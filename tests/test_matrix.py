@@ -60,13 +60,13 @@ def works_or_says(fit, rows, y, valid):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             found = fit(rows, y)
-    except ScalekernError as error:
-        assert isinstance(error, UnsupportedError), error
+    except UnsupportedError as error:
         message = str(error)
-        assert any(all(word in message for word in words) for words in valid), message
-        return None
-    assert np.isfinite(found).all()
-    return found
+    else:
+        assert np.isfinite(found).all()
+        return found
+    assert any(all(word in message for word in words) for words in valid), message
+    return None
 
 
 def valid_choices():
@@ -104,9 +104,10 @@ def test_every_metric_and_algorithm_works_or_lists_what_does(metric, algorithm):
     valid = [["only", "use algorithm='auto' or 'brute'"], ["use 'auto' or 'brute'"]]
     found = {}
     for Model, y in ((sk.KNeighborsRegressor, Y), (sk.KNeighborsClassifier, (Y > 0).astype(int))):
-        y = y[: len(rows)]
         model = Model(3, metric=metric, algorithm=algorithm, random_state=0)
-        found[Model] = works_or_says(lambda X, y, m=model: m.fit(X, y).predict(X), rows, y, valid)
+        found[Model] = works_or_says(
+            lambda X, y, m=model: m.fit(X, y).predict(X), rows, y[: len(rows)], valid
+        )
     assert len({value is None for value in found.values()}) == 1
     if metric in BOOLEAN_METRICS or found[sk.KNeighborsRegressor] is None:
         return
@@ -260,8 +261,12 @@ def test_every_estimator_takes_texts_or_lists_what_does(name, kind):
     try:
         expected = answer(other.fit(TEXTS, Y), TEXTS)
     except ScalekernError as error:
+        message = str(error)
+    else:
+        message = ""
+    if message:
         says = ("stationary kernel", "'local'", "edit_distance", "approximation='local'")
-        assert any(word in str(error) for word in says)
+        assert any(word in message for word in says)
         with pytest.raises(ScalekernError):
             model.fit(texts, None if isinstance(texts, RowSource) else Y)
         return

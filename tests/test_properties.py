@@ -99,11 +99,13 @@ def test_models_on_combined_kernels_are_finite_or_say_what_works(data):
     try:
         found = model.fit(X, y).predict(X)
     except UnsupportedError as error:
-        assert model.approximation == "fourier"
-        assert not kernel.stationary
-        assert "'rbf'" in str(error)
+        message, found = str(error), None
+    if found is not None:
+        assert np.isfinite(found).all()
         return
-    assert np.isfinite(found).all()
+    assert model.approximation == "fourier"
+    assert not kernel.stationary
+    assert "'rbf'" in message
 
 
 @QUICK
@@ -117,7 +119,9 @@ def test_prepared_tables_are_finite_numbers_with_a_name_for_each(
     try:
         learned = preparer.fit_transform(frame, y)
     except InvalidInputError as error:
-        assert "no value" in str(error) or "missing" in str(error)
+        message, learned = str(error), None
+    if learned is None:
+        assert "no value" in message or "missing" in message
         return
     again = preparer.transform(frame)
     assert learned.shape == again.shape == (len(frame), len(preparer.get_feature_names_out()))

@@ -103,11 +103,12 @@ def held_to(model, X, y, weight=None, other=None):
         try:
             model.fit(X, y, **more)
             found = model.predict(X if other is None else other)
+        except ScalekernError:
+            return None
         except ValueError as error:
-            # scikit-learn's own words for one class, and for too few neighbours.
-            ours = isinstance(error, ScalekernError) or "class" in str(error)
-            assert ours and not isinstance(error, np.linalg.LinAlgError), repr(error)
-            assert str(error)[-1:] != ":" and len(str(error)) > 20
+            # A single class is refused in scikit-learn's words.
+            if "class" not in str(error):
+                raise
             return None
     assert np.isfinite(found).all()
     if is_classifier(model):

@@ -92,7 +92,7 @@ def _numbers_of(ids: Any, train: Any) -> Any:
     """Return the numbers of the rows with the given ids; None where one of them is not there."""
     import numpy as np
 
-    found = {}
+    found: dict[Any, int] = {}
     for block in train.blocks(65_536):
         for i in np.flatnonzero(np.isin(block.ids, ids)):
             found.setdefault(block.ids[i], block.start + i)

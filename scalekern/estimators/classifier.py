@@ -329,4 +329,5 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
 
 
 def _weighted_rows(source: RowSource) -> int:
-    return sum(int(np.count_nonzero(block.weight)) for block in source.blocks(65_536))
+    counts = [np.count_nonzero(np.asarray(block.weight)) for block in source.blocks(65_536)]
+    return int(sum(counts))

@@ -1,7 +1,7 @@
 """What `set_output` does not reach: rows that come from files stay rows.
 
 Apart because scikit-learn wraps every `transform`, and a frame made of rows that are read as needed
-would hold all of them and lose the target that rides along, which the next step of a pipeline wants.
+would hold all of them and lose the target that rides along, for which the next step is waiting.
 """
 
 from __future__ import annotations
