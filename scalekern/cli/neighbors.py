@@ -24,7 +24,7 @@ MOST_COLUMNS = 12
               "sample of them; with any model their columns are shown.")  # fmt: skip
 @click.option("--target", help="The target column of TRAIN.")
 @click.option("--weight", help="The column of sample weights of TRAIN.")
-@click.option("--key", help="The column of TRAIN that identifies each row.")
+@click.option("--key", help="The column that identifies each row of TRAIN, as in fit.")
 @click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
 @click.option("--image", metavar="HEIGHTxWIDTH", help="Draw the rows of TRAIN as images of so many "
               "pixels, for example 28x28.")  # fmt: skip

@@ -38,10 +38,18 @@ from scalekern.estimators.weighing import (
     kept_smoother,
     kernel_similarity,
 )
-from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
+from scalekern.features import (
+    FeatureMap,
+    FourierMap,
+    NystroemMap,
+    ProjectedMap,
+    centre_of,
+    fourier_map,
+    fourier_map_at,
+)
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.features.parameters import require_stationary
 from scalekern.rows import RowSource
 from scalekern.solvers import Solution, alpha_rule, solve_ridge
 
@@ -87,6 +95,11 @@ class MapApproximation(Approximation):
     def draw(self, job: Job) -> FeatureMap:
         """Return the feature map."""
 
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Return a map of as few features as the rows have directions, or the map as it is."""
+        del job
+        return feature_map
+
     @abstractmethod
     def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the arrays that the model keeps, and note the map in the solution's report."""
@@ -111,6 +124,7 @@ class MapApproximation(Approximation):
                 job.seen.sample.seed,
             )
             return self.fitted(feature_map, solution)
+        feature_map = self.narrowed(feature_map, job)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
         sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
@@ -178,7 +192,7 @@ class Nystroem(MapApproximation):
         """Choose the landmarks."""
         sample, m = job.seen.sample, job.params["n_components"]
         Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
-        return NystroemMap(job.kernel, Z, tile_dtype_of(job.source))
+        return NystroemMap(job.kernel, Z, job.tile_dtype)
 
     def landmark_numbers(self, job: Job) -> np.ndarray:
         """Return the numbers of the landmarks among the rows."""
@@ -227,15 +241,35 @@ class Fourier(MapApproximation):
         """Draw the frequencies."""
         kernel, D = require_stationary(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        return fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+        dtype, centre = job.tile_dtype, centre_of(job.seen.sample.X)
+        return fourier_map(kernel, D, d, seed, dtype, orthogonal=True, centre=centre)
 
-    def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Of fewer rows than features, keep to the span of the rows' features.
+
+        The coefficients are in it, whatever alpha: sums over the others would be all for nothing.
+        """
+        if job.source.n_rows >= feature_map.n_features:
+            return feature_map
+        X = job.source.take(np.arange(job.source.n_rows))
+        Phi = np.asarray(feature_map(X), dtype=np.float64)
+        return ProjectedMap(feature_map, np.linalg.qr(Phi.T)[0])
+
+    def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""
-        return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
+        coef, full = solution.coef, feature_map
+        if isinstance(feature_map, ProjectedMap):
+            coef, full = feature_map.basis @ coef, feature_map.full
+        assert isinstance(full, FourierMap)
+        return {"frequencies_": full.frequencies, "centre_": full.centre, "coef_": coef}
+
+    def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return what turns all features into those of fewer directions."""
+        return (feature_map.basis if isinstance(feature_map, ProjectedMap) else None), {}
 
     def map_of(self, model: Any) -> FourierMap:
         """Return the map at the frequencies."""
-        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+        return _fourier_map_of(model, np.dtype(np.float64))
 
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
@@ -243,7 +277,7 @@ class Fourier(MapApproximation):
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = fourier_map_at(model.kernel_, model.frequencies_, dtype)
+        feature_map = _fourier_map_of(model, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )
@@ -274,6 +308,11 @@ def solver_names() -> tuple[str, ...]:
 def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
     dual, intercept = _columns(model.dual_coef_), np.atleast_1d(model.intercept_)
     return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
+
+
+def _fourier_map_of(model: Any, dtype: np.dtype) -> FourierMap:
+    # Models that were stored before rows were centred have no centre.
+    return fourier_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
 
 
 def _columns(coef: np.ndarray) -> np.ndarray:

@@ -46,8 +46,8 @@ class SimilarityClassifier(ClassifierMixin, Explains, BaseEstimator):
 
     Parameters
     ----------
-    kernel, gamma, alpha, approximation, n_components, landmarks, solver, fit_intercept, max_iter, \
-tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
+    kernel, gamma, alpha, approximation, n_components, landmarks, solver, n_neighbors, \
+fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
         "balanced" is n / (n_classes * rows of the class). Probabilities are then those of rows so
@@ -103,6 +103,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
+        n_neighbors: int = 32,
         fit_intercept: bool = True,
         max_iter: int = 5,
         tol: float = 1e-4,
@@ -119,6 +120,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
+        self.n_neighbors = n_neighbors
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
@@ -209,12 +211,13 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         others = source.reweighted(
             lambda block: np.where(folds(block.ids) == fold, 0.0, np.asarray(block.weight))
         )
-        if not any(np.any(np.asarray(block.weight) > 0) for block in others.blocks(65_536)):
+        if not _weighted_rows(others):
             return []
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
             approximation=self.model_.report_["approximation"],
+            n_neighbors=min(self.n_neighbors, _weighted_rows(others)),
         )
         predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []
@@ -385,3 +388,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         if not hasattr(self, "n_features_in_"):
             self.model_.n_features_in_ = 0
         self._take_over({})
+
+
+def _weighted_rows(source: RowSource) -> int:
+    counts = [np.count_nonzero(np.asarray(block.weight)) for block in source.blocks(65_536)]
+    return int(sum(counts))

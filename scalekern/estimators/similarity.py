@@ -33,7 +33,7 @@ from scalekern.storage import storable
 
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_", "scores_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -114,7 +114,7 @@ class SimilarityRegressor(RowPredictor):
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
-        Of "fourier", with `coef_`.
+        Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
     local_ : LocalRows
         The index of "local", with the targets.
     length_factor_ : float or None

@@ -18,6 +18,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.features.column_base import Column, Spread
 from scalekern.features.column_kinds import columns_of, put_down, take_up, unique_names
 from scalekern.features.number_column import NumberColumn
+from scalekern.features.output import rows_for_rows
 from scalekern.features.parameters import check_choice, check_integer
 from scalekern.features.target_column import TargetColumn
 from scalekern.rows import Block, RowSource, is_frame
@@ -31,6 +32,7 @@ CATEGORIES = ("onehot", "target", "error")
 
 
 @storable
+@rows_for_rows
 class RowPreparer(TransformerMixin, BaseEstimator):
     """Make the columns of a table into numbers on one scale, so that distances mean something.
 
@@ -55,7 +57,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     categories : {"onehot", "target", "error"}, default="onehot"
         What texts and categories become. "onehot": at most `max_categories` columns of 0 and 1;
         the rarer ones share `_other`; what was not there in `fit` is `_other`, or 0 in all.
-        "target": the mean target of the category, smoothed by ten rows of the overall mean; in
+        "target": the mean target of the category, smoothed by ten rows of the overall mean (of
+        labels that are texts the share of each label, of the second one where there are two); in
         `fit_transform`, and so within a pipeline's `fit`, out of fold: no row sees its own target.
         "error": refused.
     max_categories : int, default=32
@@ -156,7 +159,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        array of shape (n, n_features_out), float32 for float32 rows, else float64; rows for rows
+        array of shape (n, n_features_out), float32 for float32 rows, else float64; a frame where
+        `set_output` asks for one; rows for rows, always
         """
         check_is_fitted(self, "scale_")
         raw = self.columns_ is not None
@@ -322,4 +326,19 @@ def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:
     if y is None:
         raise InvalidInputError("categories='target' needs the target: fit(X, y)")
     (block,) = source.blocks(source.n_rows)
-    return source_of_rows(block.X, checked_target(y, source.n_rows), None, source)
+    return source_of_rows(block.X, _numbers_of(y, source.n_rows), None, source)
+
+
+def _numbers_of(y: Any, n_rows: int) -> np.ndarray:
+    """Return a target as numbers: labels that are texts become one column of 0 and 1 each.
+
+    Of two labels one column is enough.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 or not any(isinstance(label, str) for label in labels.tolist()):
+        return checked_target(y, n_rows)
+    if not all(isinstance(label, str) for label in labels.tolist()):
+        raise InvalidInputError("y has labels that are texts, and others; make all of them texts")
+    classes = np.unique(labels.astype(str))
+    indicators = (labels[:, None] == classes).astype(np.float64)
+    return checked_target(indicators[:, 1] if len(classes) == 2 else indicators, n_rows)

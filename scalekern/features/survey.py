@@ -28,6 +28,8 @@ class Survey:
     sample : HashSample
         Rows in the order of their hashes: any first part of it is a sample too.
     y_mean : float64 array of shape (n_outputs,)
+    y_size : float
+        The largest target, by size.
     variance : float or None
         Of all entries of X, where gamma="scale" asks for it.
     """
@@ -35,6 +37,7 @@ class Survey:
     sample: HashSample
     y_mean: np.ndarray
     variance: float | None
+    y_size: float = 0.0
 
 
 def survey(
@@ -55,8 +58,11 @@ def survey(
     if not len(sample.numbers):
         raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     y, X = (found.get(name) for name in ("y", "X"))
-    y_mean = y.mean if isinstance(y, Moments) else np.zeros(0)
-    return Survey(sample, y_mean, X.total_variance if isinstance(X, Moments) else None)
+    y_mean, y_size = np.zeros(0), 0.0
+    if isinstance(y, Moments):
+        y_mean, y_size = y.mean, float(np.abs([y.low, y.high]).max(initial=0.0))
+    variance = X.total_variance if isinstance(X, Moments) else None
+    return Survey(sample, y_mean, variance, y_size)
 
 
 def check_gamma(gamma: Any, rules: tuple[str, ...] = GAMMA_RULES) -> None:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import ThreadEngine
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
-from scalekern.features.maps import NystroemMap, fourier_map
+from scalekern.features.maps import NystroemMap, centre_of, fourier_map
 from scalekern.features.parameters import (
     check_integer,
     check_share,
@@ -191,6 +191,8 @@ class FourierFeatures(_MapTransformer):
     kernel_ : Kernel
         With its bandwidth.
     frequencies_ : float64 array of shape (d, n_components / 2)
+    centre_ : float64 array of shape (d,)
+        The mean of a sample of rows, taken off each row, which keeps the digits of the angles.
 
     Raises
     ------
@@ -232,10 +234,9 @@ class FourierFeatures(_MapTransformer):
         D = check_integer("n_components", self.n_components)
         check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
-        kernel = resolve_kernel(
-            self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
-        )
-        self.kernel_ = require_stationary(kernel)
+        seen = survey(engine, source, 1, seed, gamma=self.gamma)
+        self.kernel_ = require_stationary(resolve_kernel(self.kernel, self.gamma, seen))
+        self.centre_ = centre_of(seen.sample.X)
         d, dtype = source.n_features, tile_dtype_of(source)
-        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal)
+        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal, self.centre_)
         self.frequencies_ = self._map.frequencies

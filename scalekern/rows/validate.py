@@ -7,6 +7,8 @@ order. This sets `n_features_in_` and `feature_names_in_` and holds later calls 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -138,10 +140,27 @@ def _validated(
     more: dict[str, Any] = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
     if allow_nan:
         more["ensure_all_finite"] = "allow-nan"
-    with located(X=X, y=y):
+    with located(X=X, y=y), _texts_named(estimator, X):
         return validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more
         )
+
+
+@contextmanager
+def _texts_named(estimator: Any, X: Any) -> Iterator[None]:
+    """Turn the error of texts that are no numbers into one that says what to do with them."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        if np.ndim(X) != 2:
+            raise objects_error(estimator, "X") from error
+        raise InvalidInputError(
+            f"X is an array with texts in it ({error}), whose columns have no types of their own; "
+            "pass a frame, such as pandas.DataFrame(X, columns=[names]).infer_objects(), and make "
+            "its texts into numbers with a RowPreparer as the first step of a pipeline"
+        ) from error
 
 
 def _has_objects(estimator: Any) -> bool:
