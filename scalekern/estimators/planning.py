@@ -28,6 +28,7 @@ from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
 from scalekern.estimators.neighbor_search import QUERY_ROWS, Neighbors
 from scalekern.estimators.similarity import SimilarityRegressor
+from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import Laplacian, Precomputed
@@ -92,7 +93,9 @@ class Outlook:
     held_bytes : int
         Of the rows, where the fit holds them all.
     model_bytes : int
-        Of the arrays that the model keeps.
+        Of the arrays that the model keeps to predict.
+    explain_bytes : int
+        Of those that it keeps to explain its predictions; the most that there will be.
     notes : list of str
     """
 
@@ -104,6 +107,7 @@ class Outlook:
     limits: list[Limit] = field(default_factory=list)
     held_bytes: int = 0
     model_bytes: int = 0
+    explain_bytes: int = 0
     notes: list[str] = field(default_factory=list)
 
     def add(self, what: str, why: str, work: Counter[str] | None, tasks: int = 1) -> None:
@@ -178,7 +182,7 @@ def _linear(shape: _Shape) -> Outlook:
     ]
     plan.add("solving", "the coefficients", count.ridge(d, 1, 0, 1))
     plan.predict = [shape.a_pass("predicting", "", count.products(2.0 * n * d * t))]
-    plan.model_bytes = 8 * t * (d + 1)
+    plan.model_bytes, plan.explain_bytes = 8 * t * (d + 1), _kept_of_features(shape, d, 8)
     return plan
 
 
@@ -271,6 +275,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
     plan.model_bytes = landmarks + 8 * t * (n + 1) + path_bytes
+    plan.explain_bytes = 8 * (t * (n + 1) + 1)
 
 
 def _solving(rule: AlphaRule, path: int) -> str:
@@ -308,13 +313,23 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     plan.model_bytes = kept + 8 * t * (m + 1) + path_bytes
+    if plan.solver != "sgd":
+        # For Nyström, 4 is the most that a block elimination of the landmarks takes.
+        plan.explain_bytes = _kept_of_features(shape, m, 12 if nystroem else 8)
+
+
+def _kept_of_features(shape: _Shape, m: int, per_pair: int) -> int:
+    if m > MOST_COMPONENTS:
+        return 0
+    row = shape.d * shape.item + 8 * (shape.t + 1)
+    return min(shape.n, EXPLAIN_ROWS) * row + 8 * (m + shape.t + 1) + per_pair * m * m
 
 
 def _components(plan: Outlook, model: Any, shape: _Shape) -> tuple[int, int]:
     """Return the most features that there will be, and the bytes of what makes them."""
     if plan.name == "fourier":
         half = -(-int(model.n_components) // 2)
-        return 2 * half, 8 * shape.d * half
+        return 2 * half, 8 * shape.d * (half + 1)
     given = not isinstance(model.landmarks, str)
     m = min(shape.n, len(model.landmarks) if given else int(model.n_components))
     if given and np.ndim(model.landmarks) == 1 and shape.d:

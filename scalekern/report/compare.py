@@ -39,6 +39,7 @@ class Result:
     fit_seconds, predict_seconds : float
         Wall time.
     model_bytes : int
+        Of the arrays that it predicts with.
     gap_to_exact : float or None
         The RMS difference from the exact model's predictions over the standard deviation of the
         test targets; None where the exact model was not fitted on the same rows.
@@ -344,7 +345,7 @@ def _measure(
         r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else None,
         fit_seconds=middle - start,
         predict_seconds=end - middle,
-        model_bytes=model_bytes(model),
+        model_bytes=model_bytes(model, explain=False),
         gap_to_exact=None,
         n_train=rows.n_rows,
     )

@@ -40,6 +40,8 @@ class Plan:
         Of the fit, and of predictions for as many rows, each with its rows, blocks and work.
     model_bytes : int
         Of the arrays that the model would predict with; the most that there will be.
+    explain_bytes : int
+        Of those that it would keep on top, to explain its predictions; the most again.
     memory_bytes : int
         What the fit would hold at its peak, rows in memory included where it gathers them.
     budget_bytes : int
@@ -65,6 +67,7 @@ class Plan:
     steps: tuple[Step, ...]
     predict_steps: tuple[Step, ...]
     model_bytes: int
+    explain_bytes: int
     memory_bytes: int
     budget_bytes: int
     fits: bool
@@ -158,10 +161,13 @@ class Plan:
             f"{_text(self.predict_seconds)} to predict as many rows, on {threads} "
             f"thread{'' if threads == 1 else 's'}"
         )
+        model = f"{bytes_text(self.model_bytes)} at most"
+        if self.explain_bytes:
+            model += f", and {bytes_text(self.explain_bytes)} to explain its predictions"
         facts = [
             ("would run", f"{self.approximation} ({self.why}){solver}, {self.dtype} tiles"),
             ("passes", f"{len(self.passes)} over the rows, {bytes_text(self.read_bytes)} read"),
-            ("model", f"{bytes_text(self.model_bytes)} at most"),
+            ("model", model),
             ("memory", f"{bytes_text(self.memory_bytes)} at the peak; {budget} may be used"),
             ("seconds", f"about {_text(self.seconds)} to fit, {predicting}"),
         ]
@@ -236,6 +242,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         steps=tuple(found.steps),
         predict_steps=tuple(found.predict),
         model_bytes=found.model_bytes,
+        explain_bytes=found.explain_bytes,
         memory_bytes=_peak(found, last, n_threads),
         budget_bytes=budget,
         fits=not over,

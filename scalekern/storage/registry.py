@@ -181,21 +181,30 @@ def functions_in(value: Any) -> Iterator[str]:
             yield from functions_in(item)
 
 
-def model_bytes(model: Any) -> int:
+def model_bytes(model: Any, *, explain: bool = True) -> int:
     """Return the bytes of the arrays of a fitted model, as they would be stored.
 
-    What it keeps to explain its predictions counts too; `report_["explain_bytes"]` says how much
-    that is.
+    Parameters
+    ----------
+    model : fitted estimator or pipeline
+    explain : bool, default True
+        Whether to count what it keeps only to explain its predictions.
 
     Examples
     --------
-    >>> from scalekern import KNeighborsRegressor
-    >>> model_bytes(KNeighborsRegressor(1).fit([[0.0], [1.0]], [0.0, 1.0]))
-    32
+    >>> from scalekern import LinearRegressor
+    >>> model = LinearRegressor().fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> model_bytes(model, explain=False), model_bytes(model)
+    (16, 96)
     """
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     states = [state_of(step)[1] for step in steps if is_storable(step)]
-    return sum(array_bytes(value) for arrays in states for value in arrays.values())
+    return sum(
+        array_bytes(value)
+        for arrays in states
+        for name, value in arrays.items()
+        if explain or not name.startswith("explain_")
+    )
 
 
 def array_bytes(value: Any) -> int:
