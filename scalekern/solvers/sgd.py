@@ -2,7 +2,8 @@
 
 One pass makes a sketch, which gives a preconditioner P and a start; the step comes from the largest
 leverage and the largest eigenvalue of the preconditioned problem on some rows, by a bound under
-which the mean square error of the iterate cannot grow. Rows of earlier calls stay as a quadratic:
+which the mean square error of the iterate cannot grow. An alpha that came from a sample of rows is
+chosen again after the first passes. Rows of earlier calls stay as a quadratic:
 the sketch's curvature around what was found then.
 """
 
@@ -17,6 +18,7 @@ from scalekern.engine import Need, ThreadEngine
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
+from scalekern.solvers.rechoice import Rechoice, rechosen
 from scalekern.solvers.ridge import FeatureSample, Solution
 from scalekern.solvers.sketch import Sketch, sketch_size
 
@@ -24,6 +26,8 @@ BATCH_ROWS = 256
 POWER_STEPS = 20
 PROBES = 64
 MOST_RETREATS = 8
+RECHOICES = 2
+"""After each of so many passes alpha may change; the last two are the answer's."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def solve_sgd(
     sample: FeatureSample,
     settings: SgdSettings,
     state: SgdState | None = None,
+    alphas: np.ndarray | None = None,
 ) -> tuple[Solution, SgdState]:
     """Minimise sum_i w_i loss(f(x_i), y_i) + alpha/2 |theta|^2 over the rows of a source.
 
@@ -94,6 +99,8 @@ def solve_sgd(
     settings : SgdSettings
     state : SgdState, optional
         Of an earlier call, whose rows count too.
+    alphas : float64 array, optional
+        What `alpha` was chosen from on the sample, and may be chosen from again.
 
     Returns
     -------
@@ -106,16 +113,24 @@ def solve_sgd(
     Bach and Moulines (2013), non-strongly-convex smooth stochastic approximation; Ma, Bassily and
     Belkin (2018) for the step of a batch.
     """
+    first = state is None
     problem, theta = _prepared(engine, source, feature_map, loss, alpha, sample, settings, state)
+    if first and alphas is not None and loss.name == "squared_error":
+        problem.candidates = alphas
     theta, report = _passes(engine, source, problem, theta, settings)
     G = problem.G
     penalty = problem.penalty[:, None] * theta
-    after = replace(problem.state, theta=theta, G=G, h=G @ theta + penalty)
+    alpha = problem.alpha
+    after = replace(problem.state, theta=theta, G=G, h=G @ theta + penalty, alpha=alpha)
     m = feature_map.n_features
     intercept = after.offset.copy()
     if settings.fit_intercept:
         intercept += theta[m] - after.center @ theta[:m]
-    return Solution(theta[:m], intercept, alpha, report=report), after
+    solution = Solution(theta[:m], intercept, alpha, report=report)
+    if problem.rechoice is not None:
+        path = problem.rechoice
+        solution = replace(solution, alphas=path.alphas, scores=path.scores)
+    return solution, after
 
 
 def _prepared(
@@ -195,13 +210,24 @@ class _Problem:
         self._map, self.loss, self.state, self.n_rows = feature_map, loss, state, n_rows
         self._intercept = intercept
         self.solved = False
-        self.penalty = np.full(len(state.theta), alpha)
-        if intercept:
-            self.penalty[-1] = 0.0
+        self.alpha = alpha
+        self.candidates: np.ndarray | None = None
+        self.rechoice: Rechoice | None = None
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """Return alpha for each coordinate, 0 for the intercept's."""
+        penalty = np.full(len(self.state.theta), self.alpha)
+        if self._intercept:
+            penalty[-1] = 0.0
+        return penalty
 
     def precondition(self, curvature: np.ndarray) -> None:
         """Set P = (G + alpha)^-1 for the curvature of the new rows and of earlier ones."""
         self.G = self.state.G + curvature
+        self._factor()
+
+    def _factor(self) -> None:
         d, V = np.linalg.eigh(self.G + np.diag(self.penalty))
         # Directions that rounding made are not to be blown up; they only converge more slowly.
         floor = max(len(d) * np.finfo(np.float64).eps * d.max(initial=0.0), 1e-300)
@@ -213,6 +239,7 @@ class _Problem:
 
     def measure(self, sample: FeatureSample) -> None:
         """Find the largest leverage and the largest eigenvalue on some rows."""
+        self._sample = sample
         Psi = self.augmented(sample.Phi) @ self.root
         w, kappa = sample.weight, self.loss.curvature
         self.beta = self._first_beta = float(
@@ -227,6 +254,24 @@ class _Problem:
             v = share * (Psi.T @ (w * (Psi @ v))) + self.root.T @ (fixed @ (self.root @ v))
             self.L = float(np.linalg.norm(v))
         self.L = max(self.L, 1.0)
+
+    def choose_again(self, theta: np.ndarray) -> np.ndarray | None:
+        """Return where to go on from with a better alpha; None where there is none."""
+        if self.candidates is None:
+            return None
+        m, sample = self._map.n_features, self._sample
+        Phi = self.augmented(sample.Phi)
+        y = sample.y - self.state.offset - Phi[:, m:] @ theta[m:]
+        # The rows of the sample stand for all: their weight, for the leverage of the intercept.
+        share = 1.0 / (self.n_rows * sample.weight.mean()) if self._intercept else 0.0
+        G, before = self.G[:m, :m], self.alpha
+        found = rechosen(G, theta[:m], before, self.candidates, Phi[:, :m], y, sample.weight, share)
+        self.rechoice, self.alpha = found, found.alpha
+        if found.alpha == before:
+            return None
+        self._factor()
+        self.measure(sample)
+        return np.concatenate([found.theta, theta[m:]])
 
     def augmented(self, Phi: np.ndarray) -> np.ndarray:
         """Return features as float64, centred and with a column of ones, if so asked for."""
@@ -309,6 +354,10 @@ def _passes(
         theta = walk.theta
         means.append(mean)
         losses.append(value)
+        again = problem.choose_again(mean) if passes <= RECHOICES else None
+        if again is not None:
+            theta, start, means, losses = again, again, [], []
+            continue
         if len(means) > 1 and settings.tol > 0:
             change = problem.norm(means[-1] - means[-2])
             if change <= settings.tol * problem.norm(means[-1]):
@@ -321,6 +370,7 @@ def _passes(
         "passes": 1 if problem.solved else passes + 1,
         "stopped": reason,
         "pass_losses": losses,
+        "rechosen": problem.rechoice is not None,
         "largest_leverage": problem.beta,
         "largest_eigenvalue": problem.L,
         "retreats": retreats,
