@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from scalekern.report.table import name_of
+from scalekern.report.names import name_of
 
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
@@ -89,7 +89,7 @@ def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[s
     import numpy as np
 
     from scalekern.estimators import SimilarityRegressor
-    from scalekern.report.compare import draw_sample
+    from scalekern.report.measured import draw_sample
 
     _step(
         3, f"Letting the approximations grow on the {EXACT_ROWS:,} flights of the exact model ..."
