@@ -14,14 +14,26 @@ from scalekern.estimators import (
 )
 from scalekern.features import FourierFeatures, Nystroem, RowPreparer
 from scalekern.kernels import BlockKernel
-from scalekern.report import compare
+from scalekern.report import (
+    AlphaPathDisplay,
+    ApproximationErrorDisplay,
+    ComponentsDisplay,
+    ErrorCostDisplay,
+    ExplanationDisplay,
+    compare,
+)
 from scalekern.rows import rows
 from scalekern.storage import load, save
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlphaPathDisplay",
+    "ApproximationErrorDisplay",
     "BlockKernel",
+    "ComponentsDisplay",
+    "ErrorCostDisplay",
+    "ExplanationDisplay",
     "FourierFeatures",
     "KNeighborsClassifier",
     "KNeighborsRegressor",

@@ -2,5 +2,20 @@
 
 from scalekern.report.compare import compare
 from scalekern.report.comparison import Comparison
+from scalekern.report.displays import (
+    AlphaPathDisplay,
+    ApproximationErrorDisplay,
+    ComponentsDisplay,
+    ErrorCostDisplay,
+    ExplanationDisplay,
+)
 
-__all__ = ["Comparison", "compare"]
+__all__ = [
+    "AlphaPathDisplay",
+    "ApproximationErrorDisplay",
+    "Comparison",
+    "ComponentsDisplay",
+    "ErrorCostDisplay",
+    "ExplanationDisplay",
+    "compare",
+]

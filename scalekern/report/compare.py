@@ -16,6 +16,7 @@ from scalekern.features.survey import GAMMA_RULES, check_gamma
 from scalekern.kernels import as_kernel
 from scalekern.report.about import call_text
 from scalekern.report.candidates import (
+    SIZED,
     Candidate,
     Factory,
     candidates_of,
@@ -128,6 +129,10 @@ def compare(
     else:
         check_scaler(scaler)
     families, left_out = chosen_models(models, train, exact_rows, as_kernel(kernel))
+    if n_neighbors and n_neighbors > train.n_rows and {"knn", "local"} & set(families):
+        raise InvalidInputError(
+            f"n_neighbors={n_neighbors} but n_samples={train.n_rows}; ask for fewer neighbours"
+        )
     candidates = candidates_of(families, sizes)
     seed = seed_of(random_state)
     metric = "euclidean" if train.n_features else "levenshtein"
@@ -208,6 +213,10 @@ def _add(
     """Fit one model and enter it."""
     model, name = make(candidate), candidate.key
     result, predicted = measure(name, model, rows, test, comparison.y_test)
+    if candidate.family in SIZED:
+        # No more landmarks than rows; of the others as many as asked for, to a pair.
+        most = rows.n_rows if candidate.family == "nystroem" else candidate.size
+        result.n_components = min(candidate.size, most)
     comparison.results.append(result)
     comparison.predictions[name] = predicted
     comparison.models[name] = model

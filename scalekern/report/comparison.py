@@ -108,6 +108,14 @@ class Comparison:
             for r in sized
         ]
 
+    @property
+    def exact_rmse(self) -> float | None:
+        """The error of the exact model of the same rows, or None where there is none."""
+        exact = next((r for r in self.fitted if r.model == "exact"), None)
+        if exact is None or exact.n_train < max(r.n_train for r in self.fitted):
+            return None
+        return exact.rmse
+
     def pipeline(self, name: str) -> Pipeline:
         """Return a fitted model with the scaling before it, to predict with or to save."""
         steps = [] if self.preparer is None else [("prepare", self.preparer)]

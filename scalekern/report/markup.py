@@ -22,7 +22,7 @@ def element(tag: str, *content: object, **attributes: str) -> Html:
     Examples
     --------
     >>> from scalekern.report.markup import element
-    >>> str(element("td", "<b> & \\"c\\"", class_="name"))
+    >>> str(element("td", '<b> & "c"', class_="name"))
     '<td class="name">&lt;b&gt; &amp; &quot;c&quot;</td>'
     """
     named = "".join(f' {name.rstrip("_")}="{text(value)}"' for name, value in attributes.items())

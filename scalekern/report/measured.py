@@ -39,7 +39,7 @@ class Result:
     n_train : int
     note : str
     n_components : int or None
-        Landmarks or random features: those that the model has, which are at most the rows.
+        Landmarks (at most the rows) or random features.
     """
 
     model: str
@@ -84,7 +84,6 @@ def measure(
         model_bytes=model_bytes(model),
         gap_to_exact=None,
         n_train=rows.n_rows,
-        n_components=_components(model),
     )
     return result, predicted
 
@@ -95,13 +94,6 @@ def not_fitted(name: str, error: BaseException, n_train: int) -> Result:
     reason = (str(error) or type(error).__name__).split(";")[0]
     nothing = (None,) * 7
     return Result(name, *nothing, n_train=n_train, note=f"not fitted: {reason}")
-
-
-def _components(model: Any) -> int | None:
-    """Return how many landmarks or features an approximation has."""
-    coefficients = {"nystroem": "dual_coef_", "fourier": "coef_"}
-    name = coefficients.get(getattr(model, "approximation", ""))
-    return len(getattr(model, name)) if name else None
 
 
 def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:

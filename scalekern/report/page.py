@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from scalekern.errors import InvalidInputError
 from scalekern.report import sections
 from scalekern.report.about import versions
-from scalekern.report.comparison import Comparison
 from scalekern.report.markup import Html, element, join, shortened
 
 STYLE = """
@@ -47,7 +47,7 @@ tr.chosen td { font-weight: 700; color: var(--mark); }
 .settings td:first-child { color: var(--quiet); white-space: nowrap; padding-right: 1.5rem; }
 .pictures { display: grid; gap: 1.2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); }
-figure { margin: 0; }
+figure { margin: 0; max-width: 46rem; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { font-size: .88rem; padding: .3rem .2rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; margin: .5rem 0; }
@@ -70,14 +70,14 @@ summary { cursor: pointer; }
 
 
 def comparison_page(
-    comparison: Comparison,
+    comparison: Any,
     *,
     title: str | None = None,
     target: str | None = None,
     unit: str | None = None,
     command: str | None = None,
 ) -> Html:
-    """Return the page; see `Comparison.to_html`."""
+    """Return the page of a `Comparison`; see its `to_html`."""
     target = target or (comparison.data.target if comparison.data else None)
     title = title or (f"Predicting {shortened(target)}" if target else "Models compared")
     known = versions()

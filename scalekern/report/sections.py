@@ -6,12 +6,12 @@ Apart from the page, which orders and styles them. What a part has nothing to sa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from scalekern.report.about import written
-from scalekern.report.comparison import Comparison, Data
 from scalekern.report.embed import figure_html
 from scalekern.report.markup import Html, element, join, shortened
 from scalekern.report.names import family_of, name_of
@@ -35,7 +35,7 @@ MEANINGS = {
 }
 
 
-def answer(comparison: Comparison) -> Html:
+def answer(comparison: Any) -> Html:
     """Return the recommended model and why."""
     advice = comparison.recommended
     row = next(result for result in comparison.fitted if result.model == advice.model)
@@ -50,7 +50,7 @@ def answer(comparison: Comparison) -> Html:
     )
 
 
-def data(comparison: Comparison, target: str | None, unit: str | None) -> Html:
+def data(comparison: Any, target: str | None, unit: str | None) -> Html:
     """Return the summary of the rows."""
     about, y = comparison.data, comparison.y_test
     in_unit = f" {shortened(unit)}" if unit else ""
@@ -63,7 +63,7 @@ def data(comparison: Comparison, target: str | None, unit: str | None) -> Html:
     return element("dl", *pairs)
 
 
-def _facts(about: Data) -> dict[str, Any]:
+def _facts(about: Any) -> dict[str, Any]:
     weighted = ", weighted" if about.weighted else ""
     facts: dict[str, Any] = {
         "training rows": f"{about.n_train:,}{weighted} ({shortened(about.train)})",
@@ -81,7 +81,7 @@ def _facts(about: Data) -> dict[str, Any]:
     return facts
 
 
-def table(comparison: Comparison) -> Html:
+def table(comparison: Any) -> Html:
     """Return the table, as it is printed, the recommended model marked."""
     header, cells, _ = table_cells(comparison.rows(), all_notes=True)
     chosen = comparison.recommended.model
@@ -100,7 +100,7 @@ def table(comparison: Comparison) -> Html:
     return element("div", element("table", head, element("tbody", *lines)), class_="scroll")
 
 
-def missing(comparison: Comparison) -> Html:
+def missing(comparison: Any) -> Html:
     """Return the models that were not tried, and why."""
     items = [
         element("li", f"{name_of(name)}: {reason}.") for name, reason in comparison.left_out.items()
@@ -108,7 +108,7 @@ def missing(comparison: Comparison) -> Html:
     return join(element("p", "Not tried:"), element("ul", *items)) if items else Html()
 
 
-def costs(comparison: Comparison, unit: str | None) -> Html:
+def costs(comparison: Any, unit: str | None) -> Html:
     """Return error against time and against memory."""
     from scalekern.report.pictures import plot_error_against_size, plot_error_against_time
 
@@ -135,7 +135,7 @@ def _front(names: list[str], costs: list[float], errors: list[float]) -> str:
     return ", ".join(n for n, on in zip(names, on_front(costs, errors), strict=True) if on)
 
 
-def components(comparison: Comparison, unit: str | None) -> Html:
+def components(comparison: Any, unit: str | None) -> Html:
     """Return error against components, where a family was fitted at several sizes."""
     from scalekern.report.pictures import plot_error_against_components
 
@@ -143,14 +143,12 @@ def components(comparison: Comparison, unit: str | None) -> Html:
     if not curves:
         return Html()
     rmse = {result.model: result.rmse for result in comparison.fitted}
-    exact = next((r for r in comparison.fitted if r.model == "exact"), None)
-    same = exact is not None and exact.n_train == comparison.fitted[-1].n_train
     others = {name: rmse[name] for name in ("linear", "knn", "local") if name in rmse}
     return element(
         "div",
         figure_html(
             lambda: plot_error_against_components(
-                curves, rmse["exact"] if same else None, references=others, unit=unit
+                curves, comparison.exact_rmse, references=others, unit=unit
             ),
             "More landmarks or random features cost more time and memory; where a line is flat, "
             "they no longer buy accuracy.",
@@ -159,7 +157,7 @@ def components(comparison: Comparison, unit: str | None) -> Html:
     )
 
 
-def gaps(comparison: Comparison, unit: str | None) -> Html:
+def gaps(comparison: Any, unit: str | None) -> Html:
     """Return predictions of the approximations against those of the exact model."""
     from scalekern.report.pictures import plot_predictions
 
@@ -177,7 +175,8 @@ def gaps(comparison: Comparison, unit: str | None) -> Html:
         name, ours = name_of(result.model), comparison.predictions[result.model]
         pictures.append(
             figure_html(
-                lambda name=name, ours=ours: plot_predictions(
+                partial(
+                    plot_predictions,
                     exact,
                     ours,
                     title=f"{name} against exact",
@@ -193,7 +192,7 @@ def gaps(comparison: Comparison, unit: str | None) -> Html:
     return element("div", *pictures, class_="pictures")
 
 
-def predictions(comparison: Comparison, unit: str | None) -> Html:
+def predictions(comparison: Any, unit: str | None) -> Html:
     """Return the recommended model's predictions against what was so."""
     from scalekern.report.pictures import plot_predictions
 
@@ -218,7 +217,7 @@ def meanings() -> Html:
     return element("dl", *pairs)
 
 
-def made(comparison: Comparison, versions: Mapping[str, str], command: str | None) -> Html:
+def made(comparison: Any, versions: Mapping[str, str], command: str | None) -> Html:
     """Return the command, the settings, what was chosen in each model, and the versions."""
     parts = [element("pre", element("code", command or comparison.call))]
     if comparison.kernel:
