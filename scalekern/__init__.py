@@ -25,14 +25,26 @@ if TYPE_CHECKING:
     )
     from scalekern.features import FourierFeatures, Nystroem, RowPreparer
     from scalekern.kernels import BlockKernel
-    from scalekern.report import compare
+    from scalekern.report import (
+        AlphaPathDisplay,
+        ApproximationErrorDisplay,
+        ComponentsDisplay,
+        ErrorCostDisplay,
+        ExplanationDisplay,
+    )
+    from scalekern.report.compare import compare
     from scalekern.report.plan import plan
     from scalekern.storage import load, save
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlphaPathDisplay",
+    "ApproximationErrorDisplay",
     "BlockKernel",
+    "ComponentsDisplay",
+    "ErrorCostDisplay",
+    "ExplanationDisplay",
     "FourierFeatures",
     "KNeighborsClassifier",
     "KNeighborsRegressor",
@@ -53,7 +65,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AlphaPathDisplay": "report",
+    "ApproximationErrorDisplay": "report",
     "BlockKernel": "kernels",
+    "ComponentsDisplay": "report",
+    "ErrorCostDisplay": "report",
+    "ExplanationDisplay": "report",
     "FourierFeatures": "features",
     "KNeighborsClassifier": "estimators",
     "KNeighborsRegressor": "estimators",

@@ -33,7 +33,7 @@ KEYS = {
     "model_bytes",
     "gap_to_exact",
 }
-OURS = {"n_train", "note"}
+OURS = {"n_train", "note", "n_components"}
 
 
 def run(*words):
