@@ -53,7 +53,7 @@ class Exact(Approximation):
         if solver == "auto":
             solver = "cholesky" if job.kernel.positive_definite else "pinv"
         rows, solution = fit_exact(
-            job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+            job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
         )
         solution.report |= {"solver": solver, "tile_dtype": "float64"}
         kept = kept_of_exact(rows, job.fit_intercept)

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.classes import (
     IndicatorSource,
@@ -142,7 +143,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         model = self._new_model()
         objects = not as_kernel(self.kernel).takes_vectors
         source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         values, self.classes_, counts = counted_classes(engine, source, classes)
         of_class = class_weights(self.class_weight, self.classes_, counts)
         low = -1.0 if self.loss == "squared_error" else 0.0
@@ -176,7 +177,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         name = "nystroem" if self.approximation == "auto" else self.approximation
         return _LogLossModel(**(params | {"solver": "sgd", "approximation": name}))
 
-    def _calibrated(self, engine: ThreadEngine, source: IndicatorSource) -> tuple[np.ndarray, str]:
+    def _calibrated(self, engine: Engine, source: IndicatorSource) -> tuple[np.ndarray, str]:
         """Return the calibration by scores of rows that the model was not fitted on."""
         folds, n_left_out = folds_of(source)
         parts: list[tuple[np.ndarray, ...]] = []
@@ -191,7 +192,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         return fit_calibration(scores, labels, weight), note
 
     def _scores_left_out(
-        self, engine: ThreadEngine, source: IndicatorSource, folds: Folds, fold: int
+        self, engine: Engine, source: IndicatorSource, folds: Folds, fold: int
     ) -> list[tuple[np.ndarray, ...]]:
         """Return scores, indicators and weights of the rows of one fold, from a fit without it."""
         others = source.reweighted(
@@ -216,6 +217,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")
         return parts
 
+    @lazy_on_dask
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log-odds: of `classes_[1]` for two classes, else one column for each class.
 
@@ -230,6 +232,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         odds = self._odds(X)
         return odds[:, 0] if odds.shape[1] == 1 else odds
 
+    @lazy_on_dask
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes, in the order of `classes_`.
 
@@ -243,6 +246,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         """
         return probabilities(self._odds(X))
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class; of equals the first in `classes_`.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.engine import Engine, HashSample, require_memory
 from scalekern.features import FeatureMap, NystroemMap
 from scalekern.kernels import Kernel, Precomputed
 from scalekern.kernels.precomputed import training_gram
@@ -41,6 +41,14 @@ class GatheredRows:
 
 def gather(source: RowSource) -> GatheredRows:
     """Read all rows into memory, leaving out those of weight 0."""
+    if not source.in_memory:
+        # Twice: the blocks, and what they are put together into.
+        needed = 2 * 8 * source.n_rows * (source.n_features + source.n_outputs + 2)
+        require_memory(
+            needed,
+            f"a model that keeps all {source.n_rows} rows",
+            "use approximation='nystroem' or 'fourier', which keep none",
+        )
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
@@ -53,7 +61,7 @@ def gather(source: RowSource) -> GatheredRows:
 
 
 def fit_exact(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     kernel: Kernel,
     rule: AlphaRule,
@@ -85,7 +93,7 @@ def fit_exact(
     return rows, solution
 
 
-def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
+def gram_matrix(engine: Engine, kernel: Kernel, X: Any) -> np.ndarray:
     """Return the whole Gram matrix of the rows, exactly symmetric."""
     source = ArraySource(X)
     columns = kernel.columns(X, np.float64)
@@ -101,7 +109,7 @@ def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
 
 
 def sum_over(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     y_offset: np.ndarray,
@@ -111,7 +119,7 @@ def sum_over(
     m, t = feature_map.n_features, source.n_outputs
     sums = 8 * rule.n_folds * m * (m + t)
     require_memory(
-        (engine.n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components"
+        (engine.n_threads + 4) * sums, f"a sum of {m} components", "use fewer n_components"
     )
     nystroem = feature_map if isinstance(feature_map, NystroemMap) else None
     summed = feature_map if nystroem is None else nystroem.unfinished
@@ -154,7 +162,7 @@ def features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
 
 
 def residual_pass(
-    engine: ThreadEngine, source: RowSource, feature_map: FeatureMap
+    engine: Engine, source: RowSource, feature_map: FeatureMap
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that measures squared errors by one more pass over the rows."""
 

@@ -123,7 +123,7 @@ class Local(Approximation):
         """Build the index, and choose the length scale and alpha."""
         kernel, k = job.kernel, int(job.params["n_neighbors"])
         require_memory(
-            24 * (k + 1) ** 2 * job.engine.n_threads,
+            24 * (k + 1) ** 2 * job.engine.local.n_threads,
             f"models on {k} neighbours",
             "use fewer n_neighbors",
         )
@@ -180,7 +180,7 @@ class Local(Approximation):
             return local.without_self(block.X, own[block.start : block.start + len(block)])
 
         return choose_local(
-            job.engine,
+            job.engine.local,
             rows,
             around,
             job.kernel,

@@ -13,7 +13,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from scalekern.engine import Moments, ThreadEngine, Together
+from scalekern.engine import Moments, Together, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.features.column_base import Column, Spread
 from scalekern.features.column_kinds import columns_of, put_down, take_up, unique_names
@@ -147,6 +148,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         source, columns = self._learn(X, y)
         return self._prepared(source, columns, lazy=isinstance(X, RowSource))
 
+    @lazy_on_dask
     def transform(self, X: Any) -> Any:
         """Return the rows as numbers.
 
@@ -218,7 +220,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         check_integer("max_categories", self.max_categories, 2)
 
     def _learn_columns(self, source: RowSource, columns: list[Column]) -> None:
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         sums = engine.reduce(
             source,
             lambda: Together(**{str(c.place): c.statistic() for c in columns}),
@@ -238,7 +240,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         if self.scaler == "none":
             self.offset_, self.scale_ = np.zeros(d), np.ones(d)
             return
-        seen = ThreadEngine(self.n_jobs).reduce(source, lambda: Moments("X"), "scaling")
+        engine = engine_for(source, self.n_jobs)
+        seen = engine.reduce(source, lambda: Moments("X"), "scaling")
         self._set_scale(seen.mean, seen.variance, seen.low, seen.high)
 
     def _set_scale(

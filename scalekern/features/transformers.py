@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
 from scalekern.features.maps import NystroemMap, fourier_map
@@ -54,6 +55,7 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of the rows.
 
@@ -159,7 +161,7 @@ class Nystroem(_MapTransformer):
         m = check_integer("n_components", self.n_components)
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, m, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
         Z = choose_landmarks(self.landmarks, source, seen.sample, m)
@@ -229,7 +231,7 @@ class FourierFeatures(_MapTransformer):
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         kernel = resolve_kernel(
             self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
         )

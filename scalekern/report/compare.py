@@ -315,9 +315,10 @@ def _in_fitting_order(chosen: list[str]) -> list[str]:
 
 def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
     """Return a random sample of the rows, in memory."""
-    from scalekern.engine import HashSample, ThreadEngine
+    from scalekern.engine import HashSample, engine_for
 
-    sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
+    engine = engine_for(train)
+    sample = engine.reduce(train, lambda: HashSample(size, seed), "drawing a sample")
     y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
     return ArraySource(sample.X, y, sample.weight)
 

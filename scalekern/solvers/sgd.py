@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import Engine, require_memory
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
@@ -63,7 +63,7 @@ class SgdSettings:
 
 
 def solve_sgd(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -76,7 +76,7 @@ def solve_sgd(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
         With targets.
     feature_map : FeatureMap
@@ -113,7 +113,7 @@ def solve_sgd(
 
 
 def _prepared(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -124,19 +124,19 @@ def _prepared(
 ) -> tuple[_Problem, np.ndarray]:
     """Return the problem with its preconditioner and step, and where to start, after one pass."""
     squared = loss.name == "squared_error"
-    t, intercept = source.n_outputs, settings.fit_intercept
+    n, t, intercept = source.n_rows, source.n_outputs, settings.fit_intercept
     y_mean = sample.weight @ sample.y / sample.weight.sum()
     first = y_mean if squared and intercept else np.zeros(t)
     offset = first if state is None else state.offset
     m = feature_map.n_features
     require_memory(
-        (engine.n_threads + 2) * 8 * sketch_size(m) * (m + t + 1),
+        (engine.n_threads + 4) * 8 * sketch_size(m) * (m + t + 1),
         f"a sketch of {m} components",
         "use fewer n_components",
     )
     sketch = engine.reduce(
         source,
-        lambda: Sketch(feature_map, t, offset, source.n_rows, settings.seed),
+        lambda: Sketch(feature_map, t, offset, n, settings.seed),
         "sketching the rows",
     )
     B, y, ones = sketch.B[:, :m], sketch.B[:, m:-1], sketch.B[:, -1:]
@@ -278,7 +278,7 @@ class _Walk:
 
 
 def _passes(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,
@@ -327,7 +327,7 @@ def _passes(
 
 
 def _pass(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,
