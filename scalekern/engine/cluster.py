@@ -34,11 +34,11 @@ def current_client() -> Any:
 
     try:
         get = get_scheduler()
-    except ValueError as error:
-        if "synchronous" not in str(error):
+    except (RuntimeError, ValueError) as error:
+        if "asynchronous" not in str(error):
             raise
         raise _asynchronous() from error
-    client = getattr(get, "__self__", None)
+    client: Any = getattr(get, "__self__", None)
     if not hasattr(client, "scatter"):
         return None
     if client.asynchronous:
@@ -132,8 +132,8 @@ def _literal(value: Any) -> Any:
 @contextmanager
 def _failures(client: Any) -> Iterator[None]:
     """Turn what the cluster reports of itself into our errors; those of tasks stay as they are."""
-    from concurrent.futures import CancelledError
     from asyncio import CancelledError as AsyncCancelledError
+    from concurrent.futures import CancelledError
 
     from distributed import KilledWorker
     from distributed.comm import CommClosedError

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern._config import get_config
 from scalekern.engine.dask import worker_settings
 from scalekern.errors import UnsupportedError
+from scalekern.rows.dask_blocks import labelled
 from scalekern.rows.dask_rows import is_dask
 
 
@@ -85,8 +86,9 @@ def _lazily(model: Any, method: str, X: Any, args: Any, kwargs: Any) -> Any:
     check_is_fitted(model)
     applied = Applied(_light(model), method, args, kwargs, get_config().tile_dtype)
     array = hasattr(X, "map_blocks")
-    example = np.ones((1, X.shape[1]), dtype=X.dtype) if array else X._meta_nonempty  # noqa: SLF001
-    like = applied(example)
+    # Of a frame's example rows the second may be missing.
+    row = np.ones((1, X.shape[1]), X.dtype) if array else X._meta_nonempty.iloc[:1]  # noqa: SLF001
+    like = applied(row)
     if not isinstance(like, np.ndarray):
         raise UnsupportedError(
             f"{method} of a Dask collection returns one array; with {kwargs or args} it would "
@@ -131,13 +133,13 @@ def _array(shared: Any, X: Any, like: np.ndarray) -> Any:
 
 def _frame(shared: Any, X: Any, like: np.ndarray, model: Any, method: str) -> Any:
     columns = None if like.ndim == 1 else _columns(model, method, like.shape[1])
-    meta = _labelled(like[:0], X._meta.iloc[:0].index, columns)  # noqa: SLF001
+    meta = labelled(like[:0], X._meta.iloc[:0].index, columns)  # noqa: SLF001
     return X.map_partitions(_apply_frame, shared, columns, meta=meta)
 
 
 def _columns(model: Any, method: str, width: int) -> list[Any]:
     if method == "transform":
-        return list(model.get_feature_names_out())
+        return list(range(width))  # features have no names, as those of arrays
     classes = getattr(model, "classes_", None)
     if classes is not None and len(classes) == width:
         return list(classes)
@@ -149,12 +151,4 @@ def _apply(applied: Applied, part: Any) -> np.ndarray:
 
 
 def _apply_frame(part: Any, applied: Applied, columns: list[Any] | None) -> Any:
-    return _labelled(applied(part), part.index, columns)
-
-
-def _labelled(values: np.ndarray, index: Any, columns: list[Any] | None) -> Any:
-    import pandas as pd
-
-    if columns is None:
-        return pd.Series(values, index=index, name="prediction")
-    return pd.DataFrame(values, index=index, columns=columns)
+    return labelled(applied(part), part.index, columns)

@@ -53,7 +53,7 @@ class ThreadEngine(Engine):
             statistic.update(block)
             return statistic
 
-        tree = MergeTree(_merged)
+        tree: MergeTree[S] = MergeTree(_merged)
         for _, partial in self._in_order(source, of_chunk, what, None):
             tree.add(partial)
         total = tree.total()

@@ -22,6 +22,7 @@ from scalekern.features.number_column import NumberColumn
 from scalekern.features.parameters import check_choice, check_integer
 from scalekern.features.target_column import TargetColumn
 from scalekern.rows import Block, RowSource, is_frame
+from scalekern.rows.dask_rows import collection_of, dask_source, is_dask, is_dask_frame
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable
@@ -146,6 +147,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         as of `transform`
         """
         source, columns = self._learn(X, y)
+        if is_dask(X):
+            return collection_of(self._prepared(source, columns, lazy=True), X)
         return self._prepared(source, columns, lazy=isinstance(X, RowSource))
 
     @lazy_on_dask
@@ -190,7 +193,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     def _learn(self, X: Any, y: Any) -> tuple[RowSource, list[Column] | None]:
         """Learn, and return the rows and the columns as they meet the rows of the fit."""
         self._check()
-        tabular = isinstance(X, RowSource) or is_frame(X)
+        tabular = isinstance(X, RowSource) or is_frame(X) or is_dask_frame(X)
         source = fit_source(self, X, needs_y=False, raw=tabular or self.missing != "error")
         if self.missing != "error":
             source = raw_of(source)
@@ -324,5 +327,7 @@ def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:
         return source
     if y is None:
         raise InvalidInputError("categories='target' needs the target: fit(X, y)")
+    if is_dask(X):
+        return dask_source(X, y, raw=True)
     (block,) = source.blocks(source.n_rows)
     return source_of_rows(block.X, checked_target(y, source.n_rows), None, source)

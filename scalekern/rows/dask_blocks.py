@@ -6,7 +6,7 @@ A piece is a partition, its number, and the rows of it that are wanted. Errors n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,20 +59,27 @@ class BlockReader(ABC):
 
 @dataclass(frozen=True)
 class ArrayReader(BlockReader):
-    """Blocks of arrays, dense or sparse."""
+    """Blocks of arrays, dense or sparse, and of frames whose columns have numbers for names.
+
+    Attributes
+    ----------
+    missing_ok : bool
+        Whether values may be missing, for a `RowPreparer`.
+    """
 
     n_features: int
     dtype: np.dtype
     feature_names: None = None
     has_weight: bool = False
     name: str = "X"
+    missing_ok: bool = False
 
     def block(self, start: int, parts: Sequence[Any], cuts: Cuts) -> Block:
         """Return the block of the pieces of X."""
         X = stack_rows([
             self._rows(part, cut) for part, cut in zip(parts, cuts, strict=True)
         ])  # fmt: skip
-        message = not_finite(self.name, X, start)
+        message = None if self.missing_ok else not_finite(self.name, X, start)
         if message is not None:
             raise InvalidInputError(message)
         return Block(X, None, None, start, np.arange(start, start + X.shape[0]))
@@ -165,9 +172,28 @@ class FrameReader(BlockReader):
         )
 
 
+def labelled(values: np.ndarray, index: Any, columns: Sequence[Any] | None) -> Any:
+    """Return results as a frame with the index of its rows; a Series without `columns`."""
+    import pandas as pd
+
+    if columns is None:
+        return pd.Series(values, index=index, name="prediction")
+    return pd.DataFrame(values, index=index, columns=list(columns))
+
+
 def target_of(parts: Sequence[Any], cuts: Cuts, start: int) -> np.ndarray:
     """Return the pieces of a target, float64 of shape (rows, n_outputs)."""
     return _numbers(parts, cuts, "y", start)
+
+
+def prepared(function: Callable[[Block], Block], block: Block) -> Any:
+    """Return the X that a function makes of a block."""
+    return function(block).X
+
+
+def framed_like(part: Any, values: Any, empty: Any) -> Any:
+    """Return rows with the index of the partition that they were made of; None is no rows."""
+    return empty if values is None else labelled(values, part.index, empty.columns)
 
 
 def row_count(part: Any) -> int:

@@ -17,7 +17,16 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.containers import to_arrow
-from scalekern.rows.dask_blocks import ArrayReader, BlockReader, FrameReader, distinct, row_count
+from scalekern.rows.dask_blocks import (
+    ArrayReader,
+    BlockReader,
+    FrameReader,
+    distinct,
+    framed_like,
+    labelled,
+    prepared,
+    row_count,
+)
 from scalekern.rows.raw import RawSource, raw_table
 from scalekern.rows.tables import Columns, check_schema
 
@@ -27,6 +36,11 @@ WINDOW_BYTES = 64 << 20
 def is_dask(X: Any) -> bool:
     """Return whether X is a Dask collection; Dask is not imported to find out."""
     return hasattr(X, "__dask_graph__")
+
+
+def is_dask_frame(X: Any) -> bool:
+    """Return whether X is a Dask DataFrame whose columns have text names."""
+    return is_dask(X) and all(isinstance(name, str) for name in getattr(X, "columns", [0]))
 
 
 @dataclass(frozen=True)
@@ -103,10 +117,18 @@ class DaskSource(RowSource):
         """Return the task that makes the block of the rows from start to stop."""
         from dask import delayed
 
-        pieces = [p and p.within(start, stop) for p in (self._X, self._y, self._weight)]
-        parts = [None if piece is None else piece[0] for piece in pieces]
-        cuts = [None if piece is None else piece[1] for piece in pieces]
+        nothing: tuple[None, None] = (None, None)
+        pieces = [
+            nothing if p is None else p.within(start, stop)
+            for p in (self._X, self._y, self._weight)
+        ]
+        parts, cuts = zip(*pieces, strict=True)
         return delayed(self._reader.read, traverse=False)(start, cuts, *parts)
+
+    @property
+    def borders(self) -> np.ndarray:
+        """The number of the first row of each partition, and that of all rows."""
+        return self._X.offsets
 
     def delayed_blocks(self, max_rows: int) -> list[Any]:
         """Return the tasks of all blocks, in order."""
@@ -159,7 +181,7 @@ class RawDaskSource(DaskSource, RawSource):
     _reader: FrameReader
 
     @property
-    def schema(self) -> Any:  # type: ignore[override]
+    def schema(self) -> Any:
         """The plain types of the features."""
         return self._reader.schema
 
@@ -212,6 +234,53 @@ def dask_source(X: Any, y: Any = None, weight: Any = None, *, raw: bool = False)
     return kind(of_X, reader, of_y, of_weight, n_outputs=outputs, target_is_vector=vector)
 
 
+def dask_table(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool = False) -> RowSource:
+    """Return the rows of a Dask DataFrame whose columns play the parts `columns`."""
+    frame = frame[columns.all()]
+    reader = frame_reader(frame, columns, dtype, raw=raw)
+    (pieces,) = _pieces_of([frame])
+    assert pieces is not None
+    if not pieces.n_rows:
+        raise empty_error("the frame")
+    kind, outputs = (RawDaskSource if raw else DaskSource), len(columns.targets)
+    return kind(pieces, reader, n_outputs=outputs, target_is_vector=outputs == 1)
+
+
+def collection_of(source: RowSource, X: Any) -> Any:
+    """Return the rows that were prepared from those of a Dask collection as one like it.
+
+    Parameters
+    ----------
+    source : RowSource
+        Made of `dask_source(X)` by functions of blocks.
+    X : Dask array or DataFrame
+    """
+    from dask import delayed
+
+    bottom, prepare = source.split()
+    assert isinstance(bottom, DaskSource)
+    shared = delayed(prepare, traverse=False)
+    parts = [
+        delayed(prepared)(shared, bottom.delayed_block(low, high)) if low < high else None
+        for low, high in pairwise(bottom.borders.tolist())
+    ]
+    width, dtype = source.n_features, source.dtype
+    if hasattr(X, "map_blocks"):
+        import dask.array as da
+
+        return da.concatenate([
+            da.from_delayed(part, (high - low, width), dtype)
+            for part, (low, high) in zip(parts, pairwise(bottom.borders.tolist()), strict=True)
+            if part is not None
+        ])  # fmt: skip
+    import dask.dataframe as dd
+
+    columns = list(range(width))
+    meta = labelled(np.empty((0, width), dtype), X._meta.iloc[:0].index, columns)  # noqa: SLF001
+    framed = [delayed(framed_like)(*pair, meta) for pair in zip(X.to_delayed(), parts, strict=True)]
+    return dd.from_delayed(framed, meta=meta, divisions=X.divisions, verify_meta=False)
+
+
 def dask_labels(y: Any) -> tuple[np.ndarray, Any]:
     """Return the distinct labels of a Dask y, and the collection of their numbers."""
     import dask
@@ -239,18 +308,23 @@ def _reader_of(X: Any, raw: bool) -> BlockReader:
         if X.dtype.kind not in "fiub":
             raise InvalidInputError(f"X is a Dask array of {X.dtype}, which is no number")
         single = X.dtype in (np.float32, np.float16)
-        return ArrayReader(int(X.shape[1]), np.dtype(np.float32 if single else np.float64))
+        dtype = np.dtype(np.float32 if single else np.float64)
+        return ArrayReader(int(X.shape[1]), dtype, missing_ok=raw)
     if not hasattr(X, "_meta_nonempty") or not hasattr(X, "columns"):
         raise InvalidInputError(
             f"X is a Dask {type(X).__name__}; give a Dask array or a Dask DataFrame"
         )
+    if not any(isinstance(name, str) for name in X.columns):
+        kinds = [np.dtype(kind) for kind in X.dtypes]
+        dtype = np.dtype(np.float32 if set(kinds) == {np.dtype(np.float32)} else np.float64)
+        return ArrayReader(len(kinds), dtype, missing_ok=raw)
     return frame_reader(X, Columns(tuple(X.columns)), raw=raw)
 
 
 def frame_reader(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool = False) -> Any:
     """Return the reader of a Dask DataFrame whose columns play the parts `columns`."""
     if any(not isinstance(name, str) for name in frame.columns):
-        raise InvalidInputError("the columns of a Dask DataFrame need text names; rename them")
+        raise InvalidInputError("columns have texts and numbers for names; rename some")
     example = to_arrow(frame._meta_nonempty)  # noqa: SLF001
     if raw:
         source = raw_table(example, columns, dtype, name="X")
