@@ -12,6 +12,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
 from scalekern.rows.dask_rows import dask_table, is_dask_frame
+from scalekern.rows.matrix import MatrixSource, is_zarr, open_zarr
 from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import ParquetSource, column_names
 from scalekern.rows.raw import RawParquetSource, raw_table
@@ -41,7 +42,8 @@ def rows(
         NumPy file, or a pandas, polars, Arrow or Dask frame. Parquet is read as needed and may be
         larger than memory, and Dask frames too; the others are held in memory. The columns of a
         `.npy` file, and of a CSV file whose first line is numbers, are called "0", "1", and so on,
-        or "-1" from the end. An `.npz` file has a matrix `X` and one array for each other column.
+        or "-1" from the end. An `.npz` file has a matrix `X` and one array for each other column;
+        so has a Zarr group, which is read as needed, and a Zarr array is like a `.npy` file.
     target : str or list of str, optional
         The column or columns to predict.
     features : list of str, optional
@@ -88,6 +90,11 @@ def rows(
         where = "the frame"
         parts = _columns(table.column_names, target, features, drop, weight, key, where)
         return _of_table(table, parts, dtype, where, raw=raw)
+    if is_zarr(data):
+        matrices = open_zarr(data)
+        names, where = matrices.column_names, matrices.name
+        parts = _columns(names, target, features, drop, weight, key, where)
+        return MatrixSource(matrices, parts, dtype, missing_ok=raw)
     files = find_files(data)
     name = str(data)
     if len(files) > 1 and any(file.suffix != ".parquet" for file in files):
