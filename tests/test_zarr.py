@@ -30,9 +30,7 @@ def stored(tmp_path_factory):
 
 
 def model(**options):
-    return SimilarityRegressor(
-        approximation="nystroem", n_components=50, random_state=0, **options
-    )
+    return SimilarityRegressor(approximation="nystroem", n_components=50, random_state=0, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"solver": "sgd"}, {"alpha": "cv"}])
@@ -41,7 +39,9 @@ def test_a_fit_from_zarr_is_that_from_memory_to_the_last_bit(stored, options):
     there = model(**options).fit(scalekern.rows(folder / "m.zarr", target="-1"))
     here = model(**options).fit(X, y)
     np.testing.assert_array_equal(there.dual_coef_, here.dual_coef_)
-    np.testing.assert_array_equal(there.predict(scalekern.rows(folder / "m.zarr", drop=["3"])), here.predict(X))
+    np.testing.assert_array_equal(
+        there.predict(scalekern.rows(folder / "m.zarr", drop=["3"])), here.predict(X)
+    )
     source = scalekern.rows(folder / "g.zarr", target="y", weight="w")
     assert source.feature_names == ("0", "1", "2")
     here = model(**options).fit(X, y, weight)
