@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
+
+import zarr
 
 import scalekern
 from scalekern import RowPreparer, SimilarityRegressor

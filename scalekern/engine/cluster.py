@@ -145,6 +145,10 @@ def _failures(client: Any) -> Iterator[None]:
             f"workers died again and again at one task ({error.task}), most likely of a lack of "
             "memory; give them more, or use smaller partitions or fewer n_components"
         ) from error
+    except TimeoutError as error:
+        raise ClusterError(
+            f"the Dask cluster has no workers ({error}); start some and repeat the call"
+        ) from error
     except (CancelledError, AsyncCancelledError, CommClosedError, OSError) as error:
         if client.status == "running" and not isinstance(error, OSError):
             raise LostData from error
