@@ -1,5 +1,7 @@
 """How a pass over rows is run: statistics that add up, threads, memory and progress."""
 
+from scalekern.engine.base import Engine
+from scalekern.engine.choose import engine_for
 from scalekern.engine.limits import available_cores, memory_budget
 from scalekern.engine.moments import Moments
 from scalekern.engine.plan import Need, chunk_rows, require_memory
@@ -8,6 +10,7 @@ from scalekern.engine.statistic import Statistic, Together
 from scalekern.engine.threads import ThreadEngine
 
 __all__ = [
+    "Engine",
     "HashSample",
     "Moments",
     "Need",
@@ -16,6 +19,7 @@ __all__ = [
     "Together",
     "available_cores",
     "chunk_rows",
+    "engine_for",
     "hash_ids",
     "memory_budget",
     "require_memory",

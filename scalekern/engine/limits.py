@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import numbers
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from scalekern._config import get_config
@@ -24,6 +27,22 @@ CGROUP_MEMORY = (
 """Limit, usage, and what of the usage is cache, of cgroups of either version."""
 
 
+_held: ContextVar[bool] = ContextVar("scalekern_one_thread", default=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let engines use one thread inside the `with` block, whatever is asked for.
+
+    A task of a cluster is one of as many as its worker has threads.
+    """
+    token = _held.set(True)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
 def available_cores() -> int:
     """Return how many cores this process may use, by affinity and cgroup limits."""
     try:
@@ -37,6 +56,8 @@ def available_cores() -> int:
 def resolve_threads(n_jobs: int | None) -> int:
     """Return the number of threads that `n_jobs` stands for; None and -1 are all cores."""
     cores = available_cores()
+    if _held.get():
+        return 1
     if n_jobs is None:
         return cores
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral) or n_jobs == 0:

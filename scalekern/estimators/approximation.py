@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import tile_dtype_of
@@ -33,7 +33,7 @@ class Job:
 
     Attributes
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
     kernel : Kernel
         With its bandwidth.
@@ -43,7 +43,7 @@ class Job:
         The parameters of the estimator.
     """
 
-    engine: ThreadEngine
+    engine: Engine
     source: RowSource
     kernel: Kernel
     rule: AlphaRule

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalekern._config import get_config
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
@@ -67,7 +67,7 @@ class Exact(Approximation):
         """Solve for the weights of all rows."""
         solver = exact_solver(job.params["solver"], job.kernel)
         rows, solution = fit_exact(
-            job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+            job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
         )
         solution.report |= {"solver": solver, "tile_dtype": "float64"}
         kept = kept_of_exact(rows, job.fit_intercept)
@@ -167,7 +167,7 @@ class MapApproximation(Approximation):
         The objective of "sgd" is the same, so its weights are those, to its tolerance.
         """
         feature_map, rule = self.map_of(model), alpha_rule(model.alpha_)
-        engine = ThreadEngine(model.n_jobs)
+        engine = engine_for(rows, model.n_jobs)
         y_mean = np.atleast_1d(model.intercept_)
         stat = sum_over(engine, rows, feature_map, y_mean, rule)
         intercept = bool(model.fit_intercept)

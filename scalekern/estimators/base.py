@@ -14,7 +14,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.rows import Block, RowSource
@@ -39,6 +40,7 @@ class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
     def _takes_objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions for rows.
 
@@ -77,7 +79,7 @@ class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         source = predict_source(self, source, objects=self._takes_objects())
         predict = self._predictor(self._tile_dtype(source))
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         engine.map_blocks(source, lambda block: predict(block.X), sink, what)
 
     def __sklearn_tags__(self) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.classes import (
     IndicatorSource,
@@ -149,7 +150,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         model = self._new_model()
         objects = not as_kernel(self.kernel).takes_vectors
         source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         values, self.classes_, counts = counted_classes(engine, source, classes)
         self.class_weight_ = class_weights(self.class_weight, self.classes_, counts)
         targets = self._indicators(source, values)
@@ -190,7 +191,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         name = "nystroem" if self.approximation == "auto" else self.approximation
         return _LogLossModel(**(params | {"solver": "sgd", "approximation": name}))
 
-    def _calibrated(self, engine: ThreadEngine, source: IndicatorSource) -> tuple[np.ndarray, str]:
+    def _calibrated(self, engine: Engine, source: IndicatorSource) -> tuple[np.ndarray, str]:
         """Return the calibration by scores of rows that the model was not fitted on."""
         folds, n_left_out = folds_of(source)
         parts: list[tuple[np.ndarray, ...]] = []
@@ -205,7 +206,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         return fit_calibration(scores, labels, weight), note
 
     def _scores_left_out(
-        self, engine: ThreadEngine, source: IndicatorSource, folds: Folds, fold: int
+        self, engine: Engine, source: IndicatorSource, folds: Folds, fold: int
     ) -> list[tuple[np.ndarray, ...]]:
         """Return scores, indicators and weights of the rows of one fold, from a fit without it."""
         others = source.reweighted(
@@ -231,6 +232,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")
         return parts
 
+    @lazy_on_dask
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log-odds: of `classes_[1]` for two classes, else one column for each class.
 
@@ -245,6 +247,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         odds = self._odds(X)
         return odds[:, 0] if odds.shape[1] == 1 else odds
 
+    @lazy_on_dask
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes, in the order of `classes_`.
 
@@ -258,6 +261,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         """
         return probabilities(self._odds(X))
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class; of equals the first in `classes_`.
 

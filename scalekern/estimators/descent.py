@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import Engine, HashSample
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import features_of
 from scalekern.features import FeatureMap
@@ -54,7 +54,7 @@ def check_descent(tol: Any, batch_size: Any) -> None:
 
 
 def descend(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     rows: HashSample,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import engine_for, require_memory
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explanation import Candidates, Explanation, Strongest
 from scalekern.estimators.weighing import Weigher
@@ -118,7 +118,8 @@ class Explains(ABC):
         if top is not None:
             check_integer("top", top)
         source = predict_source(self, X, objects=self._takes_objects())
-        weigher = self._weigher(self._rows_given(rows))
+        given = self._rows_given(rows)
+        weigher = self._weigher(given)
         outputs = len(np.atleast_1d(weigher.baseline))
         if top is None:
             require_memory(
@@ -128,7 +129,8 @@ class Explains(ABC):
             )
         queries = stack_rows([block.X for block in source.blocks(source.n_rows)])
         strongest = Strongest(top)
-        weigher.weigh(queries, ThreadEngine(self.n_jobs), strongest.add)
+        engine = engine_for(source if given is None else given, self.n_jobs)
+        weigher.weigh(queries, engine, strongest.add)
         return self._explanation(strongest.sorted(), weigher.baseline, source)
 
     def _rows_given(self, rows: Any) -> RowSource | None:

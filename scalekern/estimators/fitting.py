@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, Need, ThreadEngine
+from scalekern.engine import Engine, HashSample, Need, require_memory
 from scalekern.features import FeatureMap, NystroemMap
 from scalekern.kernels import Kernel, Precomputed
 from scalekern.kernels.precomputed import training_gram
@@ -47,7 +47,7 @@ def exact_solver(solver: str, kernel: Kernel) -> str:
 def sums_need(n_threads: int, m: int, t: int, rule: AlphaRule) -> Need:
     """Return what the sums over m features and t outputs need: one set a chunk in flight."""
     sums = 8 * rule.n_folds * m * (m + t)
-    return Need((n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components")
+    return Need((n_threads + 4) * sums, f"a sum of {m} components", "use fewer n_components")
 
 
 @dataclass
@@ -63,6 +63,14 @@ class GatheredRows:
 
 def gather(source: RowSource) -> GatheredRows:
     """Read all rows into memory, leaving out those of weight 0."""
+    if not source.in_memory:
+        # Twice: the blocks, and what they are put together into.
+        needed = 2 * 8 * source.n_rows * (source.n_features + source.n_outputs + 2)
+        require_memory(
+            needed,
+            f"a model that keeps all {source.n_rows} rows",
+            "use approximation='nystroem' or 'fourier', which keep none",
+        )
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
@@ -75,7 +83,7 @@ def gather(source: RowSource) -> GatheredRows:
 
 
 def fit_exact(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     kernel: Kernel,
     rule: AlphaRule,
@@ -117,7 +125,7 @@ def most_rank(kernel: Kernel, X: Any) -> int:
     return distinct if rank is None else min(distinct, rank)
 
 
-def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
+def gram_matrix(engine: Engine, kernel: Kernel, X: Any) -> np.ndarray:
     """Return the whole Gram matrix of the rows, exactly symmetric."""
     source = ArraySource(X)
     columns = kernel.columns(X, np.float64)
@@ -133,7 +141,7 @@ def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
 
 
 def sum_over(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     y_offset: np.ndarray,
@@ -183,7 +191,7 @@ def features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
 
 
 def residual_pass(
-    engine: ThreadEngine, source: RowSource, feature_map: FeatureMap
+    engine: Engine, source: RowSource, feature_map: FeatureMap
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that measures squared errors by one more pass over the rows."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Need, ThreadEngine
+from scalekern.engine import Engine, Need
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.explanation import Candidates, named_rows
@@ -139,7 +139,7 @@ class Local(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Build the index, and choose the length scale and alpha."""
         kernel, k = job.kernel, int(job.params["n_neighbors"])
-        local_need(job.engine.n_threads, k).require()
+        local_need(job.engine.local.n_threads, k).require()
         rows = gather(job.source)
         if k > len(rows.y):
             raise InvalidInputError(
@@ -194,7 +194,7 @@ class Local(Approximation):
             return local.without_self(block.X, own[block.start : block.start + len(block)])
 
         return choose_local(
-            job.engine,
+            job.engine.local,
             rows,
             around,
             job.kernel,
@@ -282,7 +282,7 @@ class LocalWeigher(Weigher):
         self._model = model
         self.baseline, self.n_rows = np.atleast_1d(model.intercept_), model.local_.n_neighbors
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the neighbours of all queries."""
         del engine
         parts = [

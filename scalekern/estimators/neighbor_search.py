@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine, engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates, named_rows
@@ -154,7 +154,8 @@ class Neighbors(Explains, BaseEstimator):
             X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
             return function(*self._index.search(X, k))
 
-        ThreadEngine(self.n_jobs).map_blocks(source, of_block, sink, what, QUERY_ROWS)
+        engine = engine_for(source, self.n_jobs)
+        engine.map_blocks(source, of_block, sink, what, QUERY_ROWS)
 
     def _weighted(
         self, distances: np.ndarray, indices: np.ndarray
@@ -230,7 +231,7 @@ class NeighborWeigher(Weigher):
         self._model = model
         self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the neighbours of each query, the nearest first."""
         del engine
         model = self._model

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.engine import Engine, HashSample, require_memory
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explanation import Candidates
@@ -54,7 +54,7 @@ class Weigher(ABC):
     n_rows: int
 
     @abstractmethod
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give `sink` training rows and their weights for the queries X, part by part."""
 
 
@@ -66,7 +66,7 @@ class ExactWeigher(Weigher):
         self._model, self._rows = model, rows
         self.baseline, self.n_rows = model.explain_baseline_, len(model.explain_targets_)
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give all rows at once."""
         model, n = self._model, self.n_rows
         require_memory(
@@ -93,7 +93,7 @@ class ExactWeigher(Weigher):
         ids = getattr(model, "explain_ids_", np.arange(n))
         sink(_shared(ids, solution.coef.T + share, k, model.explain_targets_))
 
-    def _gram(self, engine: ThreadEngine) -> np.ndarray:
+    def _gram(self, engine: Engine) -> np.ndarray:
         model = self._model
         if not isinstance(model.kernel_, Precomputed):
             return gram_matrix(engine, model.kernel_, model.landmarks_)
@@ -128,7 +128,7 @@ class FeatureWeigher(Weigher):
         self._source = _kept_sample(model) if rows is None else rows
         self.baseline, self.n_rows = model.explain_baseline_, self._source.n_rows
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the rows in their order, a block at a time."""
         z, similarity, share = self._coordinates(X), self._similarity(X), self._model.explain_share_
 

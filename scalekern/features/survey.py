@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
+from scalekern.engine import Engine, HashSample, Moments, Statistic, Together
 from scalekern.errors import InvalidInputError
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.kernels.base import check_positive
@@ -40,16 +40,17 @@ class Survey:
     y_size: float = 0.0
 
 
-def survey(
-    engine: ThreadEngine, source: RowSource, size: int, seed: int, *, gamma: Any = None
-) -> Survey:
+def survey(engine: Engine, source: RowSource, size: int, seed: int, *, gamma: Any = None) -> Survey:
     """Read all rows once and return a sample of at least `size` of them, and moments."""
+    # What goes into a statistic travels to workers: so not the source.
+    has_target = source.n_outputs > 0
+    scales = isinstance(gamma, str) and gamma == "scale" and source.n_features > 0
 
     def make() -> Together:
         parts: dict[str, Statistic] = {"sample": HashSample(max(size, BANDWIDTH_ROWS), seed)}
-        if source.n_outputs:
+        if has_target:
             parts["y"] = Moments("y")
-        if isinstance(gamma, str) and gamma == "scale" and source.n_features:
+        if scales:
             parts["X"] = Moments("X")
         return Together(**parts)
 

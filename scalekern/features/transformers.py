@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
 from scalekern.features.maps import NystroemMap, centre_of, fourier_map
@@ -56,6 +57,7 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of the rows.
 
@@ -161,7 +163,7 @@ class Nystroem(_MapTransformer):
         m = check_integer("n_components", self.n_components)
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, m, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
         Z = choose_landmarks(self.landmarks, source, seen.sample, m)
@@ -233,7 +235,7 @@ class FourierFeatures(_MapTransformer):
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, 1, seed, gamma=self.gamma)
         self.kernel_ = require_stationary(resolve_kernel(self.kernel, self.gamma, seen))
         self.centre_ = centre_of(seen.sample.X)

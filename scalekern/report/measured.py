@@ -99,9 +99,9 @@ def not_fitted(name: str, error: BaseException, n_train: int) -> Result:
 
 def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
     """Return a random sample of the rows, in memory."""
-    from scalekern.engine import HashSample, ThreadEngine
+    from scalekern.engine import HashSample, engine_for
 
-    sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
+    sample = engine_for(train).reduce(train, lambda: HashSample(size, seed), "drawing a sample")
     y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
     return ArraySource(sample.X, y, sample.weight)
 

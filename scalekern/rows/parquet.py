@@ -31,6 +31,7 @@ class ParquetSource(RowSource):
     """
 
     in_memory = False
+    finds_rows = True
 
     def __init__(
         self, files: Sequence[Path], columns: Columns, dtype: Any = None, *, name: str

@@ -17,6 +17,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.column_types import as_plain, common_type
+from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
 from scalekern.rows.parquet import (
     ParquetSource,
@@ -280,6 +281,8 @@ def source_of_rows(X: Any, y: Any, weight: Any, like: RowSource) -> RowSource:
 
 def plain_of(source: RowSource) -> RowSource:
     """Return a raw source as numbers, or raise naming the column that is none; others as is."""
+    if isinstance(source, MatrixSource):
+        return source.checked(missing_ok=False)
     return source.plain() if isinstance(source, RawSource) else source
 
 
@@ -299,6 +302,8 @@ def raw_of(source: RowSource) -> RowSource:
         return raw_table(source.table, source.columns, source.dtype, name=source.name)
     if isinstance(source, ParquetSource):
         return RawParquetSource(source.files, source.columns, source.dtype, name=source.name)
+    if isinstance(source, MatrixSource):
+        return source.checked(missing_ok=True)
     return source
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Need, ThreadEngine
+from scalekern.engine import Engine, Need
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
@@ -68,12 +68,12 @@ class SgdSettings:
 
 def sketch_need(n_threads: int, m: int, t: int) -> Need:
     """Return what the sketch of m features and t outputs needs: one a chunk in flight."""
-    size = (n_threads + 2) * 8 * sketch_size(m) * (m + t + 1)
+    size = (n_threads + 4) * 8 * sketch_size(m) * (m + t + 1)
     return Need(size, f"a sketch of {m} components", "use fewer n_components")
 
 
 def solve_sgd(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -87,7 +87,7 @@ def solve_sgd(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
         With targets.
     feature_map : FeatureMap
@@ -134,7 +134,7 @@ def solve_sgd(
 
 
 def _prepared(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -145,7 +145,7 @@ def _prepared(
 ) -> tuple[_Problem, np.ndarray]:
     """Return the problem with its preconditioner and step, and where to start, after one pass."""
     squared = loss.name == "squared_error"
-    t, intercept = source.n_outputs, settings.fit_intercept
+    n, t, intercept = source.n_rows, source.n_outputs, settings.fit_intercept
     y_mean = sample.weight @ sample.y / sample.weight.sum()
     first = y_mean if squared and intercept else np.zeros(t)
     offset = first if state is None else state.offset
@@ -153,7 +153,7 @@ def _prepared(
     sketch_need(engine.n_threads, m, t).require()
     sketch = engine.reduce(
         source,
-        lambda: Sketch(feature_map, t, offset, source.n_rows, settings.seed),
+        lambda: Sketch(feature_map, t, offset, n, settings.seed),
         "sketching the rows",
     )
     B, y, ones = sketch.B[:, :m], sketch.B[:, m:-1], sketch.B[:, -1:]
@@ -325,7 +325,7 @@ class _Walk:
 
 
 def _passes(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,
@@ -379,7 +379,7 @@ def _passes(
 
 
 def _pass(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,
