@@ -175,7 +175,7 @@ Done in {seconds:.0f} seconds. In {folder}/:
   approximations.html           the same of step 3: how close the approximations come
   comparison.json               the table above
   error-against-time.png        what each model's time buys
-  error-against-components.png  the approximations approach the exact model (RMSE {rmse["exact"]:.2f})
+  error-against-components.png  the approximations approach the exact model ({rmse["exact"]:.2f})
   predictions.png               the best model's predictions against what happened
   predictions.parquet           a prediction for each of {data.n_test:,} test flights
   model/                        the best model: {name_of(best)}
