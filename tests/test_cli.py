@@ -407,8 +407,8 @@ def test_threads_of_predict_are_those_asked_for(data, tmp_path, monkeypatch):
     from scalekern.estimators import base
 
     seen = []
-    engine = base.ThreadEngine
-    monkeypatch.setattr(base, "ThreadEngine", lambda n: seen.append(n) or engine(n))
+    engine_for = base.engine_for
+    monkeypatch.setattr(base, "engine_for", lambda rows, n: seen.append(n) or engine_for(rows, n))
     words = ["predict", tmp_path / "m", data / "x.csv", "-o", tmp_path / "o.parquet"]
     succeeds(*words, "--n-jobs", 1)
     succeeds(*words)
