@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import Engine, HashSample
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
@@ -71,45 +71,83 @@ class Choice:
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-def choose(
-    engine: ThreadEngine, source: RowSource, params: dict[str, Any], rule: AlphaRule
-) -> Choice:
+@dataclass(frozen=True)
+class Outset:
+    """What is decided before any row is read.
+
+    Attributes
+    ----------
+    names : list of str
+        The approximations that may be taken, the first where nothing speaks against it.
+    why : str
+    kernel : as the parameter of the estimator
+    n_neighbors : int
+        The fewest, where trials choose.
+    given : float64 array or None
+        The map of the inputs.
+    learn : bool
+        Whether a map is to be learned.
+    trials : bool
+        Whether models are tried on a sample of the rows; if not, the first name is taken.
+    """
+
+    names: list[str]
+    why: str
+    kernel: Any
+    n_neighbors: int
+    given: np.ndarray | None
+    learn: bool
+    trials: bool
+
+
+def outset(params: dict[str, Any], source: RowSource) -> Outset:
+    """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
+    names, why = candidates(params, source)
+    given = check_metric(params["metric"])
+    learn = given is None and params["metric"] == "learned"
+    if (learn or given is not None) and not _of_vectors(params["kernel"], source):
+        raise UnsupportedError(
+            f"metric={params['metric']!r} needs rows of numbers, which a map can multiply; use "
+            "metric='euclidean'"
+        )
+    if given is not None:
+        require_map_fits(given, source)
+    few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES
+    sized = isinstance(params["n_neighbors"], int)
+    local = "local" in names and not sized and bool(local_kernels(params))
+    trials = not few and (learn or len(names) > 1 or local)
+    k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+    return Outset(names, why, _settled(names[0], params), k, given, learn, trials)
+
+
+def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule) -> Choice:
     """Decide what the parameters leave open.
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
     params : dict
         The parameters of the estimator.
     rule : AlphaRule
     """
-    names, why = candidates(params, source)
-    given = check_metric(params["metric"])
-    learn = given is None and params["metric"] == "learned"
-    if given is not None:
-        require_map_fits(given, source)
-    if learn and not source.n_features:
-        raise UnsupportedError("metric='learned' needs rows of numbers; use metric='euclidean'")
-    few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES
-    sized = isinstance(params["n_neighbors"], int)
-    if few or not (learn or len(names) > 1 or ("local" in names and not sized)):
-        k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+    known = outset(params, source)
+    if not known.trials:
         chosen = Choice(
-            approximation_named(names[0], params["solver"]),
-            _settled(names[0], params),
+            approximation_named(known.names[0], params["solver"]),
+            known.kernel,
             params["gamma"],
-            k,
-            given,
-            report={"why": why},
+            known.n_neighbors,
+            known.given,
+            report={"why": known.why},
         )
-        if learn:
+        if known.learn:
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
     seed = seed_of(params["random_state"])
     sample = survey(engine, source, sample_size(source.n_features), seed).sample
-    search = _Search(engine, params, rule, sample, tile_dtype_of(source), given)
-    return search.best(names, why, learn=learn)
+    search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
+    return search.best(known.names, known.why, learn=known.learn)
 
 
 def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], str]:
@@ -137,6 +175,13 @@ def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
     return [kernel] if isinstance(kernel, RadialKernel) and kernel.needs_gamma else []
 
 
+def _of_vectors(kernel: Any, source: RowSource) -> bool:
+    """Return whether rows may be multiplied by a map; similarities are no coordinates."""
+    if not source.n_features:
+        return False
+    return kernel == "auto" or not isinstance(as_kernel(kernel), Precomputed)
+
+
 def _settled(name: str, params: dict[str, Any]) -> Any:
     """Return the kernel for a fit without trials."""
     automatic = isinstance(params["kernel"], str) and params["kernel"] == "auto"
@@ -149,7 +194,7 @@ def _settled(name: str, params: dict[str, Any]) -> Any:
 class _Search:
     """The sample, and what is tried on it."""
 
-    engine: ThreadEngine
+    engine: Engine
     params: dict[str, Any]
     rule: AlphaRule
     sample: HashSample

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.rows import RowSource
@@ -74,6 +74,6 @@ class MappedWeigher(Weigher):
         self._weigher, self._transform = weigher, transform
         self.baseline, self.n_rows = weigher.baseline, weigher.n_rows
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give `sink` the weights for the queries in the coordinates of the map."""
         self._weigher.weigh(in_map(X, self._transform), engine, sink)

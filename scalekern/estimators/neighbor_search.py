@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine, engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates
+from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
@@ -153,7 +154,8 @@ class Neighbors(Explains, BaseEstimator):
             X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
             return function(*self._index.search(X, k))
 
-        ThreadEngine(self.n_jobs).map_blocks(source, of_block, sink, what, QUERY_ROWS)
+        engine = engine_for(source, self.n_jobs)
+        engine.map_blocks(source, of_block, sink, what, QUERY_ROWS)
 
     def _weighted(
         self, distances: np.ndarray, indices: np.ndarray
@@ -172,15 +174,15 @@ class Neighbors(Explains, BaseEstimator):
         return weights / total, np.where(found, indices, 0)
 
     def _takes_objects(self) -> bool:
-        return callable(self.metric)
+        return takes_objects(self.metric)
 
+    @abstractmethod
     def _target_mean(self) -> np.ndarray:
         """Return what is predicted without neighbours, shape (n_outputs,) or (n_classes,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _targets(self) -> np.ndarray:
         """Return the targets or labels of the training rows, shape (n, n_outputs)."""
-        raise NotImplementedError
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         del rows
@@ -229,15 +231,14 @@ class NeighborWeigher(Weigher):
         self._model = model
         self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the neighbours of each query, the nearest first."""
         del engine
         model = self._model
         distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
         weight, safe = model._weighted(distances, indices)  # noqa: SLF001
-        ids = np.asarray(getattr(model, "explain_ids_", np.arange(model.n_samples_fit_)))
-        none = -1 if ids.dtype.kind in "iu" else ""
-        row_id = np.where(indices >= 0, ids[safe], none)
+        ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
+        row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
         sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
 

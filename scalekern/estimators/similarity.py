@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.approximations import (
@@ -19,7 +20,7 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
-from scalekern.estimators.choosing import Choice, choose
+from scalekern.estimators.choosing import Choice, Outset, choose, outset
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.input_map import (
     MappedWeigher,
@@ -30,7 +31,7 @@ from scalekern.estimators.input_map import (
 )
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
+from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Precomputed, as_kernel
@@ -41,8 +42,8 @@ from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
 MAP_ARRAYS = ("input_map_", "feature_relevances_")
-ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
-          *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
+ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_",
+          "scores_", *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
@@ -137,7 +138,7 @@ class SimilarityRegressor(RowPredictor):
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
-        Of "fourier", with `coef_`.
+        Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
     local_ : LocalRows
         The index of "local", with the targets.
     length_factor_ : float or None
@@ -262,7 +263,7 @@ class SimilarityRegressor(RowPredictor):
             self._keep(job, choice)
             running = RunningDescent if self.solver == "sgd" else RunningSums
             self._running, chosen = running(approximation, job), choice.report
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         self._running.add(engine, self._in_metric(source))
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
         notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
@@ -284,11 +285,15 @@ class SimilarityRegressor(RowPredictor):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), self._takes_objects()
 
+    def _outset(self, source: RowSource) -> Outset:
+        """Return what is decided before rows are read."""
+        return outset(self.get_params(deep=False), source)
+
     def _job(
         self, source: RowSource, rule: AlphaRule, name: str | None = None
     ) -> tuple[Job, Choice]:
         """Decide what is open, look at the rows once, and return what there is to fit."""
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
         params["random_state"] = seed = seed_of(self.random_state)
         choice = choose(
@@ -301,7 +306,7 @@ class SimilarityRegressor(RowPredictor):
         approximation = choice.approximation
         seen = survey(engine, source, approximation.sample_size(params), seed, gamma=self.gamma)
         if approximation.name != "local":
-            kernel, found = select_kernel(engine, choice.kernel, choice.gamma, rule, seen)
+            kernel, found = select_kernel(engine.local, choice.kernel, choice.gamma, rule, seen)
             choice.kernel = kernel
             choice.report |= found
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
@@ -345,6 +350,7 @@ class SimilarityRegressor(RowPredictor):
             "alpha": self.alpha_,
             "rows": source.n_rows,
             "accumulation_dtype": "float64",
+            "explain_bytes": explain_bytes(fitted.arrays),
             **solution.report,
             **notes,
         }
@@ -362,6 +368,7 @@ class SimilarityRegressor(RowPredictor):
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         return tile_dtype_of(source)
 
+    @lazy_on_dask
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predictions for rows.
 
@@ -401,8 +408,8 @@ class SimilarityRegressor(RowPredictor):
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
             both[:, block.start : block.start + len(block)] = found
 
-        source = self._in_metric(source)
-        ThreadEngine(self.n_jobs).map_blocks(source, lambda block: predict(block.X), write)
+        engine, source = engine_for(source, self.n_jobs), self._in_metric(source)
+        engine.map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, by_median, resolve_kernel
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.selection.closed_form import LeftOut, left_out_errors
@@ -32,7 +32,7 @@ class _Search:
     """The bandwidths tried for one family, by their places on the grid, on some rows."""
 
     family: Kernel
-    engine: ThreadEngine
+    engine: Engine
     rule: AlphaRule
     seen: Survey
     n_rows: int
@@ -69,13 +69,13 @@ class _Search:
 
 
 def select_kernel(
-    engine: ThreadEngine, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
+    engine: Engine, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
 ) -> tuple[Kernel, dict[str, Any]]:
     """Return the kernel with its bandwidth, and a report of the candidates where there were some.
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     kernel : str, callable or Kernel
         "auto" is the best of `FAMILIES`, or RBF where gamma is a number.
     gamma : float, "scale", "median" or "cv"
@@ -100,7 +100,7 @@ def select_kernel(
 
 
 def _best_family(
-    engine: ThreadEngine, gamma: str, rule: AlphaRule, seen: Survey
+    engine: Engine, gamma: str, rule: AlphaRule, seen: Survey
 ) -> tuple[Kernel, dict[str, Any]]:
     """Return the best family: all on few rows, the best of them on more."""
     families = [as_kernel(name) for name in FAMILIES]

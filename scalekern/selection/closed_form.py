@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.features.survey import Survey
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block
@@ -38,13 +38,13 @@ class LeftOut:
 
 
 def left_out_errors(
-    engine: ThreadEngine, kernels: Sequence[Kernel], rule: AlphaRule, seen: Survey, n_rows: int
+    engine: Engine, kernels: Sequence[Kernel], rule: AlphaRule, seen: Survey, n_rows: int
 ) -> list[LeftOut]:
     """Return the leave-one-out errors of the exact models of the sample's first rows.
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     kernels : sequence of Kernel
         With their bandwidths.
     rule : AlphaRule

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.kernels.radial import RadialKernel
 from scalekern.neighbors import build_index
 from scalekern.rows import ArraySource, Block
@@ -77,7 +77,7 @@ class LocalTrial(Trial):
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     rows : TrialRows
     transform : float64 array of shape (d,) or (d, d)
     kernel : RadialKernel
@@ -90,7 +90,7 @@ class LocalTrial(Trial):
 
     def __init__(
         self,
-        engine: ThreadEngine,
+        engine: Engine,
         rows: TrialRows,
         transform: np.ndarray,
         kernel: RadialKernel,

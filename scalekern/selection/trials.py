@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import Engine, HashSample
 from scalekern.features.survey import dense
 from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
@@ -63,7 +63,7 @@ def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.n
 
 
 def learned_metric(
-    engine: ThreadEngine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
+    engine: Engine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
 ) -> LearnedMetric:
     """Return the map that local models teach, relative to standardised rows."""
 
@@ -74,7 +74,7 @@ def learned_metric(
 
 
 def best_neighborhoods(
-    engine: ThreadEngine,
+    engine: Engine,
     rows: TrialRows,
     metric: LearnedMetric,
     kernels: Sequence[RadialKernel],
@@ -84,7 +84,7 @@ def best_neighborhoods(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     rows : TrialRows
     metric : LearnedMetric
     kernels : sequence of RadialKernel
@@ -110,7 +110,7 @@ def best_neighborhoods(
 
 
 def given_metric(
-    engine: ThreadEngine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
+    engine: Engine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
 ) -> LearnedMetric:
     """Return the rows' own metric, relative to standardised rows, with local models in it."""
     own = spread / spread.max()
