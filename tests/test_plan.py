@@ -74,7 +74,11 @@ MODELS = {
     "exact": SimilarityRegressor(approximation="exact"),
     "exact-fixed": SimilarityRegressor(approximation="exact", alpha=0.1, gamma=2.0),
     "exact-cv": SimilarityRegressor(approximation="exact", alpha="cv"),
-    "auto": SimilarityRegressor(n_components=60),
+    "auto": SimilarityRegressor(gamma=2.0, n_components=60),
+    "tried": SimilarityRegressor(n_components=60),
+    "learned": SimilarityRegressor(metric="learned", approximation="nystroem", n_components=60),
+    "scales": SimilarityRegressor(metric=[1.0, 2.0, 1.0], approximation="nystroem",
+                                  n_components=60),
     "nystroem": SimilarityRegressor("laplacian", approximation="nystroem", n_components=60),
     "nystroem-gcv": SimilarityRegressor(Matern(0.5), alpha="gcv", approximation="nystroem",
                                         n_components=60),
@@ -128,7 +132,7 @@ def test_model_bytes_are_an_upper_bound_where_landmarks_span_each_other():
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
 def test_the_choice_and_its_reason_are_those_of_the_fit(n, kernel):
     X, y = data(n)
-    model = SimilarityRegressor(kernel, alpha=0.1, n_components=20)
+    model = SimilarityRegressor(kernel, gamma=1.0, alpha=0.1, n_components=20)
     plan = scalekern.plan(X, y, estimator=model)
     report = model.fit(X, y).report_
     assert plan.approximation == report["approximation"]

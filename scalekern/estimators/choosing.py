@@ -7,7 +7,7 @@ goes into the report.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Choice:
     report : dict
     errors : float64 array of shape (rows,)
         Squared errors on rows held out, where there was a choice.
+    seen : Survey or None
+        Of the rows, where models were tried.
     """
 
     approximation: Approximation
@@ -69,6 +71,7 @@ class Choice:
     relevances: np.ndarray | None = None
     report: dict[str, Any] = field(default_factory=dict)
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    seen: Survey | None = None
 
 
 @dataclass(frozen=True)
@@ -144,10 +147,34 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         if known.learn:
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
-    seed = seed_of(params["random_state"])
-    sample = survey(engine, source, sample_size(source.n_features), seed).sample
+    seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
+    seen = survey(engine, source, size, seed, gamma=params["gamma"])
+    sample = _first(seen.sample, sample_size(source.n_features))
     search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
-    return search.best(known.names, known.why, learn=known.learn)
+    best = search.best(known.names, known.why, learn=known.learn)
+    best.seen = seen
+    return best
+
+
+def survey_size(params: dict[str, Any], names: list[str], source: RowSource) -> int:
+    """Return the rows to draw for trials and for any model that may follow."""
+    sizes = [approximation_named(name, params["solver"]).sample_size(params) for name in names]
+    return max(BANDWIDTH_ROWS, sample_size(source.n_features), *sizes)
+
+
+def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[str, Any]) -> Survey:
+    """Return the survey for the model that was chosen, of the rows in its map.
+
+    Rows are read once more only where trials did not, or gamma="scale" is of all rows in a map.
+    """
+    size, seen = choice.approximation.sample_size(params), choice.seen
+    scales = isinstance(params["gamma"], str) and params["gamma"] == "scale"
+    if seen is None or (scales and choice.input_map is not None):
+        return survey(engine, source, size, params["random_state"], gamma=params["gamma"])
+    sample = _first(seen.sample, max(size, BANDWIDTH_ROWS))
+    if choice.input_map is not None:
+        sample = _with(sample, in_map(sample.X, choice.input_map))
+    return replace(seen, sample=sample)
 
 
 def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], str]:
@@ -327,6 +354,10 @@ def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:
         return None
     transform = metric.map / (spread if metric.map.ndim == 1 else spread[:, None])
     return np.asarray(transform)
+
+
+def _first(sample: HashSample, size: int) -> HashSample:
+    return sample.part(np.arange(min(size, len(sample.numbers))))
 
 
 def _with(sample: HashSample, X: Any) -> HashSample:

@@ -21,7 +21,7 @@ from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
-from scalekern.estimators.choosing import Outset, local_kernels
+from scalekern.estimators.choosing import Outset, local_kernels, survey_size
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import sample_rows
 from scalekern.estimators.fitting import exact_need, exact_solver, sums_need
@@ -243,15 +243,18 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     params = model.get_params(deep=False)
     kernel = as_kernel("rbf" if known.kernel == "auto" else known.kernel)
     plan = Outlook(approximation.name, known.why)
+    size = max(BANDWIDTH_ROWS, approximation.sample_size(params))
+    if known.trials:
+        size = survey_size(params, known.names, shape.source)
+    size = min(shape.n, size)
+    looks = f"mean target, and {size} rows to draw from"
+    looking = Counter({"move": 8.0 * size * shape.d})
+    plan.steps.append(shape.a_pass("looking at the rows", looks, looking))
     if known.trials:
         _trials(plan, params, known, kernel, shape)
     if known.given is not None:
         shape = _Shape(mapped_source(shape.source, known.given), shape.n_threads)
         plan.model_bytes += known.given.nbytes
-    size = min(shape.n, max(BANDWIDTH_ROWS, approximation.sample_size(params)))
-    looks = f"mean target, and {size} rows to draw from"
-    looking = Counter({"move": 8.0 * size * shape.d})
-    plan.steps.append(shape.a_pass("looking at the rows", looks, looking))
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
@@ -264,11 +267,8 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
 
 
 def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shape) -> None:
-    """Add the pass that samples rows to try models on, and what is tried."""
+    """Add what is tried on the sample."""
     rows = min(shape.n, sample_size(shape.d))
-    looks = f"{rows} rows to try models on"
-    looking = Counter({"move": 8.0 * rows * shape.d})
-    plan.steps.append(shape.a_pass("looking at the rows", looks, looking))
     tried = min(MOST_SCORED, rows // 3)
     if known.learn:
         rounds = Counter({k: 8 * v for k, v in _systems(5 * tried, NEIGHBORS, shape.d).items()})

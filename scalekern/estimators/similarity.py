@@ -20,7 +20,7 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
-from scalekern.estimators.choosing import Choice, Outset, choose, outset
+from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.input_map import (
     MappedWeigher,
@@ -33,7 +33,7 @@ from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
-from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
+from scalekern.features.survey import GAMMA_RULES, check_gamma
 from scalekern.kernels import Precomputed, as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -295,7 +295,7 @@ class SimilarityRegressor(RowPredictor):
         """Decide what is open, look at the rows once, and return what there is to fit."""
         engine = engine_for(source, self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
-        params["random_state"] = seed = seed_of(self.random_state)
+        params["random_state"] = seed_of(self.random_state)
         choice = choose(
             engine, source, params | {"approximation": name or self.approximation}, rule
         )
@@ -304,7 +304,7 @@ class SimilarityRegressor(RowPredictor):
             source = mapped_source(source, choice.input_map)
             params["landmarks"] = mapped_landmarks(self.landmarks, choice.input_map)
         approximation = choice.approximation
-        seen = survey(engine, source, approximation.sample_size(params), seed, gamma=self.gamma)
+        seen = survey_of(engine, source, choice, params)
         if approximation.name != "local":
             kernel, found = select_kernel(engine.local, choice.kernel, choice.gamma, rule, seen)
             choice.kernel = kernel
