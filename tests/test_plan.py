@@ -110,7 +110,7 @@ def test_passes_and_their_blocks_are_those_of_the_fit(name):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("outputs", [1, 2])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("tried", "learned")])
 def test_model_bytes_are_those_of_the_fitted_model(name, outputs, dtype):
     X, y = data(300, outputs=outputs, dtype=dtype)
     model = MODELS[name]
@@ -119,6 +119,24 @@ def test_model_bytes_are_those_of_the_fitted_model(name, outputs, dtype):
     assert plan.model_bytes == model_bytes(model, explain=False)
     explains = model_bytes(model) - plan.model_bytes
     assert explains <= plan.explain_bytes <= 1.5 * explains
+
+
+@pytest.mark.parametrize("n", [900, 4_000])
+def test_what_only_the_rows_can_tell_is_said(n):
+    X, y = data(n)
+    tried, learned = MODELS["tried"], MODELS["learned"]
+    plan = scalekern.plan(Counting(X, y, unreadable=True), estimator=tried)
+    report = tried.fit(X, y).report_
+    assert [plan.approximation, "local"] == list(report["held_out_errors"])
+    assert any("takes 'local' instead where it is better" in note for note in plan.notes)
+    assert any("32 to 128 neighbours" in note for note in plan.notes)
+    steps = [step.what for step in plan.steps]
+    assert {"trying local models", f"trying {plan.approximation}"} <= set(steps)
+    plan = scalekern.plan(X, y, estimator=learned)
+    assert model_bytes(learned.fit(X, y), explain=False) <= plan.model_bytes
+    assert any("whether a metric is kept" in note for note in plan.notes)
+    settled = scalekern.plan(X, y, estimator=SimilarityRegressor(gamma=1.0))
+    assert not any("only the rows can tell" in note for note in settled.notes)
 
 
 def test_model_bytes_are_an_upper_bound_where_landmarks_span_each_other():

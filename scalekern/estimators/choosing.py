@@ -20,7 +20,7 @@ from scalekern.estimators.input_map import check_metric, in_map, require_map_fit
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
-from scalekern.kernels import Precomputed, as_kernel
+from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import ArraySource, RowSource
 from scalekern.rows.base import take_rows
@@ -153,6 +153,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
     best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
+    if params["gamma"] == "scale" and params["kernel"] != "auto":
+        best.kernel = params["kernel"]  # of the variance of all rows
     return best
 
 
@@ -236,8 +238,8 @@ class _Search:
         kernels = local_kernels(self.params)
         k = self.params["n_neighbors"]
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
-        find = learned_metric if learn else given_metric
-        metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else NEIGHBORS)
+        find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
+        metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
         found = [
             self._local(rows, spread, metric, kernels)
             if name == "local"
@@ -275,6 +277,7 @@ class _Search:
             kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
             more = {"local_settings": trial.settings}
         else:
+            metric.trial.refine()
             k, errors, more = sizes[0], metric.trial.errors, {}
         approximation = approximation_named("local", self.params["solver"])
         transform = _composed(metric, spread)
@@ -293,10 +296,10 @@ class _Search:
     ) -> Choice:
         """Choose the map by the closed form on few rows; measure the model itself if asked to."""
         transform = _composed(metric, spread)
-        kernel, report, left = self._kernel(None)
+        kernel, report, seen = self._kernel(None)
         if transform is not None:
-            new, new_report, new_left = self._kernel(transform)
-            if is_better(new_left, left):
+            new, new_report, new_seen = self._kernel(transform)
+            if is_better(self._left_out(new, new_seen), self._left_out(kernel, seen)):
                 kernel, report = new, new_report
             else:
                 transform = None
@@ -314,15 +317,18 @@ class _Search:
             choice.errors = self._errors(choice, rows)
         return choice
 
-    def _kernel(self, transform: np.ndarray | None) -> tuple[Any, dict[str, Any], np.ndarray]:
+    def _kernel(self, transform: np.ndarray | None) -> tuple[Kernel, dict[str, Any], Survey]:
         X = self.sample.X if transform is None else in_map(self.sample.X, transform)
         y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
         seen = Survey(_with(self.sample, X), y_mean, _variance(X))
         kernel, report = select_kernel(
             self.engine, self.params["kernel"], self.params["gamma"], self.rule, seen
         )
+        return kernel, report, seen
+
+    def _left_out(self, kernel: Kernel, seen: Survey) -> np.ndarray:
         (left,) = left_out_errors(self.engine, [kernel], self.rule, seen, BANDWIDTH_ROWS)
-        return kernel, report, left.errors
+        return left.errors
 
     def _errors(self, choice: Choice, rows: TrialRows) -> np.ndarray:
         """Return squared errors on the rows held out, of a model of the other rows."""

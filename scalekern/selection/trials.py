@@ -91,18 +91,22 @@ def best_neighborhoods(
     sizes : sequence of int
         Numbers of neighbours, ascending.
     """
+    taught = metric.trial
 
     def trial(kernel: RadialKernel, k: int) -> LocalTrial:
-        found = LocalTrial(engine, rows, metric.map, kernel, k, metric.trial)
+        same = isinstance(taught, LocalTrial) and (taught.kernel, taught.n_neighbors) == (kernel, k)
+        found = taught if same else LocalTrial(engine, rows, metric.map, kernel, k, taught)
+        assert isinstance(found, LocalTrial)
         found.refine()
         return found
 
-    middle = sizes[len(sizes) // 2]
-    of_kernels = [trial(kernel, middle) for kernel in kernels]
+    # One kernel need not be tried where it is dear to try; several must be told apart.
+    start = sizes[0] if len(kernels) == 1 else sizes[len(sizes) // 2]
+    of_kernels = [trial(kernel, start) for kernel in kernels]
     known = min(of_kernels, key=lambda t: float(t.errors.mean()))
-    found = known if sizes[0] == middle else trial(known.kernel, sizes[0])
+    found = known if sizes[0] == start else trial(known.kernel, sizes[0])
     for k in sizes[1:]:
-        larger = known if k == middle else trial(known.kernel, k)
+        larger = known if k == start else trial(known.kernel, k)
         if not is_better(larger.errors, found.errors):
             break
         found = larger
@@ -115,7 +119,6 @@ def given_metric(
     """Return the rows' own metric, relative to standardised rows, with local models in it."""
     own = spread / spread.max()
     trial = LocalTrial(engine, rows, own, kernel, k)
-    trial.refine()
     return LearnedMetric(own, trial, "none")
 
 
