@@ -189,6 +189,8 @@ def test_a_metric_that_does_not_fit_says_so():
         regressor(metric=np.ones(2)).fit(X, Y)
     with pytest.raises(UnsupportedError, match="rows of numbers"):
         regressor(kernel="edit_distance", metric="learned").fit(["a", "b"], [1.0, 2.0])
+    with pytest.raises(UnsupportedError, match="rows of numbers"):
+        regressor(kernel="precomputed", metric=np.ones(6)).fit(np.eye(6), Y[:6])
 
 
 # ----- kernel and bandwidth --------------------------------------------------------------------

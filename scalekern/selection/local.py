@@ -1,8 +1,8 @@
 """The length factor and alpha of local models: by leave-one-out error on a sample of rows.
 
-Each row of the sample is predicted from its neighbours without itself. A coarse grid of candidates
-is tried on a quarter of the rows; all alphas of the best factor, and what is around the best of
-them, on all. The same errors then say how wide the standard deviations must be.
+Each row of the sample is predicted from its neighbours without itself. The whole grid of
+candidates is tried on a quarter of the rows; all alphas of the best factor, and what is around the
+best of them, on all. The same errors then say how wide the standard deviations must be.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT_FACTOR, DEFAULT_ALPHA = 1.0, 1e-3
 """Where there is one row only, and so nothing to choose by."""
 
 FEWEST = 200
-"""Rows of the coarse grid at least."""
+"""Rows that the whole grid is tried on, at least."""
 
 Around = Callable[[Block], Neighborhoods]
 Place = tuple[int, int]
@@ -138,11 +138,11 @@ def choose_local(
 def _search(sample: RowSource, look: Look, shape: Place) -> tuple[dict[Place, float], int]:
     """Return errors at places on the grid, and the best factor, of which every alpha is there."""
     factors, alphas = range(shape[0]), range(shape[1])
-    coarse = [(i, j) for i in factors[::2] for j in alphas[::2]]
     i = 0
     if shape[0] > 1:
         few = next(iter(sample.blocks(max(FEWEST, sample.n_rows // 4))))
-        found = look(ArraySource(few.X, few.y, few.weight), coarse)
+        grid = [(i, j) for i in factors for j in alphas]
+        found = look(ArraySource(few.X, few.y, few.weight), grid)
         i = min(found, key=lambda place: (found[place], place))[0]
     elif len(alphas) == 1:
         return {(0, 0): 0.0}, 0
