@@ -315,14 +315,14 @@ def test_sums_of_many_blocks_are_merged_in_one_order(scheduler):
 
 def test_what_is_chosen_on_dask_is_what_is_chosen_on_arrays():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(900, 4))
+    X = rng.normal(size=(400, 4))
     y = np.sin(3 * X[:, 0])
     model = SimilarityRegressor("auto", gamma="cv", metric="learned", random_state=0)
     here = clone(model).fit(X, y)
-    there = clone(model).fit(da.from_array(X, chunks=(400, -1)), da.from_array(y, chunks=400))
+    there = clone(model).fit(da.from_array(X, chunks=(150, -1)), da.from_array(y, chunks=150))
     assert here.report_["metric"] != "none"
     assert_same_fit(here, there)
-    predicted = there.predict(da.from_array(X, chunks=(500, -1)))
+    predicted = there.predict(da.from_array(X, chunks=(300, -1)))
     np.testing.assert_allclose(predicted.compute(), here.predict(X), rtol=1e-9, atol=1e-9)
 
 
