@@ -18,6 +18,7 @@ from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.iterating import cg_is_cheaper, landmarks_by_cg
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.estimators.weighing import (
@@ -94,8 +95,8 @@ class MapApproximation(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them."""
         feature_map = self.draw(job)
+        sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         if job.params["solver"] == "sgd":
-            sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
             solution, _ = descend(
                 job.engine,
                 job.source,
@@ -107,7 +108,6 @@ class MapApproximation(Approximation):
             )
             return self.fitted(feature_map, solution)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
-        sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
         solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
         return self.fitted(feature_map, solution, job.seen.sample)
@@ -140,10 +140,21 @@ class Nystroem(MapApproximation):
     """Some landmarks stand for all rows."""
 
     name = "nystroem"
+    solvers = ("cholesky", "cg", "sgd")
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Landmarks, and other rows to leave out."""
         return int(params["n_components"]) + sample_rows(params, LOO_ROWS)
+
+    def fit(self, job: Job) -> Fitted:
+        """Add up the sums and solve them, or iterate where that is asked for or cheaper."""
+        solver, m = job.params["solver"], int(job.params["n_components"])
+        cheaper = cg_is_cheaper(job.source.n_rows, m, job.source.n_features)
+        if solver != "cg" and not (solver == "auto" and cheaper):
+            return super().fit(job)
+        feature_map = self.draw(job)
+        rows = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+        return self.fitted(feature_map, landmarks_by_cg(job, feature_map, rows), job.seen.sample)
 
     def draw(self, job: Job) -> NystroemMap:
         """Choose the landmarks."""

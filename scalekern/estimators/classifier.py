@@ -99,7 +99,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         landmarks: Any = "uniform",
         solver: str = "auto",
         fit_intercept: bool = True,
-        max_iter: int = 5,
+        max_iter: int | None = None,
         tol: float = 1e-4,
         batch_size: Any = "auto",
         class_weight: Any = None,

@@ -91,11 +91,15 @@ class SimilarityRegressor(RowPredictor):
         The rows of each model of "local".
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
-    max_iter : int, default=5
-        Passes over the rows of "sgd" at most, the sketch's included.
+    max_iter : int or None, default=None
+        Passes over the rows of "sgd" at most, the sketch's included; iterations of "cg" at most.
+        None is 5 for "sgd" and 200 for "cg".
     tol : float, default=1e-4
         "sgd" stops earlier where, from one pass to the next, the mean iterate's predictions change
-        by less than this share of their size. 0 never stops.
+        by less than this share of their size. "cg" stops where predictions for the training rows
+        are within about this share of the targets' standard deviation of those of the direct
+        solution, or where the error on rows left out has settled to this share. 0 goes on until
+        `max_iter`, of "cg" until rounding leaves nothing to gain.
     batch_size : int or "auto", default="auto"
         Rows of a step of "sgd"; "auto" is 256.
     random_state : int, RandomState or None, default=None
@@ -159,7 +163,7 @@ class SimilarityRegressor(RowPredictor):
         solver: str = "auto",
         n_neighbors: int = 32,
         fit_intercept: bool = True,
-        max_iter: int = 5,
+        max_iter: int | None = None,
         tol: float = 1e-4,
         batch_size: Any = "auto",
         random_state: Any = None,
@@ -251,7 +255,8 @@ class SimilarityRegressor(RowPredictor):
         check_integer("n_components", self.n_components)
         check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
         check_integer("n_neighbors", self.n_neighbors)
-        check_integer("max_iter", self.max_iter)
+        if self.max_iter is not None:
+            check_integer("max_iter", self.max_iter)
         check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")

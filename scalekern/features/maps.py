@@ -68,6 +68,18 @@ class UnfinishedNystroemMap(FeatureMap):
         return eliminated(self._columns(X, out), self._blocks, self._eliminate)
 
 
+class KernelColumnsMap(FeatureMap):
+    """Kernel values against landmarks, as they are."""
+
+    def __init__(self, kernel: Kernel, Z: Any, dtype: Any) -> None:
+        self.columns, self.dtype = kernel.columns(Z, dtype), np.dtype(dtype)
+        self.n_features = self.columns.n_columns
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return k(X, Z)."""
+        return self.columns(X, out)
+
+
 class FourierMap(FeatureMap):
     """phi(x) = sqrt(2/D) [cos(xW), sin(xW)]: phi(x) @ phi(z) is near k(x, z) (Rahimi, Recht 2007).
 
