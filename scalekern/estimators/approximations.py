@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,13 @@ from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
-from scalekern.estimators.iterating import cg_is_cheaper, landmarks_by_cg
+from scalekern.estimators.iterating import (
+    cg_is_cheaper,
+    exact_by_cg,
+    exact_sample_rows,
+    exact_solver,
+    landmarks_by_cg,
+)
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.estimators.weighing import (
@@ -46,17 +52,23 @@ class Exact(Approximation):
     """Every training row has its weight."""
 
     name = "exact"
-    solvers = ("cholesky", "pinv")
+    solvers = ("cholesky", "pinv", "cg")
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Rows to choose alpha on, where that of all rows is too dear."""
+        return exact_sample_rows(params)
 
     def fit(self, job: Job) -> Fitted:
         """Solve for the weights of all rows."""
-        solver = job.params["solver"]
-        if solver == "auto":
-            solver = "cholesky" if job.kernel.positive_definite else "pinv"
-        rows, solution = fit_exact(
-            job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
-        )
-        solution.report |= {"solver": solver, "tile_dtype": "float64"}
+        solver, why = exact_solver(job)
+        if solver == "cg":
+            rows, solution = exact_by_cg(job)
+        else:
+            rows, solution = fit_exact(
+                job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+            )
+            solution.report |= {"tile_dtype": "float64"}
+        solution.report |= {"solver": solver, "why_solver": why}
         kept = kept_of_exact(rows, job.fit_intercept)
         return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept)
 
@@ -77,7 +89,7 @@ class Exact(Approximation):
 class MapApproximation(Approximation):
     """A linear model on a feature map, from sums over the rows."""
 
-    solvers = ("cholesky", "sgd")
+    solvers: ClassVar[tuple[str, ...]] = ("cholesky", "sgd")
 
     @abstractmethod
     def draw(self, job: Job) -> FeatureMap:

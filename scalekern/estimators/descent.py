@@ -32,7 +32,6 @@ from scalekern.solvers import (
 )
 from scalekern.solvers.sgd import BATCH_ROWS
 
-
 SGD_PASSES = 5
 
 

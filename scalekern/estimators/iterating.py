@@ -10,20 +10,44 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample
-from scalekern.errors import InvalidInputError
+from scalekern.engine import HashSample, memory_budget
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Job
 from scalekern.estimators.descent import choose_alpha, most_passes
-from scalekern.estimators.fitting import features_of
+from scalekern.estimators.fitting import (
+    GRAM_MATRICES,
+    GatheredRows,
+    features_of,
+    gather,
+    gram_matrix,
+)
 from scalekern.features import NystroemMap
-from scalekern.solvers import CgSettings, LandmarkProblem, Solution, sketch_size, solve_landmarks
+from scalekern.features.parameters import tile_dtype_of
+from scalekern.solvers import (
+    CgSettings,
+    LandmarkProblem,
+    Solution,
+    sketch_size,
+    solve_exact,
+    solve_exact_by_cg,
+    solve_landmarks,
+)
+from scalekern.solvers.exact_cg import preconditioner_rank
 
 CG_ITERATIONS = 200
+ALPHA_ROWS = 3_000
+"""An exact model by cg takes the alpha of the exact model of so many rows."""
 WATCHED_ROWS = 2_048
 """Leave-one-out errors are watched on so many rows."""
 KERNEL_VALUE = 60
 """Multiplications in a matrix product that cost as much as one kernel value beyond its products,
 which are long and thin, and its share of the passes' own work; as measured."""
+EIGENVALUES = 10
+"""Multiplications of a matrix product that all eigenvalues and vectors cost, as shares of n^3."""
+EXACT_PASSES = 40
+"""Products with the Gram matrix that an exact model usually takes."""
+TINY_ALPHA = 1e-9
+"""As a share of n: from here on cg would take hundreds of products."""
 USUAL_PASSES = 12
 """Passes of kernel values that a fit by cg takes, the sketch counted four times."""
 
@@ -85,3 +109,76 @@ def cg_is_cheaper(n: int, m: int, d: int) -> bool:
     size = sketch_size(m)
     iterative = USUAL_PASSES * n * m * value + 1.5 * size * m**2
     return n > size and iterative < direct
+
+
+def exact_sample_rows(params: dict[str, Any]) -> int:
+    """Return how many random rows an exact fit needs."""
+    return ALPHA_ROWS if params["solver"] in ("auto", "cg") else 1
+
+
+def exact_solver(job: Job) -> tuple[str, str]:
+    """Return the solver of an exact model, and why that one."""
+    solver, n = job.params["solver"], job.source.n_rows
+    if solver != "auto":
+        return solver, "asked for"
+    if not job.kernel.positive_definite:
+        return "pinv", "the kernel may be indefinite"
+    fixed = job.rule.rule == "fixed"
+    if fixed and job.rule.smallest <= TINY_ALPHA * n:
+        return "cholesky", "alpha is tiny, which iterations are slow for"
+    dense, iterative = exact_work(n, job.source.n_features, fixed=fixed)
+    why = f"{dense:.1e} multiplications dense, {iterative:.1e} by cg"
+    if GRAM_MATRICES[job.rule.rule] * 8 * n * n > memory_budget():
+        return "cg", "the Gram matrix does not fit in memory"
+    return ("cg" if iterative < dense else "cholesky"), why
+
+
+def exact_work(n: int, d: int, *, fixed: bool) -> tuple[float, float]:
+    """Return the multiplications of an exact fit, dense and by cg."""
+    value, rank = d + KERNEL_VALUE, preconditioner_rank(n)
+    of_alpha = 0 if fixed else EIGENVALUES * min(n, ALPHA_ROWS) ** 3
+    dense = n**2 * value + (n**3 / 3 if fixed else EIGENVALUES * n**3)
+    return dense, EXACT_PASSES * n**2 / 2 * value + 2 * n * rank**2 + of_alpha
+
+
+def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
+    """Return the rows of an exact model and their coefficients, without their Gram matrix."""
+    if not job.kernel.positive_definite:
+        raise UnsupportedError(
+            f"solver='cg' needs a positive definite kernel, which {job.kernel!r} does not say it "
+            "is; use solver='pinv' or 'cholesky'"
+        )
+    choice = _exact_choice(job)
+    require_penalty(choice.alpha)
+    rows = gather(job.source)
+    solution = solve_exact_by_cg(
+        job.engine,
+        job.kernel,
+        rows.X,
+        rows.y,
+        rows.weight,
+        choice.alpha,
+        cg_settings(job.params),
+        fit_intercept=job.fit_intercept,
+        dtype=tile_dtype_of(job.source),
+        seed=job.seen.sample.seed,
+    )
+    return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
+
+
+def _exact_choice(job: Job) -> Solution:
+    """Return the exact model of some random rows: its alpha is taken for all."""
+    if job.rule.rule == "fixed":
+        nothing = np.zeros((0, 0))
+        return Solution(nothing, nothing, job.rule.smallest)
+    sample = job.seen.sample.part(np.arange(min(ALPHA_ROWS, len(job.seen.sample.numbers))))
+    weight = np.ones(len(sample.numbers)) if sample.weight is None else sample.weight
+    return solve_exact(
+        gram_matrix(job.engine, job.kernel, sample.X),
+        np.asarray(sample.y),
+        weight,
+        job.rule,
+        solver="cholesky",
+        fit_intercept=job.fit_intercept,
+        positive_definite=True,
+    )

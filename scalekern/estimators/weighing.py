@@ -76,13 +76,14 @@ class ExactWeigher(Weigher):
         K = gram_matrix(engine, model.kernel_, model.landmarks_)
         k = np.asarray(model.kernel_.columns(model.landmarks_, np.float64)(X))
         # The same way through the solver as in fit, be it clipped, jittered or pseudo-inverse.
-        rule = "loo" if hasattr(model, "alphas_") else "fixed"
+        iterated = model.report_["solver"] == "cg"
+        rule = "loo" if hasattr(model, "alphas_") and not iterated else "fixed"
         solution = solve_exact(
             K,
             (k - K @ share).T,
             w,
             AlphaRule(rule, np.array([model.alpha_])),  # type: ignore[arg-type]
-            solver=model.report_["solver"],
+            solver="cholesky" if iterated else model.report_["solver"],
             fit_intercept=bool(model.explain_share_ > 0),
             positive_definite=model.kernel_.positive_definite,
         )
@@ -226,7 +227,7 @@ def require_kept(model: Any) -> None:
         raise InvalidInputError(
             f"this {type(model).__name__} keeps nothing to explain its predictions with: it has "
             f"more than {MOST_COMPONENTS:,} components, was not solved from sums, or was saved by "
-            "an older version; fit it again with fewer n_components and solver='auto'"
+            "an older version; fit it again with fewer n_components and solver='cholesky'"
         )
 
 

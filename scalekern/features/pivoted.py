@@ -95,7 +95,7 @@ def _accept(H: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     """Return which candidates to keep, and the Cholesky factor of their part of H."""
     H = 0.5 * (H + H.T)
     u = np.diag(H).copy()
-    L, accepted = np.zeros_like(H), []
+    L, accepted = np.zeros_like(H), list[int]()
     for j in range(len(H)):
         # The first is always kept: with rounding the rest may look spanned already.
         if accepted and not rng.random() * u[j] < H[j, j]:

@@ -2,6 +2,7 @@
 
 from scalekern.solvers.cg import CgSettings
 from scalekern.solvers.exact import solve_exact
+from scalekern.solvers.exact_cg import solve_exact_by_cg
 from scalekern.solvers.landmark_cg import LandmarkProblem, solve_landmarks
 from scalekern.solvers.losses import loss_named
 from scalekern.solvers.path import AlphaRule, alpha_rule
@@ -28,6 +29,7 @@ __all__ = [
     "loss_named",
     "sketch_size",
     "solve_exact",
+    "solve_exact_by_cg",
     "solve_landmarks",
     "solve_ridge",
     "solve_sgd",

@@ -16,6 +16,7 @@ from scipy.linalg import eigh_tridiagonal
 CHECK = 10
 """The residual is computed and not only updated every so many iterations."""
 PATIENCE = 3
+ENERGY_DIGITS = 1e-13
 Product = Callable[[np.ndarray], np.ndarray]
 
 
@@ -124,6 +125,7 @@ class _Iteration:
         self.p = self.z
         self.size = self._size()
         self._best, self._best_x, self._failures = self.size, self.x, 0
+        self._least = self._energy()
         self._errors: list[float] = []
         self._lanczos = _Lanczos()
 
@@ -166,18 +168,25 @@ class _Iteration:
         self.size = self._size()
         if self.size <= self._settings.tol:
             return "tol: the residual is small enough"
-        better = self.size < self._best
         rounding = updated < 0.5 * self.size
-        if rounding and self.size > 0.5 * self._best or not better and self._failures:
-            self.x, self.size = (self.x, self.size) if better else (self._best_x, self._best)
+        energy = self._energy()
+        fell = bool((energy < self._least - ENERGY_DIGITS * np.abs(energy)).any())
+        if not fell and ((rounding and self.size > 0.5 * self._best) or self._failures):
+            if self.size > self._best:
+                self.x, self.size = self._best_x, self._best
             return "stagnation: the residual no longer falls"
+        better = fell or self.size < self._best
         self._failures = 0 if better else self._failures + 1
         if better:
-            self._best, self._best_x = self.size, self.x
+            self._best, self._best_x, self._least = self.size, self.x, energy
         if rounding:
             self.p = self.z
             self._lanczos.end()
         return ""
+
+    def _energy(self) -> np.ndarray:
+        """Return x'Ax/2 - b'x, which falls at every step even where the residual does not."""
+        return -0.5 * _dots(self.x, self._b + self.r)
 
     def _settled(self) -> bool:
         if self._held_out is None or self._settings.tol == 0:
@@ -227,7 +236,9 @@ class _Lanczos:
         if not self._steps:
             return 1.0
         steps, shares = np.array(self._steps).T, np.array(self._shares).T
-        return max(_condition(a[a > 0], b[: (a > 0).sum()]) for a, b in zip(steps, shares, strict=True))
+        return max(
+            _condition(a[a > 0], b[: (a > 0).sum()]) for a, b in zip(steps, shares, strict=True)
+        )
 
 
 def _condition(steps: np.ndarray, shares: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import ThreadEngine
-from scalekern.features.pivoted import PivotedFactor, pivoted_cholesky
+from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
 from scalekern.solvers.cg import CgSettings, conjugate_gradients
@@ -26,7 +26,7 @@ from scalekern.solvers.ridge import Solution
 from scalekern.solvers.spd import factor_spd
 from scalekern.solvers.tiles import GramProduct
 
-MOST_RANK = 1_000
+LEAST_RANK, MOST_RANK = 32, 1_000
 
 
 def solve_exact_by_cg(
@@ -77,11 +77,13 @@ def solve_exact_by_cg(
     gram = GramProduct(engine, kernel, X, dtype)
 
     def times(V: np.ndarray) -> np.ndarray:
-        return centre(root[:, None] * gram(root[:, None] * V)) + alpha * V
+        return centre(root[:, None] * gram(root[:, None] * centre(V))) + alpha * V
 
     right = centre(root[:, None] * y)
     size = np.linalg.norm(right, axis=0)
-    size[size == 0] = 1.0
+    # Of a constant target rounding is left.
+    constant = size <= len(y) * np.finfo(np.float64).eps * np.linalg.norm(root[:, None] * y, axis=0)
+    right[:, constant], size[constant] = 0.0, 1.0
     found = conjugate_gradients(
         times,
         right,
@@ -106,8 +108,8 @@ def solve_exact_by_cg(
 
 
 def preconditioner_rank(n: int) -> int:
-    """Return how many rows the preconditioner is built on."""
-    return min(n, MOST_RANK)
+    """Return how many rows the preconditioner is built on: it must stay cheap beside products."""
+    return min(n, MOST_RANK, max(LEAST_RANK, n // 8))
 
 
 def woodbury(F: np.ndarray, alpha: float) -> Callable[[np.ndarray], np.ndarray]:

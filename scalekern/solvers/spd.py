@@ -7,6 +7,7 @@ last eigenvalues with a cutoff, which always gives an answer. What was done is r
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def factor_spd(A: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], dict[
             continue
         if np.isfinite(np.diag(factor[0])).all():
             report = {"factorization": "cholesky", "jitter": jitter, "rank": m}
-            return lambda B: np.asarray(cho_solve(factor, B, check_finite=False)), report
+            return partial(cho_solve, factor, check_finite=False), report
     e, V = np.linalg.eigh(A)
     inverse = pseudo_inverse(e)
     rank = int(np.count_nonzero(inverse))

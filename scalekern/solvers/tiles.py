@@ -35,7 +35,7 @@ class GramProduct:
     def __init__(self, engine: ThreadEngine, kernel: Kernel, X: Any, dtype: Any) -> None:
         self._engine, self._source, self.dtype = engine, ArraySource(X), np.dtype(dtype)
         self.n = self._source.n_rows
-        self._starts = np.arange(0, self.n, TILE_ROWS)
+        self._starts = list(range(0, self.n, TILE_ROWS))
         self._columns = [
             kernel.columns(slice_rows(X, s, s + TILE_ROWS), self.dtype) for s in self._starts
         ]
