@@ -262,7 +262,7 @@ def test_sparse_rows_have_the_features_of_dense_ones(name):
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        ("kmeans", r"'kmeans'.*'uniform'"),
+        ("medoids", r"'medoids'.*'uniform'"),
         (np.ones((3, 9)), r"\(3, 9\).*\(m, 4\)"),
         (np.full((2, 4), np.nan), "missing or infinite"),
         ([0, 120], "row 120.*120 rows"),

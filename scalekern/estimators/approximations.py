@@ -38,7 +38,11 @@ from scalekern.estimators.weighing import (
     kernel_similarity,
 )
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
-from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
+from scalekern.features.landmarks import (
+    choose_landmarks,
+    landmark_sample_rows,
+    without_landmarks,
+)
 from scalekern.features.maps import UnfinishedNystroemMap
 from scalekern.features.parameters import require_stationary, tile_dtype_of
 from scalekern.rows import RowSource
@@ -92,22 +96,16 @@ class MapApproximation(Approximation):
     solvers: ClassVar[tuple[str, ...]] = ("cholesky", "sgd")
 
     @abstractmethod
-    def draw(self, job: Job) -> FeatureMap:
-        """Return the feature map."""
+    def draw(self, job: Job) -> tuple[FeatureMap, np.ndarray]:
+        """Return the feature map, and the numbers of the rows that it is built on."""
 
     @abstractmethod
     def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the arrays that the model keeps, and note the map in the solution's report."""
 
-    def landmark_numbers(self, job: Job) -> np.ndarray:
-        """Return the numbers of the rows that the map is built on."""
-        del job
-        return np.zeros(0, dtype=np.int64)
-
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them."""
-        feature_map = self.draw(job)
-        sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+        feature_map, sample = self.drawn(job)
         if job.params["solver"] == "sgd":
             solution, _ = descend(
                 job.engine,
@@ -123,6 +121,13 @@ class MapApproximation(Approximation):
         measure = residual_pass(job.engine, job.source, feature_map)
         solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
         return self.fitted(feature_map, solution, job.seen.sample)
+
+    def drawn(self, job: Job) -> tuple[FeatureMap, HashSample]:
+        """Return the feature map, and random rows that it is not built on."""
+        feature_map, numbers = self.draw(job)
+        others = without_landmarks(job.seen.sample, numbers)
+        wanted = max(sample_rows(job.params, LOO_ROWS), len(numbers))
+        return feature_map, others.part(np.arange(min(wanted, len(others.numbers))))
 
     def fitted(
         self, feature_map: FeatureMap, solution: Solution, sample: HashSample | None = None
@@ -155,8 +160,9 @@ class Nystroem(MapApproximation):
     solvers = ("cholesky", "cg", "sgd")
 
     def sample_size(self, params: dict[str, Any]) -> int:
-        """Landmarks, and other rows to leave out."""
-        return int(params["n_components"]) + sample_rows(params, LOO_ROWS)
+        """Rows to choose landmarks from, and other rows to leave out."""
+        m = int(params["n_components"])
+        return max(landmark_sample_rows(params["landmarks"], m), m + sample_rows(params, LOO_ROWS))
 
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them, or iterate where that is asked for or cheaper."""
@@ -164,20 +170,17 @@ class Nystroem(MapApproximation):
         cheaper = cg_is_cheaper(job.source.n_rows, m, job.source.n_features)
         if solver != "cg" and not (solver == "auto" and cheaper):
             return super().fit(job)
-        feature_map = self.draw(job)
-        rows = without_landmarks(job.seen.sample, self.landmark_numbers(job))
+        feature_map, rows = self.drawn(job)
+        assert isinstance(feature_map, NystroemMap)
         return self.fitted(feature_map, landmarks_by_cg(job, feature_map, rows), job.seen.sample)
 
-    def draw(self, job: Job) -> NystroemMap:
+    def draw(self, job: Job) -> tuple[NystroemMap, np.ndarray]:
         """Choose the landmarks."""
-        sample, m = job.seen.sample, job.params["n_components"]
-        Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
-        return NystroemMap(job.kernel, Z, tile_dtype_of(job.source))
-
-    def landmark_numbers(self, job: Job) -> np.ndarray:
-        """Return the numbers of the landmarks among the rows."""
-        sample: HashSample = job.seen.sample
-        return landmark_numbers(job.params["landmarks"], sample, job.params["n_components"])
+        params, sample = job.params, job.seen.sample
+        chosen = choose_landmarks(
+            params["landmarks"], job.source, sample, params["n_components"], job.kernel
+        )
+        return NystroemMap(job.kernel, chosen.rows, tile_dtype_of(job.source)), chosen.numbers
 
     def kept(self, feature_map: NystroemMap, solution: Solution) -> dict[str, Any]:
         """Return the landmarks and their weights."""
@@ -213,11 +216,12 @@ class Fourier(MapApproximation):
         """Rows to leave out."""
         return sample_rows(params, LOO_ROWS)
 
-    def draw(self, job: Job) -> FourierMap:
+    def draw(self, job: Job) -> tuple[FourierMap, np.ndarray]:
         """Draw the frequencies."""
         kernel, D = require_stationary(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        return fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+        feature_map = fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+        return feature_map, np.zeros(0, dtype=np.int64)
 
     def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""

@@ -37,6 +37,9 @@ from scalekern.solvers.exact_cg import preconditioner_rank
 CG_ITERATIONS = 200
 ALPHA_ROWS = 3_000
 """An exact model by cg takes the alpha of the exact model of so many rows."""
+INDIFFERENT = 0.01
+"""Errors of the sample that differ by less do not tell alphas apart; the largest is the quickest to
+solve for, where targets without noise would have it vanish."""
 WATCHED_ROWS = 2_048
 """Leave-one-out errors are watched on so many rows."""
 KERNEL_VALUE = 60
@@ -167,13 +170,13 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
 
 
 def _exact_choice(job: Job) -> Solution:
-    """Return the exact model of some random rows: its alpha is taken for all."""
+    """Return the exact model of some random rows, whose alpha is taken for all."""
     if job.rule.rule == "fixed":
         nothing = np.zeros((0, 0))
         return Solution(nothing, nothing, job.rule.smallest)
     sample = job.seen.sample.part(np.arange(min(ALPHA_ROWS, len(job.seen.sample.numbers))))
     weight = np.ones(len(sample.numbers)) if sample.weight is None else sample.weight
-    return solve_exact(
+    choice = solve_exact(
         gram_matrix(job.engine, job.kernel, sample.X),
         np.asarray(sample.y),
         weight,
@@ -182,3 +185,7 @@ def _exact_choice(job: Job) -> Solution:
         fit_intercept=job.fit_intercept,
         positive_definite=True,
     )
+    assert choice.alphas is not None
+    assert choice.scores is not None
+    good = choice.scores <= (1.0 + INDIFFERENT) * choice.scores.min()
+    return replace(choice, alpha=float(choice.alphas[good].max(initial=choice.alpha)))

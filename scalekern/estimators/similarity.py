@@ -80,8 +80,10 @@ class SimilarityRegressor(RowPredictor):
         queries. Its kernels are "rbf", "matern12", "matern32", "matern52" and "laplacian".
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
-    landmarks : "uniform" or array, default="uniform"
-        Drawn by a hash of the row number and the seed; or rows of shape (m, d); or row numbers.
+    landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
+        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
+        means of clusters, or those that span the others best (randomly pivoted Cholesky); or rows
+        of shape (m, d); or row numbers.
     solver : {"auto", "pinv", "cholesky", "sgd"}, default="auto"
         "pinv" is for exact models, and what "auto" takes where the kernel may be indefinite: it
         keeps negative eigenvalues, as the article does. "cholesky" clips them. "sgd" is for

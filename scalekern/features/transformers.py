@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import ThreadEngine
 from scalekern.features.base import FeatureMap
-from scalekern.features.landmarks import choose_landmarks
+from scalekern.features.landmarks import choose_landmarks, landmark_sample_rows
 from scalekern.features.maps import NystroemMap, fourier_map
 from scalekern.features.parameters import (
     check_integer,
@@ -95,8 +95,10 @@ class Nystroem(_MapTransformer):
         1 / (d * variance of X); "median" is that of the median distance between rows.
     n_components : int, default=1000
         Landmarks; fewer where there are fewer rows.
-    landmarks : "uniform" or array, default="uniform"
-        Drawn by a hash of the row number and the seed, or rows of shape (m, d), or row numbers.
+    landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
+        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
+        means of clusters, or those that span the others best; or rows of shape (m, d); or row
+        numbers. See docs/landmarks.md for what each is good for.
     cutoff : float or None, default=None
         Directions of the landmarks' Gram matrix below this share of the largest are left out, so
         there can be fewer features than landmarks. None is 1e-9 for float32 rows, 1e-14 for
@@ -160,9 +162,10 @@ class Nystroem(_MapTransformer):
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
-        seen = survey(engine, source, m, seed, gamma=self.gamma)
+        size = landmark_sample_rows(self.landmarks, m)
+        seen = survey(engine, source, size, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
-        Z = choose_landmarks(self.landmarks, source, seen.sample, m)
+        Z = choose_landmarks(self.landmarks, source, seen.sample, m, self.kernel_).rows
         self._map = NystroemMap(self.kernel_, Z, tile_dtype_of(source), cutoff)
         self.landmarks_ = self._map.Z
 

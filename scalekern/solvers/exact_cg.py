@@ -68,9 +68,11 @@ def solve_exact_by_cg(
     """
     root = np.sqrt(weight)
     factor = pivoted_cholesky(kernel, X, preconditioner_rank(len(y)), seed)
-    F = factor.F * root
     centre = _Centre(root) if fit_intercept else _Nothing()
-    F = centre(F.T).T
+    F = factor.F
+    F *= root
+    for row in F:
+        row[:] = centre(row[:, None])[:, 0]
     largest = largest_eigenvalue(F @ F.T) if len(F) else 0.0
     if alpha < np.finfo(np.float32).eps / 2 * largest:
         dtype = np.float64

@@ -6,7 +6,7 @@ last eigenvalues with a cutoff, which always gives an answer. What was done is r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,12 +31,21 @@ def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]
         `factorization` ("cholesky" or "eigenvalues"), `jitter` (what was added to the diagonal),
         `rank`.
     """
-    solve, report = factor_spd(A)
-    return solve(B), report
+    for solve, report in _ladder(A):
+        X = np.asarray(solve(B))
+        if np.isfinite(X).all():
+            break
+    return X, report
 
 
 def factor_spd(A: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]:
     """Return the function from B to X of `solve_spd`, for many B, and its report."""
+    return next(_ladder(A))
+
+
+def _ladder(
+    A: np.ndarray,
+) -> Iterator[tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]]:
     m = len(A)
     size = float(np.trace(A)) / max(1, m)
     jitters = [0.0] + [size * np.finfo(np.float64).eps * 10.0**k for k in range(STEPS)]
@@ -45,14 +54,13 @@ def factor_spd(A: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], dict[
             factor = cho_factor(_with_diagonal(A, jitter), lower=True, check_finite=False)
         except np.linalg.LinAlgError:
             continue
-        if np.isfinite(np.diag(factor[0])).all():
-            report = {"factorization": "cholesky", "jitter": jitter, "rank": m}
-            return partial(cho_solve, factor, check_finite=False), report
+        report = {"factorization": "cholesky", "jitter": jitter, "rank": m}
+        yield partial(cho_solve, factor, check_finite=False), report
     e, V = np.linalg.eigh(A)
     inverse = pseudo_inverse(e)
     rank = int(np.count_nonzero(inverse))
     report = {"factorization": "eigenvalues", "jitter": 0.0, "rank": rank}
-    return lambda B: V @ (inverse[:, None] * (V.T @ B)), report
+    yield lambda B: V @ (inverse[:, None] * (V.T @ B)), report
 
 
 def pseudo_inverse(e: np.ndarray) -> np.ndarray:
