@@ -27,6 +27,12 @@ from scalekern.estimators.iterating import (
 )
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
+from scalekern.estimators.variances import (
+    amplitude_of,
+    exact_variance,
+    feature_variance,
+    with_std,
+)
 from scalekern.estimators.weighing import (
     ExactWeigher,
     FeatureWeigher,
@@ -36,6 +42,7 @@ from scalekern.estimators.weighing import (
     kept_of_exact,
     kept_of_features,
     kernel_similarity,
+    require_kept,
 )
 from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
 from scalekern.features.landmarks import (
@@ -74,7 +81,10 @@ class Exact(Approximation):
             solution.report |= {"tile_dtype": "float64"}
         solution.report |= {"solver": solver, "why_solver": why}
         kept = kept_of_exact(rows, job.fit_intercept)
-        return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept)
+        return Fitted(
+            solution,
+            {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept | amplitude_of(solution),
+        )
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""
@@ -88,6 +98,10 @@ class Exact(Approximation):
         become of an RMSE of 3.6, with weights that were found in float64.
         """
         return _weighted_sum(model, np.dtype(get_config().tile_dtype or np.float64))
+
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations."""
+        return with_std(model, self.predictor(model, np.dtype(np.float64)), exact_variance(model))
 
 
 class MapApproximation(Approximation):
@@ -136,7 +150,7 @@ class MapApproximation(Approximation):
         solution.report.setdefault("solver", "cholesky")
         solution.report["tile_dtype"] = str(feature_map.dtype)
         explain = kept_of_features(solution.smoother, sample, *self.basis(feature_map))
-        return Fitted(solution, self.kept(feature_map, solution) | explain)
+        return Fitted(solution, self.kept(feature_map, solution) | explain | amplitude_of(solution))
 
     def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
         """Return what turns the map's raw columns into features, and arrays that make them."""
@@ -146,6 +160,16 @@ class MapApproximation(Approximation):
     @abstractmethod
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the function from rows to the raw columns of the map."""
+
+    @abstractmethod
+    def feature_map(self, model: Any) -> FeatureMap:
+        """Return the map of a fitted model, in float64."""
+
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations."""
+        require_kept(model)
+        variance = feature_variance(model, self.raw_columns(model), self.feature_map(model))
+        return with_std(model, self.predictor(model, np.dtype(np.float64)), variance)
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""
@@ -202,6 +226,10 @@ class Nystroem(MapApproximation):
             model.kernel_, model.landmarks_, elimination(model), np.dtype(np.float64)
         )
 
+    def feature_map(self, model: Any) -> NystroemMap:
+        """Return the map on the landmarks."""
+        return NystroemMap(model.kernel_, model.landmarks_, np.float64)
+
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the landmarks."""
         return _weighted_sum(model, dtype)
@@ -229,6 +257,10 @@ class Fourier(MapApproximation):
 
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
+        return self.feature_map(model)
+
+    def feature_map(self, model: Any) -> FourierMap:
+        """Return the map at the frequencies."""
         return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:

@@ -33,7 +33,7 @@ from scalekern.storage import storable
 
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_", "amplitude_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -121,6 +121,9 @@ class SimilarityRegressor(RowPredictor):
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
         Of "fourier", with `coef_`.
+    amplitude_ : float64 array of shape (n_outputs,)
+        The likeliest variance, as a multiple of the kernel, of the Gaussian process whose mean the
+        model is; `amplitude_ * alpha_` estimates the variance of the noise. Not of "local", "sgd".
     local_ : LocalRows
         The index of "local", with the targets.
     length_factor_ : float or None
@@ -339,18 +342,22 @@ class SimilarityRegressor(RowPredictor):
         ----------
         X : array, sparse matrix, frame or rows of shape (n, d); objects for kernels of objects
         return_std : bool, default=False
-            Also return the standard deviation of a new target about its prediction, which
-            approximation="local" has.
+            Also return the standard deviation of a new target about its prediction.
 
         Returns
         -------
         predictions : float64 array of shape (n,) or (n, n_outputs), in the units of the target
         std : float64 array of the same shape and units
-            Only with `return_std`. The variance is ``s^2 (1 + alpha - k_x' (K + alpha I)^-1 k_x)``
-            with the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors - 1)``, r
-            its targets less their mean, and c one number, set in `fit` so that over the rows left
-            out the variances add up to the squared errors. It is 0 where all targets are equal.
-            Normal intervals of it cover some 2 points of 100 too few, the scales being estimated.
+            Only with `return_std`. That of a Gaussian process with the kernel ``s^2 k`` and noise
+            of variance ``s^2 alpha``: ``s^2 (k(x, x) + alpha - k_x' (K + alpha I)^-1 k_x)``, the
+            noise of the new target included, as scikit-learn's `GaussianProcessRegressor` has it
+            with a `WhiteKernel`; with an intercept, more by what its own estimate varies. s^2 is
+            `amplitude_`, the likeliest value. Nyström models have ``alpha phi(x)'(Phi'W Phi + alpha
+            I)^-1 phi(x)`` and what of k(x, x) the landmarks leave (the projected process). Local
+            models have the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors -
+            1)``, r its targets less their mean, and c one number, set in `fit` so that over the
+            rows left out the variances add up to the squared errors; 0 where all targets are equal.
+            Normal intervals of them cover some 2 points of 100 too few, the scales being estimated.
 
         Raises
         ------
@@ -365,7 +372,7 @@ class SimilarityRegressor(RowPredictor):
             return super().predict(X)
         check_is_fitted(self)
         predict = APPROXIMATIONS[self.report_["approximation"]].std_predictor(self)
-        source = predict_source(self, X)
+        source = predict_source(self, X, objects=self._takes_objects())
         both = np.empty((2, source.n_rows, self.n_outputs_))
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:

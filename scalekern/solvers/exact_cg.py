@@ -106,7 +106,9 @@ def solve_exact_by_cg(
         "passes": products,
         "tile_dtype": str(gram.dtype),
     }
-    return Solution(coef, intercept, alpha, report=report)
+    freedom = max(weight.sum(), len(y)) - fit_intercept
+    amplitude = np.maximum(np.einsum("ij,ij->j", right, found.x), 0.0) / max(freedom, 1.0)
+    return Solution(coef, intercept, alpha, report=report, amplitude=amplitude)
 
 
 def preconditioner_rank(n: int) -> int:

@@ -208,8 +208,15 @@ class _System:
         """Return the solution in the coordinates of the features."""
         problem = self._problem
         mean = problem.y_mean if problem.fit_intercept else np.zeros(theta.shape[1])
+        left = np.maximum(self._s - np.einsum("ij,ij->j", self.right, theta), 0.0)
+        freedom = max(self._W, problem.source.n_rows) - problem.fit_intercept
         return Solution(
-            theta, mean - self._mean @ theta, problem.alpha, report=report, smoother=smoother
+            theta,
+            mean - self._mean @ theta,
+            problem.alpha,
+            report=report,
+            smoother=smoother,
+            amplitude=left / (problem.alpha * max(freedom, 1.0)),
         )
 
     def smoother(self, factor: np.ndarray) -> Smoother:
