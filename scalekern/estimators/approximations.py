@@ -16,6 +16,7 @@ from scalekern._config import get_config
 from scalekern.engine import HashSample
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.certificate import Gap, gap_to_exact
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.iterating import (
@@ -41,6 +42,7 @@ from scalekern.estimators.weighing import (
     kept_elimination,
     kept_of_exact,
     kept_of_features,
+    kept_sample,
     kernel_similarity,
     require_kept,
 )
@@ -170,6 +172,11 @@ class MapApproximation(Approximation):
         require_kept(model)
         variance = feature_variance(model, self.raw_columns(model), self.feature_map(model))
         return with_std(model, self.predictor(model, np.dtype(np.float64)), variance)
+
+    def gap_to_exact(self, model: Any, queries: RowSource, rows: RowSource | None) -> Gap:
+        """Compare with the exact model on parts of the rows given, or kept."""
+        known = kept_sample(model) if rows is None else rows
+        return gap_to_exact(model, self.feature_map(model), queries, known)
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""

@@ -19,6 +19,7 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.certificate import Gap
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
@@ -381,6 +382,38 @@ class SimilarityRegressor(RowPredictor):
         ThreadEngine(self.n_jobs).map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
+
+    def gap_to_exact(self, X: Any, rows: Any = None) -> Gap:
+        """Return how far a Nyström or Fourier model is from the exact one, with its confidence.
+
+        The exact model and the approximation are both solved on parts of training rows, by the
+        same kernel and alpha, and compared on X; the larger the parts, the nearer to what all rows
+        would show. The error of the kernel on X is beside it.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+            Rows like those to predict; up to 2,000 are used.
+        rows : (X, y), (X, y, sample_weight) or rows from `scalekern.rows`, optional
+            Training rows to solve on: a sample of up to 16,000, held in memory. By default the
+            1,000 that the model keeps, whose parts are small.
+
+        Returns
+        -------
+        Gap
+            `size`, `gap`, `low`, `high`, `trace_error`, `trace_low`, `trace_high`.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are too few rows, or the model kept none (solver="sgd", or "cg" on many rows).
+        UnsupportedError
+            For other approximations.
+        """
+        check_is_fitted(self)
+        source = predict_source(self, X, objects=self._takes_objects())
+        approximation = APPROXIMATIONS[self.report_["approximation"]]
+        return approximation.gap_to_exact(self, source, self._rows_given(rows))
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)

@@ -110,7 +110,7 @@ class FeatureWeigher(Weigher):
     ) -> None:
         require_kept(model)
         self._model, self._columns, self._similarity = model, columns, similarity
-        self._source = _kept_sample(model) if rows is None else rows
+        self._source = kept_sample(model) if rows is None else rows
         self.baseline, self.n_rows = model.explain_baseline_, self._source.n_rows
 
     def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
@@ -231,7 +231,9 @@ def require_kept(model: Any) -> None:
         )
 
 
-def _kept_sample(model: Any) -> RowSource:
+def kept_sample(model: Any) -> RowSource:
+    """Return the training rows that a model on features keeps, or raise where there are none."""
+    require_kept(model)
     X = model.explain_rows_
     return ArraySource(
         X if isinstance(X, list) or hasattr(X, "tocsr") else np.asarray(X),
