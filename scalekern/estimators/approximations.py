@@ -46,14 +46,14 @@ from scalekern.estimators.weighing import (
     kernel_similarity,
     require_kept,
 )
-from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
+from scalekern.features import FeatureMap, NystroemMap, RandomMap, random_map, random_map_at
 from scalekern.features.landmarks import (
     choose_landmarks,
     landmark_sample_rows,
     without_landmarks,
 )
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.features.parameters import require_random_features, tile_dtype_of
 from scalekern.rows import RowSource
 from scalekern.solvers import Solution
 
@@ -243,7 +243,7 @@ class Nystroem(MapApproximation):
 
 
 class Fourier(MapApproximation):
-    """Random cosines and sines stand for a stationary kernel."""
+    """Random features stand for a stationary or polynomial kernel."""
 
     name = "fourier"
 
@@ -251,14 +251,14 @@ class Fourier(MapApproximation):
         """Rows to leave out."""
         return sample_rows(params, LOO_ROWS)
 
-    def draw(self, job: Job) -> tuple[FourierMap, np.ndarray]:
+    def draw(self, job: Job) -> tuple[RandomMap, np.ndarray]:
         """Draw the frequencies."""
-        kernel, D = require_stationary(job.kernel), job.params["n_components"]
+        kernel, D = require_random_features(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        feature_map = fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+        feature_map = random_map(kernel, D, d, seed, tile_dtype_of(job.source))
         return feature_map, np.zeros(0, dtype=np.int64)
 
-    def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
+    def kept(self, feature_map: RandomMap, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""
         return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
 
@@ -266,13 +266,13 @@ class Fourier(MapApproximation):
         """Return the features."""
         return self.feature_map(model)
 
-    def feature_map(self, model: Any) -> FourierMap:
+    def feature_map(self, model: Any) -> RandomMap:
         """Return the map at the frequencies."""
-        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+        return random_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = fourier_map_at(model.kernel_, model.frequencies_, dtype)
+        feature_map = random_map_at(model.kernel_, model.frequencies_, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )

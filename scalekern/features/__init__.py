@@ -4,9 +4,10 @@ from scalekern.features.base import FeatureMap
 from scalekern.features.maps import (
     FourierMap,
     NystroemMap,
+    RandomMap,
     StandardizedMap,
-    fourier_map,
-    fourier_map_at,
+    random_map,
+    random_map_at,
 )
 from scalekern.features.prepare import RowPreparer
 from scalekern.features.transformers import FourierFeatures, Nystroem
@@ -18,10 +19,11 @@ __all__ = [
     "FourierMap",
     "Nystroem",
     "NystroemMap",
+    "RandomMap",
     "RowPreparer",
     "StandardizedMap",
     "Whitening",
-    "fourier_map",
-    "fourier_map_at",
+    "random_map",
+    "random_map_at",
     "whiten",
 ]

@@ -11,16 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import ThreadEngine
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks, landmark_sample_rows
-from scalekern.features.maps import NystroemMap, fourier_map
+from scalekern.features.maps import NystroemMap, random_map
 from scalekern.features.parameters import (
+    check_choice,
     check_integer,
     check_share,
-    require_stationary,
+    require_random_features,
     seed_of,
     tile_dtype_of,
 )
 from scalekern.features.survey import check_gamma, resolve_kernel, survey
 from scalekern.kernels import Kernel
+from scalekern.kernels.sampling import SAMPLINGS, Sampling
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
 
@@ -171,18 +173,23 @@ class Nystroem(_MapTransformer):
 
 
 class FourierFeatures(_MapTransformer):
-    """Random cosines and sines whose inner products approximate a stationary kernel.
+    """Random features whose inner products approximate a stationary or polynomial kernel.
+
+    Cosines and sines of random frequencies for a stationary kernel; for a polynomial one a tensor
+    sketch, as in `sklearn.kernel_approximation.PolynomialCountSketch`.
 
     Parameters
     ----------
     kernel : str or Kernel, default="rbf"
-        A stationary kernel: "rbf", "laplacian", "matern12", "matern32", "matern52".
+        "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", sums and
+        products of them, or "polynomial".
     gamma : float, "scale" or "median", default="median"
         The bandwidth where the kernel leaves it open; see `Nystroem`.
     n_components : int, default=1000
         Features; half of them cosines, half sines; an odd number is rounded up.
-    orthogonal : bool, default=True
-        Draw the frequencies orthogonal to each other, which lowers the error at no cost.
+    sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+        How the frequencies of a stationary kernel are drawn: orthogonal to each other; from a
+        scrambled Sobol sequence, which is better still in few dimensions; or independent.
     random_state : int, RandomState or None, default=None
     n_jobs : int or None, default=None
         Threads; None is one a core.
@@ -192,6 +199,8 @@ class FourierFeatures(_MapTransformer):
     kernel_ : Kernel
         With its bandwidth.
     frequencies_ : float64 array of shape (d, n_components / 2)
+        Of a polynomial kernel the places and signs of the sketch, integers of shape
+        (degree + 1, d + 1).
 
     Raises
     ------
@@ -201,7 +210,8 @@ class FourierFeatures(_MapTransformer):
     References
     ----------
     Rahimi and Recht (2007), Random features for large-scale kernel machines; Yu et al. (2016),
-    Orthogonal random features.
+    Orthogonal random features; Yang et al. (2014), Quasi-Monte Carlo feature maps; Pham and Pagh
+    (2013), Fast and scalable polynomial kernels via explicit feature maps.
 
     Examples
     --------
@@ -218,25 +228,26 @@ class FourierFeatures(_MapTransformer):
         *,
         gamma: Any = "median",
         n_components: int = 1000,
-        orthogonal: bool = True,
+        sampling: Sampling = "orthogonal",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
         self.kernel = kernel
         self.gamma = gamma
         self.n_components = n_components
-        self.orthogonal = orthogonal
+        self.sampling = sampling
         self.random_state = random_state
         self.n_jobs = n_jobs
 
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
+        check_choice("sampling", self.sampling, SAMPLINGS)
         check_gamma(self.gamma)
         engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
         kernel = resolve_kernel(
             self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
         )
-        self.kernel_ = require_stationary(kernel)
+        self.kernel_ = require_random_features(kernel)
         d, dtype = source.n_features, tile_dtype_of(source)
-        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal)
+        self._map = random_map(self.kernel_, D, d, seed, dtype, self.sampling)
         self.frequencies_ = self._map.frequencies

@@ -16,6 +16,7 @@ from scipy.spatial.distance import pdist
 from sklearn.base import BaseEstimator
 
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.kernels.sampling import Sampling
 from scalekern.storage.registry import class_named
 
 
@@ -99,7 +100,7 @@ class Kernel(BaseEstimator, ABC):
         return self.with_gamma(factor * self.median_gamma(X, weight)) if self.needs_gamma else self
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw from the spectral density of a stationary kernel; see `StationaryKernel`."""
         raise UnsupportedError(f"{self!r} is not stationary, so it has no frequencies")
@@ -130,43 +131,6 @@ class StationaryKernel(Kernel):
     def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
         """Return the gamma at which the median pair of distinct rows has a middling similarity."""
 
-    @abstractmethod
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray | None:
-        """Return what multiplies `n` standard normal frequencies; None where they are not normal.
-
-        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over its spectral density
-        (Rahimi and Recht 2007).
-        """
-
-    def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
-    ) -> np.ndarray:
-        """Draw from the spectral density.
-
-        Parameters
-        ----------
-        n : int
-            How many frequencies.
-        d : int
-            Features of a row.
-        rng : numpy Generator
-        orthogonal : bool, default=True
-            Draw them orthogonal to each other, d at a time (Yu et al. 2016), which makes the
-            approximation of the kernel better at no cost.
-
-        Returns
-        -------
-        float64 array of shape (d, n)
-        """
-        scales = self.spectral_scales(n, rng)
-        if scales is None:
-            return self._own_frequencies(n, d, rng)
-        normal = _orthogonal_normal(n, d, rng) if orthogonal else rng.standard_normal((n, d))
-        return (normal * scales[:, None]).T
-
-    def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError("a kernel without spectral scales draws its own frequencies")
-
 
 def _combined(name: str, first: Any, second: Any) -> Any:
     """Return the sum or product; a number becomes a constant kernel."""
@@ -178,16 +142,6 @@ def _combined(name: str, first: Any, second: Any) -> Any:
         # By name: combinations are built on this module, so it cannot import them.
         parts.append(class_named("Constant")(float(part)) if number else part)
     return class_named(name)(*parts)
-
-
-def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
-    parts = []
-    for _ in range(-(-n // d)):
-        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
-        lengths = np.sqrt(rng.chisquare(d, size=d))
-        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
-    return np.concatenate(parts)[:n]
 
 
 def median_distance(X: np.ndarray, metric: str, weight: np.ndarray | None) -> float:

@@ -16,6 +16,7 @@ from scalekern.kernels.base import (
     median_distance,
 )
 from scalekern.kernels.distances import subtiles
+from scalekern.kernels.sampling import Sampling, uniform_points
 from scalekern.storage import storable
 
 
@@ -55,11 +56,20 @@ class Laplacian(StationaryKernel):
         """Return 1 / median of the L1 distances between distinct rows of X."""
         return 1.0 / median_distance(X, "cityblock", weight)
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> None:
-        """Return None: the coordinates of a frequency are independent Cauchy variables."""
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
+    ) -> np.ndarray:
+        """Draw from the spectral density: independent Cauchy variables, shape (d, n).
 
-    def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-        return check_positive("gamma", self.gamma) * rng.standard_cauchy((d, n))
+        Parameters
+        ----------
+        n, d : int
+        rng : numpy Generator
+        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+            "orthogonal" is "random" here: it is for densities that depend on length only.
+        """
+        u = uniform_points(n, d, rng, sampling)
+        return check_positive("gamma", self.gamma) * np.tan(np.pi * (u - 0.5)).T
 
 
 class _LaplacianColumns(Columns):

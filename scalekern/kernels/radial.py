@@ -9,6 +9,7 @@ import numpy as np
 
 from scalekern.kernels.base import Columns, StationaryKernel, median_distance
 from scalekern.kernels.distances import HalfSquares, subtiles
+from scalekern.kernels.sampling import Sampling, normal_points
 
 
 class RadialKernel(StationaryKernel):
@@ -35,6 +36,38 @@ class RadialKernel(StationaryKernel):
     def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
         """Return 1 / (2 median^2) of the distances between distinct rows of X."""
         return 1.0 / (2.0 * median_distance(X, "euclidean", weight) ** 2)
+
+    @abstractmethod
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
+        """Return what multiplies standard normal frequencies, as quantiles at u from (0, 1).
+
+        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over its spectral density
+        (Rahimi and Recht 2007).
+        """
+
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
+    ) -> np.ndarray:
+        """Draw from the spectral density.
+
+        Parameters
+        ----------
+        n : int
+            How many frequencies.
+        d : int
+            Features of a row.
+        rng : numpy Generator
+        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+            Orthogonal to each other, d at a time (Yu et al. 2016); from a scrambled Sobol sequence
+            (quasi-Monte Carlo, Yang et al. 2014); or independent. The first two make the
+            approximation of the kernel better at no cost.
+
+        Returns
+        -------
+        float64 array of shape (d, n)
+        """
+        normal, u = normal_points(n, d, rng, sampling)
+        return (normal * self.spectral_scales(u)[:, None]).T
 
 
 class _RadialColumns(Columns):
