@@ -88,6 +88,7 @@ def solve_exact_by_cg(
     # Of a constant target rounding is left.
     constant = size <= len(y) * np.finfo(np.float64).eps * np.linalg.norm(root[:, None] * y, axis=0)
     right[:, constant], size[constant] = 0.0, 1.0
+
     def excess(x: np.ndarray, r: np.ndarray, z: np.ndarray) -> np.ndarray:
         del z
         left = alpha * np.einsum("ij,ij->j", x, right)
@@ -121,8 +122,7 @@ def solve_exact_by_cg(
 
 def preconditioner_rank(n: int) -> int:
     """Return how many rows the preconditioner is built on: it must stay cheap beside products."""
-    return min(n, MOST_RANK, max(ROUNDING = 1e-15
-LEAST_RANK, n // 8))
+    return min(n, MOST_RANK, max(LEAST_RANK, n // 8))
 
 
 def woodbury(F: np.ndarray, alpha: float) -> Callable[[np.ndarray], np.ndarray]:
