@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, require_memory
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
@@ -68,8 +68,15 @@ def solve_exact_by_cg(
     Díaz, Epperly, Frangella, Tropp and Webber (2023), Robust, randomized preconditioning for kernel
     ridge regression; Gardner et al. (2018), GPyTorch.
     """
+    n, t = y.shape
+    rank = preconditioner_rank(n)
+    require_memory(
+        8 * n * (rank + rank // 4 + 10 * t),
+        f"the exact model of {n} rows by cg",
+        "use approximation='nystroem' or 'fourier'",
+    )
     root = np.sqrt(weight)
-    factor = pivoted_cholesky(kernel, X, preconditioner_rank(len(y)), seed)
+    factor = pivoted_cholesky(kernel, X, rank, seed)
     centre = _Centre(root) if fit_intercept else _Nothing()
     F = factor.F
     F *= root
