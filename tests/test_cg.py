@@ -293,6 +293,25 @@ def test_no_penalty_is_refused(approximation):
         model(approximation, alpha=0).fit(X[:100], Y[:100])
 
 
+def test_rows_from_parquet_give_the_model_of_rows_in_memory(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({f"x{j}": X[:, j] for j in range(3)} | {"y": Y[:, 0], "w": WEIGHT})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=400)
+    rows = sk.rows(str(tmp_path / "rows.parquet"), target="y", weight="w")
+    for approximation in ("nystroem", "exact"):
+        stored = model(approximation).fit(rows)
+        held = model(approximation).fit(X, Y[:, 0], sample_weight=WEIGHT)
+        frame = pa.table({f"x{j}": XS[:, j] for j in range(3)})
+        np.testing.assert_allclose(stored.predict(frame), held.predict(XS), rtol=1e-9)
+
+
+def test_partial_fit_has_no_cg():
+    with pytest.raises(UnsupportedError, match="'cholesky' or 'sgd'"):
+        model("nystroem").partial_fit(X[:100], Y[:100])
+
+
 def test_what_does_not_go_with_cg_is_refused_with_what_does():
     for approximation in ("fourier", "local"):
         with pytest.raises(UnsupportedError, match="nystroem: cholesky, cg, sgd"):
