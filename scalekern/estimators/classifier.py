@@ -106,7 +106,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         solver: str = "auto",
         n_neighbors: int = 32,
         fit_intercept: bool = True,
-        max_iter: int = 5,
+        max_iter: int | None = None,
         tol: float = 1e-4,
         batch_size: Any = "auto",
         class_weight: Any = None,
