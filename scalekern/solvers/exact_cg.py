@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
@@ -30,7 +30,7 @@ LEAST_RANK, MOST_RANK = 32, 1_000
 
 
 def solve_exact_by_cg(
-    engine: ThreadEngine,
+    engine: Engine,
     kernel: Kernel,
     X: Any,
     y: np.ndarray,
@@ -46,7 +46,7 @@ def solve_exact_by_cg(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     kernel : Kernel
         Positive definite, with its bandwidth.
     X : rows
