@@ -122,9 +122,9 @@ class _Comparison:
         parts = [self._order[i * size : (i + 1) * size] for i in range(n_parts)]
         squares = np.array([self._square(part) for part in parts])
         mean = float(squares.mean())
-        margin = _margin(squares)
-        low, high = np.sqrt(np.maximum([mean - margin, mean + margin], 0.0))
-        return size, mean**0.5, float(low), float(high)
+        # Of the logarithm: a gap is above 0, and a few parts scatter by factors.
+        factor = np.exp(0.5 * _margin(squares) / mean) if mean > 0 else 1.0
+        return size, mean**0.5, float(mean**0.5 / factor), float(mean**0.5 * factor)
 
     def _square(self, part: np.ndarray) -> float:
         X, columns = take_rows(self._rows.X, part), self._kernel.columns
@@ -164,7 +164,7 @@ def _trace_error(kernel: Kernel, feature_map: FeatureMap, X: Any) -> tuple[float
         share = float(np.abs(np.linalg.eigvalsh(0.5 * (K + K.T))).sum() / (len(own) * total))
         return share, share, share
     share = float(max(missed.mean(), 0.0) / total)
-    margin = _margin(missed) / total
+    margin = float(_margin(missed) / total)
     return share, max(share - margin, 0.0), share + margin
 
 
