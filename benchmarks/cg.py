@@ -59,14 +59,18 @@ def passes() -> None:
 
     rng = np.random.default_rng(0)
     kernel, engine = RBF(0.05), ThreadEngine(1)
-    print(f"{'pass':<28}{'dtype':<9}{'steps apart':>12}{'pass':>8}{'of the steps':>14}   (ns a value)")
+    print(
+        f"{'pass':<28}{'dtype':<9}{'steps apart':>12}{'pass':>8}{'of the steps':>14}   (ns a value)"
+    )
     for dtype in (np.float32, np.float64):
         X = rng.standard_normal((40_000, 8)).astype(dtype)
         columns = kernel.columns(X[:LANDMARKS], dtype)
         V, zero = rng.standard_normal((LANDMARKS, 1)), np.zeros(1)
         source = ArraySource(X)
 
-        def normal(columns: Any = columns, dtype: Any = dtype, V: Any = V, source: Any = source) -> Any:
+        def normal(
+            columns: Any = columns, dtype: Any = dtype, V: Any = V, source: Any = source
+        ) -> Any:
             return engine.reduce(
                 source, lambda: KernelNormal(columns, V, zero, dtype, double=False)
             )

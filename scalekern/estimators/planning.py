@@ -286,7 +286,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
-    plan.model_bytes = landmarks + 8 * t * (n + 1) + path_bytes
+    plan.model_bytes = landmarks + 8 * t * (n + 2) + path_bytes
     plan.explain_bytes = 8 * (t * (n + 1) + 1)
 
 
@@ -341,7 +341,8 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         plan.notes.append("alpha='gcv' reads the rows once more where the sums leave only rounding")
     predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
-    plan.model_bytes = kept + 8 * t * (m + 1) + path_bytes
+    # Weights, intercept, and the amplitude, which gradient steps do not tell.
+    plan.model_bytes = kept + 8 * t * (m + 1 + (plan.solver != "sgd")) + path_bytes
     if plan.solver == "cholesky":
         # For Nyström, 4 is the most that a block elimination of the landmarks takes.
         plan.explain_bytes = _kept_of_features(shape, m, 12 if nystroem else 8)
