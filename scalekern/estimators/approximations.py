@@ -185,7 +185,7 @@ class MapApproximation(Approximation):
 
     def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
         """Return the function from X to predictions and standard deviations."""
-        require_kept(model)
+        require_kept(model, "for return_std fit with solver='cholesky' and fewer n_components")
         variance = feature_variance(model, self.raw_columns(model), self.feature_map(model))
         return with_std(model, self.predictor(model, np.dtype(np.float64)), variance)
 

@@ -245,14 +245,16 @@ def elimination(model: Any) -> Whitening:
     return Whitening(np.arange(m), blocks, E, np.zeros((m, 0)), 0.0)
 
 
-def require_kept(model: Any) -> None:
+RERUN = "pass the training rows, explain(X, rows=(X_train, y_train)), which are then read twice"
+
+
+def require_kept(model: Any, advice: str = RERUN) -> None:
     """Raise where the model did not keep what an explanation needs."""
     if not hasattr(model, "explain_baseline_"):
         raise InvalidInputError(
             f"this {type(model).__name__} keeps nothing to explain its predictions with: it has "
             f"more than {MOST_COMPONENTS:,} components, was not solved from sums, or was saved "
-            "by an older version; pass the training rows, explain(X, rows=(X_train, y_train)), "
-            "which are then read twice"
+            f"by an older version; {advice}"
         )
 
 
