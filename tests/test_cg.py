@@ -40,8 +40,8 @@ def symmetric(seed, m, condition):
     return (Q * np.geomspace(1, condition, m)) @ Q.T
 
 
-def size(r, z):
-    del z
+def size(x, r, z):
+    del x, z
     return np.linalg.norm(r, axis=0)
 
 
@@ -136,7 +136,7 @@ def test_predictions_are_those_of_the_direct_solvers(approximation, fit_intercep
     n = N if approximation == "nystroem" else 700
     alpha = alpha if approximation == "nystroem" else max(alpha, 1e-3)
     w = WEIGHT[:n] if weighted else None
-    params = {"alpha": alpha, "fit_intercept": fit_intercept, "tol": 1e-9, "max_iter": 1_000}
+    params = {"alpha": alpha, "fit_intercept": fit_intercept, "tol": 1e-15, "max_iter": 1_000}
     cg = model(approximation, **params).fit(X[:n], Y[:n], sample_weight=w)
     assert cg.report_["solver"] == "cg"
     others = ["cholesky", "pinv"] if approximation == "exact" else ["cholesky"]
@@ -153,7 +153,7 @@ def test_predictions_are_those_of_the_direct_solvers(approximation, fit_intercep
     "kernel", [RBF(0.3), Matern(1.0, nu=0.5), Laplacian(0.5), RBF(0.1) + Linear()]
 )
 def test_float32_tiles_come_within_a_thousandth(approximation, kernel):
-    n, params = 1_000, {"kernel": kernel, "alpha": 0.1, "tol": 1e-5}
+    n, params = 1_000, {"kernel": kernel, "alpha": 0.1, "tol": 1e-8}
     narrow = X[:n].astype(np.float32)
     cg = model(approximation, **params).fit(narrow, Y[:n, 0])
     direct = model(approximation, "cholesky", **params).fit(narrow, Y[:n, 0])
@@ -164,12 +164,13 @@ def test_float32_tiles_come_within_a_thousandth(approximation, kernel):
 
 
 @pytest.mark.parametrize("approximation", ["nystroem", "exact"])
-def test_the_default_tolerance_is_a_share_of_the_targets_spread(approximation):
+def test_the_default_tolerance_is_a_share_of_the_squared_error_whatever_the_units(approximation):
     n = N if approximation == "nystroem" else 700
-    cg = model(approximation).fit(X[:n], 1e6 * Y[:n])
-    direct = model(approximation, "cholesky").fit(X[:n], 1e6 * Y[:n])
-    error = np.abs(cg.predict(X[:n]) - direct.predict(X[:n])).mean(axis=0)
-    assert (error < 1e-3 * 1e6 * Y.std(axis=0)).all()
+    cg = model(approximation, n_components=80).fit(X[:n], 1e6 * Y[:n])
+    direct = model(approximation, "cholesky", n_components=80).fit(X[:n], 1e6 * Y[:n])
+    left, least = (np.square(m.predict(X[:n]) - 1e6 * Y[:n]).mean(axis=0) for m in (cg, direct))
+    assert (left < (1 + 1e-3) * least).all()
+    assert cg.report_["residual"] <= 1e-4 or "held-out" in cg.report_["stopped"]
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -207,7 +208,7 @@ def test_the_preconditioned_condition_number_stays_below_100_at_every_alpha(shar
 def test_falkon_s_preconditioner_solves_too_and_the_sketch_gives_way_where_memory_is_short():
     alpha = 3.0
     with sk.config_context(memory_limit=1_500_000):
-        cg = model("nystroem", alpha=alpha, tol=1e-9).fit(X, Y)
+        cg = model("nystroem", alpha=alpha, tol=1e-16).fit(X, Y)
     assert cg.report_["preconditioner"] == "falkon"
     direct = model("nystroem", "cholesky", alpha=alpha).fit(X, Y)
     np.testing.assert_allclose(cg.predict(XS), direct.predict(XS), atol=1e-5)
@@ -260,7 +261,7 @@ def hostile_rows():
 def test_hostile_rows_give_the_direct_answer(approximation, rows, n_components):
     H, w = hostile_rows()[rows], RNG.integers(0, 3, size=900).astype(float)
     y = np.sin(H[:, 0]) + 0.1 * RNG.normal(size=900)
-    params = {"n_components": n_components, "alpha": 1e-3, "tol": 1e-8}
+    params = {"n_components": n_components, "alpha": 1e-3, "tol": 1e-15}
     cg = model(approximation, **params).fit(H, y, sample_weight=w)
     direct = model(approximation, "cholesky", **params).fit(H, y, sample_weight=w)
     assert np.isfinite(cg.predict(H)).all()

@@ -38,7 +38,7 @@ def process(y, amplitude):
      ("nystroem", "cg")],
 )  # fmt: skip
 def test_with_every_row_it_is_scikit_learns_process(approximation, solver):
-    fitted = model(approximation, solver=solver, fit_intercept=False, tol=1e-10).fit(X, Y)
+    fitted = model(approximation, solver=solver, fit_intercept=False, tol=1e-16).fit(X, Y)
     mean, std = fitted.predict(XS, return_std=True)
     for j in range(2):
         expected, deviation = process(Y[:, j], fitted.amplitude_[j]).predict(XS, return_std=True)

@@ -43,7 +43,7 @@ ALPHA_ROWS = 3_000
 INDIFFERENT = 0.01
 """Errors of the sample that differ by less do not tell alphas apart; the largest is the quickest to
 solve for, where targets without noise would have it vanish."""
-WATCHED_ROWS = 2_048
+WATCHED_ROWS = 1_024
 """Leave-one-out errors are watched on so many rows."""
 KERNEL_VALUE = 60
 """Multiplications in a matrix product that cost as much as one kernel value beyond its products,
@@ -69,9 +69,10 @@ def landmarks_by_cg(job: Job, feature_map: NystroemMap, rows: HashSample) -> Sol
         Random rows that are not landmarks: alpha is chosen, and leave-one-out errors are watched,
         on them.
     """
-    choice = choose_alpha(job.rule, features_of(rows, feature_map), feature_map, job.fit_intercept)
-    require_penalty(choice.alpha)
     watched = rows.part(np.arange(min(WATCHED_ROWS, len(rows.numbers))))
+    sample = features_of(watched if job.rule.rule == "fixed" else rows, feature_map)
+    choice = choose_alpha(job.rule, sample, feature_map, job.fit_intercept)
+    require_penalty(choice.alpha)
     problem = LandmarkProblem(
         job.engine,
         job.source,

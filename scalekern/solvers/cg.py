@@ -18,6 +18,7 @@ CHECK = 10
 PATIENCE = 3
 ENERGY_DIGITS = 1e-13
 Product = Callable[[np.ndarray], np.ndarray]
+Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def conjugate_gradients(
     product: Product,
     b: np.ndarray,
     precondition: Product,
-    measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    measure: Measure,
     settings: CgSettings,
     start: np.ndarray | None = None,
     held_out: Callable[[np.ndarray], float] | None = None,
@@ -73,7 +74,8 @@ def conjugate_gradients(
     precondition : callable
         From r of shape (m, t) to an approximation of A^-1 r; symmetric positive definite.
     measure : callable
-        From a residual r and the preconditioned one to a size for each column, compared with tol.
+        From x, its residual and the preconditioned one to a size for each column, compared with
+        tol.
     settings : CgSettings
     start : float64 array of shape (m, t), optional
         Costs one more product than starting from 0.
@@ -94,7 +96,7 @@ def conjugate_gradients(
     --------
     >>> import numpy as np
     >>> A = np.diag([1.0, 2.0, 3.0])
-    >>> size = lambda r, z: np.linalg.norm(r, axis=0)
+    >>> size = lambda x, r, z: np.linalg.norm(r, axis=0)
     >>> found = conjugate_gradients(
     ...     lambda v: A @ v, np.ones((3, 1)), lambda r: r, size, CgSettings(tol=1e-9))
     >>> found.x[:, 0].round(6).tolist(), found.report["iterations"]
@@ -111,7 +113,7 @@ class _Iteration:
         product: Product,
         b: np.ndarray,
         precondition: Product,
-        measure: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        measure: Measure,
         settings: CgSettings,
         start: np.ndarray | None,
         held_out: Callable[[np.ndarray], float] | None,
@@ -197,7 +199,7 @@ class _Iteration:
         return len(recent) > PATIENCE and spread <= self._settings.tol * recent[-1]
 
     def _size(self) -> float:
-        return float(self._measure(self.r, self.z).max(initial=0.0))
+        return float(self._measure(self.x, self.r, self.z).max(initial=0.0))
 
     def _times(self, v: np.ndarray) -> np.ndarray:
         self._products += 1

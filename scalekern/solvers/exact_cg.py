@@ -7,7 +7,8 @@ intercept, the weighted mean projected out,
 
 The preconditioner is a pivoted Cholesky factor F'F of A plus alpha I, inverted by Woodbury's
 formula. A residual r leaves predictions for the training rows wrong by A (A + alpha I)^-1 r, no
-longer than r itself: that is what `tol` is compared with.
+longer than r itself: `tol` is compared with the share of |r|^2 in the objective |y - f|^2_w +
+alpha |f|^2, which is alpha y'beta at its minimum.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scalekern.solvers.ridge import Solution
 from scalekern.solvers.spd import factor_spd
 from scalekern.solvers.tiles import GramProduct
 
+ROUNDING = 1e-15
 LEAST_RANK, MOST_RANK = 32, 1_000
 
 
@@ -86,11 +88,18 @@ def solve_exact_by_cg(
     # Of a constant target rounding is left.
     constant = size <= len(y) * np.finfo(np.float64).eps * np.linalg.norm(root[:, None] * y, axis=0)
     right[:, constant], size[constant] = 0.0, 1.0
+
+    def excess(x: np.ndarray, r: np.ndarray, z: np.ndarray) -> np.ndarray:
+        del z
+        left = alpha * np.einsum("ij,ij->j", x, right)
+        missed = np.square(r).sum(axis=0)
+        return missed / np.where(missed > 0, np.maximum(left, ROUNDING * size**2), 1.0)
+
     found = conjugate_gradients(
         times,
         right,
         woodbury(F, alpha),
-        lambda r, z: np.linalg.norm(r, axis=0) / size,
+        excess,
         settings,
     )
     coef = root[:, None] * found.x

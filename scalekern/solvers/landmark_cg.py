@@ -30,6 +30,7 @@ from scalekern.solvers.sketch import Sketch, sketch_size
 from scalekern.solvers.smoother import Smoother, inverse_factor
 from scalekern.solvers.spd import factor_spd
 
+ROUNDING = 1e-15
 Preconditioner = Literal["krill", "falkon"]
 
 
@@ -71,9 +72,8 @@ def solve_landmarks(problem: LandmarkProblem, settings: CgSettings) -> Solution:
     Returns
     -------
     Solution
-        Its report has `preconditioner`, `passes`, and what `conjugate_gradients` reports; the
-        measure of `tol` is the root mean square of what predictions for the training rows still
-        miss, as a share of the standard deviation of the targets.
+        Its report has `preconditioner`, `passes`, and what `conjugate_gradients` reports, where
+        the measure is the share of the objective that is still to be gained.
     """
     kind = problem.preconditioner or affordable(problem)
     first = _first_pass(problem, times=4 if kind == "krill" else 0)
@@ -90,9 +90,9 @@ def solve_landmarks(problem: LandmarkProblem, settings: CgSettings) -> Solution:
         system.times,
         system.right,
         solve,
-        system.missed,
+        system.excess,
         settings,
-        system.sketched(first, solve) if kind == "krill" else None,
+        solve(system.sketched) if kind == "krill" else None,
         system.left_out_error(solve),
     )
     return system.solution(found.x, found.report | report | {"passes": 1 + found.products})
@@ -155,7 +155,11 @@ class _System:
 
     def curvature(self, first: Sketch) -> np.ndarray:
         """Return what stands for the matrix: that of the sketch, or of the landmarks."""
-        A = self._sketch(first) if len(first.B) else self._of_landmarks()
+        if len(first.B):
+            A = self._sketch(first)
+            self.sketched = A.T @ first.B[:, len(self._U) : -1].astype(np.float64)
+        else:
+            A = self._of_landmarks()
         H = A.T @ A
         H.flat[:: len(H) + 1] += self._problem.alpha
         return H
@@ -169,15 +173,14 @@ class _System:
         K = np.asarray(feature_map.kernel.columns(feature_map.Z, np.float64)(feature_map.Z))
         return np.sqrt(self._W / len(K)) * (K @ self._U - self._mean)
 
-    def sketched(self, first: Sketch, solve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return the solution of the sketch alone."""
-        y = first.B[:, len(self._U) : -1].astype(np.float64)
-        return solve(self._sketch(first).T @ y)
+    def excess(self, theta: np.ndarray, r: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return the share of the objective |y - f|^2_w + alpha |f|^2 that is still to be gained.
 
-    def missed(self, r: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return the measure of `tol`: r'A^-1 r bounds the squares that predictions miss."""
-        squares = np.maximum(np.einsum("ij,ij->j", r, z), 0.0)
-        return np.sqrt(squares / np.where(self._s > 0, self._s, 1.0))
+        That is r'A^-1 r, whatever r is, and bounds the squares that predictions miss.
+        """
+        left = self._s - np.einsum("ij,ij->j", theta, self.right + r)
+        gain = np.maximum(np.einsum("ij,ij->j", r, z), 0.0)
+        return gain / np.where(gain > 0, np.maximum(left, ROUNDING * self._s), 1.0)
 
     def left_out_error(
         self, solve: Callable[[np.ndarray], np.ndarray]
@@ -238,6 +241,7 @@ def needs_double(feature_map: NystroemMap, alpha: float, n_rows: int) -> bool:
         return False
     white = feature_map.whitening
     K = np.asarray(feature_map.kernel.columns(feature_map.Z, np.float64)(feature_map.Z))
-    condition = largest_eigenvalue(K) * largest_eigenvalue(white.inverse @ white.inverse.T)
+    smallest = 1.0 / float(np.square(white.inverse).sum())
+    condition = largest_eigenvalue(K) / smallest
     eps = float(np.finfo(np.float32).eps)
-    return 0.5 * eps * np.sqrt(condition * n_rows / alpha) > 1e-3
+    return bool(0.5 * eps * np.sqrt(condition * n_rows / alpha) > 1e-3)
