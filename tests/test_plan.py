@@ -146,6 +146,12 @@ def test_an_index_is_planned_as_it_is_chosen():
     assert kinds == ["kd_tree", "ivf", "flat", "flat"]
 
 
+@pytest.mark.parametrize(("n", "d"), [(30_000, 4), (30_000, 20), (100, 20)])
+def test_the_peak_of_a_fit_is_at_least_the_model_that_it_leaves(n, d):
+    plan = scalekern.plan(np.empty((n, d)), estimator=KNeighborsRegressor())
+    assert plan.memory_bytes >= plan.model_bytes
+
+
 def test_descent_is_planned_with_all_the_passes_it_may_take():
     X, y = data(9_000)
     model = SimilarityRegressor(

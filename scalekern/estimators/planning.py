@@ -99,7 +99,7 @@ class Outlook:
     limits : list of Limit
         What `memory_limit` is compared with.
     held_bytes : int
-        Of the rows, where the fit holds them all.
+        Of the rows and of an index, where the fit holds them all.
     model_bytes : int
         Of the arrays that the model keeps to predict.
     explain_bytes : int
@@ -222,7 +222,7 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
         return Counter({"tree": tree_coordinates(n, d, k)})
     if kind == "flat":
         plan.add("building the index", "a scan of all rows", Counter({"move": 24.0 * n * d}))
-        plan.model_bytes += 4 * n * d + 8 * d
+        _indexed(plan, shape, 4 * n * d + 8 * d)
         return scan
     if kind != "ivf":
         plan.add("building the index", kind, None)
@@ -235,9 +235,15 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
     # Some eight settings are tried; a middling one looks at 1 row in 20.
     tuning = Counter({key: 400 * value * (1 + 8 * 0.05) for key, value in scan.items()})
     plan.add("tuning the index", "recall of 400 rows against a scan", tuning)
-    plan.model_bytes += n * (4 * d + 8) + lists * 4 * d
+    _indexed(plan, shape, n * (4 * d + 8) + lists * 4 * d)
     plan.notes.append("the work of a query depends on the recall that is measured in the fit")
     return Counter({key: 0.05 * value for key, value in scan.items()})
+
+
+def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
+    """Count an index, and the float32 rows that it is made from beside those that are held."""
+    plan.model_bytes += size
+    plan.held_bytes += size + 4 * shape.n * shape.d
 
 
 def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
