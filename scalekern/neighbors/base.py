@@ -99,11 +99,30 @@ class NeighborIndex(ABC):
         if k < 1:
             raise InvalidInputError(f"k={k} neighbours were asked for; ask for at least 1")
         distances, indices = self._search(X, min(k, self.n_rows))
-        missing = k - indices.shape[1]
-        if missing:
-            distances = np.pad(distances, ((0, 0), (0, missing)), constant_values=np.inf)
-            indices = np.pad(indices, ((0, 0), (0, missing)), constant_values=-1)
-        return distances, indices
+        missing = ((0, 0), (0, k - indices.shape[1]))
+        distances = np.pad(distances, missing, constant_values=np.inf)
+        return distances, np.pad(indices, missing, constant_values=-1)
+
+    def nearest(self, X: Any, k: int) -> Indices:
+        """Return only the numbers of the k nearest rows, in no order; -1 where fewer were found.
+
+        What `search` finds, without the work of exact distances where they are not needed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern.neighbors import build_index
+        >>> index = build_index(np.array([[0.0], [3.0], [10.0]]), n_neighbors=2).index
+        >>> sorted(index.nearest(np.array([[4.0]]), 2)[0].tolist())
+        [0, 1]
+        """
+        if k < 1:
+            raise InvalidInputError(f"k={k} neighbours were asked for; ask for at least 1")
+        indices = self._nearest(X, min(k, self.n_rows))
+        return np.pad(indices, ((0, 0), (0, k - indices.shape[1])), constant_values=-1)
+
+    def _nearest(self, X: Any, k: int) -> Indices:
+        return self._search(X, k)[1]
 
 
 def nearest_first(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -95,20 +95,25 @@ class FaissIndex(NeighborIndex):
 
 
 @contextmanager
-def one_openmp_thread() -> Iterator[None]:
-    """Hold FAISS to one thread, in the calling thread only: OpenMP's limit is per thread."""
+def openmp_threads(n_threads: int) -> Iterator[None]:
+    """Hold FAISS to some threads, in the calling thread only: OpenMP's limit is per thread."""
     faiss = faiss_module()
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(n_threads)
     try:
         yield
     finally:
         faiss.omp_set_num_threads(before)
 
 
-def filled(index: Any, embedding: Embedding) -> Any:
-    """Add every fitted row to a (trained) FAISS index, in order, on one thread, and return it."""
-    with one_openmp_thread():
+def one_openmp_thread() -> AbstractContextManager[None]:
+    """Hold FAISS to one thread, in the calling thread only."""
+    return openmp_threads(1)
+
+
+def filled(index: Any, embedding: Embedding, n_threads: int = 1) -> Any:
+    """Add every fitted row to a (trained) FAISS index, in order, and return it."""
+    with openmp_threads(n_threads):
         for block in embedding.embedded_blocks():
             index.add(block)
     return index
