@@ -1,9 +1,9 @@
 """`python -m benchmarks.calibrate_neighbors`: what one step of a neighbour index costs.
 
-It makes the table of `scalekern/neighbors/work.py`. Every step (a centre compared, a row scanned, a row jumped to, a code scanned, a table of a list
-made, a candidate refined) is timed on one thread for several widths; a line is fitted to the times
-per step, and the table is printed as it stands in `work.py`. Processor time is measured, so that
-other processes disturb it little. It runs once, by hand: the library reads the table, no clock.
+It makes the table of `scalekern/neighbors/work.py`. Every step (a centre compared, a row scanned, a
+row jumped to, a code scanned, a table of a list made, a candidate refined) is timed on one thread
+for several widths, and a line is fitted to the times. Processor time is measured, so that other
+processes disturb it little. It runs once, by hand: the library reads the table, no clock.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import ThreadEngine
+from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates
@@ -18,11 +19,12 @@ from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
+from scalekern.neighbors.tune import Losses
 from scalekern.rows import ArraySource, Block, RowSource, source_of
 from scalekern.rows.validate import predict_source
 
-WEIGHTS = ("uniform", "distance")
-QUERY_ROWS = 4_096
+WEIGHTS = ("uniform", "distance", "kernel")
+FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
 OPTIONAL_ARRAYS = ("explain_ids_", RESIDUALS)
 
 
@@ -37,6 +39,9 @@ class Neighbors(Explains, BaseEstimator):
         metric: Any = "euclidean",
         algorithm: str = "auto",
         target_recall: float = 0.95,
+        target_error: float | None = None,
+        expected_queries: int | None = None,
+        search_parameters: dict[str, int] | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -45,6 +50,9 @@ class Neighbors(Explains, BaseEstimator):
         self.metric = metric
         self.algorithm = algorithm
         self.target_recall = target_recall
+        self.target_error = target_error
+        self.expected_queries = expected_queries
+        self.search_parameters = search_parameters
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -54,7 +62,8 @@ class Neighbors(Explains, BaseEstimator):
         named = isinstance(self.weights, str) and self.weights in WEIGHTS
         if not (callable(self.weights) or named):
             raise InvalidInputError(
-                f"weights={self.weights!r}; use 'uniform', 'distance' or a function of distances"
+                f"weights={self.weights!r}; use 'uniform', 'distance', 'kernel' or a function of "
+                "distances"
             )
         if source.has_weight:
             raise InvalidInputError("k-NN takes no sample weights; leave weight=... out of rows()")
@@ -73,12 +82,18 @@ class Neighbors(Explains, BaseEstimator):
             metric=self.metric,
             algorithm=self.algorithm,
             target_recall=self.target_recall,
+            target_error=self.target_error,
+            losses=None if self.target_error is None else self._losses(rows.y),
             n_neighbors=k,
+            expected_queries=self._expected_queries(),
+            search_parameters=self.search_parameters,
             seed=seed_of(self.random_state),
+            n_jobs=self.n_jobs,
+            graph_threads=self._graph_threads(),
         )
         self._index: NeighborIndex = built.index
         self.recall_, self.index_description_ = built.recall, built.description
-        self.tuning_ = built.tuning
+        self.tuning_, self.tuned_ = built.tuning, built.tuned
         self.n_samples_fit_ = source.n_rows
         self.report_ = {
             "index": built.description,
@@ -87,6 +102,32 @@ class Neighbors(Explains, BaseEstimator):
             "rows": source.n_rows,
         }
         return rows.y
+
+    def _expected_queries(self) -> int | None:
+        if self.expected_queries is None:
+            return None
+        return check_integer("expected_queries", self.expected_queries)
+
+    def _graph_threads(self) -> int:
+        """Return the threads to build a graph on: a seed asks for the same one every time."""
+        return resolve_threads(self.n_jobs) if self.random_state is None else 1
+
+    def _losses(self, y: np.ndarray) -> Losses:
+        """Return the function from rows and their neighbours to the errors of predictions."""
+
+        def losses(rows: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
+            weights, safe = self._weighted(distances, indices)
+            return self._loss(y[rows], y[safe], weights)
+
+        return losses
+
+    def _loss(self, truth: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the error of each row's prediction.
+
+        From its target (q, n_outputs), the targets of its neighbours (q, k, n_outputs) and their
+        weights (q, k).
+        """
+        raise NotImplementedError
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
@@ -146,14 +187,35 @@ class Neighbors(Explains, BaseEstimator):
         function: Callable[[np.ndarray, np.ndarray], Any],
         sink: Callable[[Block, Any], None],
         what: str = "searching neighbours",
+        *,
+        exact: bool = True,
     ) -> None:
-        """Search block by block; only what `function` makes of the neighbours is kept."""
+        """Search block by block; only what `function` makes of the neighbours is kept.
+
+        Where exact distances are not needed, those of neighbours found are 1.
+        """
 
         def of_block(block: Block) -> Any:
             X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
+            if not exact:
+                numbers = self._index.nearest(X, k)
+                return function(np.where(numbers < 0, np.inf, 1.0), numbers)
             return function(*self._index.search(X, k))
 
-        ThreadEngine(self.n_jobs).map_blocks(source, of_block, sink, what, QUERY_ROWS)
+        engine = ThreadEngine(self.n_jobs)
+        size = query_rows(source.n_rows, engine.n_threads)
+        engine.map_blocks(source, of_block, sink, what, size)
+
+    def _map_weighted(
+        self,
+        source: RowSource,
+        function: Callable[[np.ndarray, np.ndarray], Any],
+        sink: Callable[[Block, Any], None],
+        what: str,
+    ) -> None:
+        """Search block by block for predictions, which need no distances if all weigh the same."""
+        uniform = isinstance(self.weights, str) and self.weights == "uniform"
+        self._map_neighbors(source, self.n_neighbors, function, sink, what, exact=not uniform)
 
     def _weighted(
         self, distances: np.ndarray, indices: np.ndarray
@@ -200,7 +262,14 @@ class Neighbors(Explains, BaseEstimator):
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta, arrays = self._index.state()
-        names = ("recall_", "index_description_", "tuning_", "n_samples_fit_", "report_")
+        names = (
+            "recall_",
+            "index_description_",
+            "tuning_",
+            "tuned_",
+            "n_samples_fit_",
+            "report_",
+        )
         own = {name: getattr(self, name) for name in (*names, *self._own_names)}
         optional = [name for name in OPTIONAL_ARRAYS if hasattr(self, name)]
         targets = {name: getattr(self, name) for name in (*self._own_arrays, *optional)}
@@ -264,10 +333,32 @@ def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> 
         return given
     if weights == "uniform":
         return found.astype(np.float64)
+    if weights == "kernel":
+        return kernel_weights(distances, found)
     with np.errstate(divide="ignore", over="ignore"):
         inverse = 1.0 / distances
     at_zero = np.isinf(inverse)
     return np.where(at_zero.any(axis=1, keepdims=True), at_zero, inverse)
+
+
+def kernel_weights(distances: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return Gaussian weights exp(-2 d^2 / r^2), r the distance to the last neighbour found.
+
+    So the bandwidth of each query is half of its radius, and the last neighbour weighs 0.14 of one
+    at distance 0: Nadaraya and Watson's estimator with a bandwidth that follows the density.
+    """
+    radius = np.where(found, distances, 0.0).max(axis=1, keepdims=True)
+    share = np.divide(distances, radius, out=np.zeros_like(distances), where=radius > 0)
+    return np.where(found, np.exp(-2.0 * np.where(found, share, 0.0) ** 2), 0.0)
+
+
+def query_rows(n_rows: int, n_threads: int) -> int:
+    """Return the queries of a block: the same number for each thread, from 256 up to 4,096.
+
+    The neighbours of a query do not depend on its block.
+    """
+    rounds = -(-n_rows // (QUERY_ROWS * n_threads))
+    return max(FEWEST_QUERY_ROWS, -(-n_rows // (rounds * n_threads)))
 
 
 def _without_self(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,12 +44,15 @@ class BuiltIndex:
         Human words, with the recall where it was measured.
     tuning : list of dict
         One for each setting tried: its value, its recall, its counted work; empty if exact.
+    tuned : dict
+        That of the setting taken.
     """
 
     index: NeighborIndex
     recall: float
     description: str
     tuning: list[dict[str, Any]] = field(default_factory=list)
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 def build_index(
@@ -227,4 +230,4 @@ def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> Built
             stacklevel=4,
         )
     words = f"{words}, recall {recall:.3f} at {k} neighbours"
-    return BuiltIndex(found.index, recall, words, found.table)
+    return BuiltIndex(found.index, recall, words, found.table, found.line)

@@ -6,6 +6,7 @@ follows from where the true neighbours lie, without building them; where that is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def contest(
     del lists
     plain = tuned(IVFIndex.build(rows, metric, seed, n_jobs), sample, goal)
     better = plain if (plain.reached, -plain.work) > (codes.reached, -codes.work) else codes
-    return Tuned(better.index, better.trial, better.reached, better.work, codes.table + plain.table)
+    return replace(better, table=codes.table + plain.table)
 
 
 def _uncompressed_is_cheaper(codes: Tuned, lists: Lists, sample: Sample, goal: Goal) -> bool:

@@ -170,6 +170,7 @@ class Tuned:
     reached: bool
     work: float
     table: list[dict[str, Any]]
+    line: dict[str, Any]
 
     def meets(self, goal: Goal) -> bool:
         """Return whether it does what it must, but for the luck of the draw."""
@@ -193,7 +194,9 @@ def tuned(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
     if chosen is None:
         chosen = max(search.trials, key=lambda s: (search.trials[s].recall.mean, -search.work(s)))
     at = index.at(*chosen)
-    return Tuned(at, search.trials[chosen], reached, search.work(chosen), search.table())
+    return Tuned(
+        at, search.trials[chosen], reached, search.work(chosen), search.table(), search.line(chosen)
+    )
 
 
 def measured(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
@@ -201,7 +204,8 @@ def measured(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
     search = _Search(index, sample, goal)
     settings = index.setting, index.more
     reached = search.reaches(settings)
-    return Tuned(index, search.trials[settings], reached, search.work(settings), search.table())
+    work, line = search.work(settings), search.line(settings)
+    return Tuned(index, search.trials[settings], reached, work, search.table(), line)
 
 
 class _Search:
