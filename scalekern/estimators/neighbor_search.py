@@ -14,13 +14,15 @@ from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates
-from scalekern.estimators.fitting import gather
+from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
+from scalekern.estimators.neighbor_graphs import NeighborGraphs
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
 from scalekern.neighbors.tune import Losses
 from scalekern.rows import ArraySource, Block, RowSource, source_of
+from scalekern.rows.base import stack_rows
 from scalekern.rows.validate import predict_source
 
 WEIGHTS = ("uniform", "distance", "kernel")
@@ -28,7 +30,7 @@ FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
 OPTIONAL_ARRAYS = ("explain_ids_", RESIDUALS)
 
 
-class Neighbors(Explains, BaseEstimator):
+class Neighbors(NeighborGraphs, Explains, BaseEstimator):
     """What both estimators share: the index, its recall, and weighted neighbours."""
 
     def __init__(
@@ -71,7 +73,7 @@ class Neighbors(Explains, BaseEstimator):
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
             )
-        rows = gather(source)
+        rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name in OPTIONAL_ARRAYS:
             self.__dict__.pop(name, None)
         for name, ids in kept_ids(rows.ids).items():
@@ -339,6 +341,14 @@ def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> 
         inverse = 1.0 / distances
     at_zero = np.isinf(inverse)
     return np.where(at_zero.any(axis=1, keepdims=True), at_zero, inverse)
+
+
+def _gather_rows(source: RowSource) -> GatheredRows:
+    """Read all rows that have no target."""
+    blocks = list(source.blocks(max(1, source.n_rows)))
+    X, ids = stack_rows([block.X for block in blocks]), np.concatenate([b.ids for b in blocks])
+    n = source.n_rows
+    return GatheredRows(X, np.zeros((n, 0)), np.ones(n), np.arange(n), ids)
 
 
 def kernel_weights(distances: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ library (FAISS, SciPy, a Python loop) answers the queries.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -123,6 +123,41 @@ class NeighborIndex(ABC):
 
     def _nearest(self, X: Any, k: int) -> Indices:
         return self._search(X, k)[1]
+
+    def within(self, X: Any, radius: float) -> list[tuple[Distances, Indices]]:
+        """Return all fitted rows within `radius` of each query; exact for every index.
+
+        Parameters
+        ----------
+        X : array of shape (n_queries, n_features), or a sequence of objects
+        radius : float
+            At least 0; rows at just this distance are found.
+
+        Returns
+        -------
+        list of (distances, indices)
+            One pair of arrays for each query, in the order of `search`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern.neighbors import build_index
+        >>> index = build_index(np.array([[0.0], [3.0], [10.0]]), n_neighbors=2).index
+        >>> [(distances, numbers)] = index.within(np.array([[4.0]]), 4.0)
+        >>> distances.tolist(), numbers.tolist()
+        ([1.0, 4.0], [1, 0])
+        """
+        if not radius >= 0:
+            raise InvalidInputError(f"radius={radius!r} must be a number of at least 0")
+        found = []
+        for distances, indices in self._within(X, float(radius)):
+            order = np.lexsort((indices, distances))
+            found.append((distances[order], indices[order]))
+        return found
+
+    @abstractmethod
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        """Yield the rows within the radius of each query, in any order."""
 
 
 def nearest_first(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:

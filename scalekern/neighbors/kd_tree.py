@@ -6,7 +6,7 @@ towards that of a full scan and past it. `choose` knows the border.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -68,6 +68,15 @@ class KDTreeIndex(NeighborIndex):
         order = KD_TREE_METRICS[self.metric]
         distances, indices = self._tree.query(queries, k=np.arange(1, k + 1), p=order, workers=1)
         return nearest_first(distances, indices.astype(np.int64), k)
+
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        queries = np.asarray(check_queries(X, self.rows.shape[1]), dtype=np.float64)
+        order = KD_TREE_METRICS[self.metric]
+        for x, found in zip(
+            queries, self._tree.query_ball_point(queries, radius, order), strict=True
+        ):
+            indices = np.array(found, dtype=np.int64)
+            yield np.linalg.norm(self.rows[indices] - x, order, axis=1), indices
 
     def state(self) -> State:
         meta = {"name": self.name, "metric": self.metric, **describe_rows(self.rows)}
