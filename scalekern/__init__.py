@@ -9,6 +9,7 @@ from scalekern.estimators import (
     KNeighborsClassifier,
     KNeighborsRegressor,
     LinearRegressor,
+    NeighborsTransformer,
     SimilarityClassifier,
     SimilarityRegressor,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "NeighborsTransformer",
     "Nystroem",
     "RowPreparer",
     "SimilarityClassifier",

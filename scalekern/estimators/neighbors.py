@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
 from scalekern.estimators.intervals import SplitConformal
-from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -19,7 +19,7 @@ from scalekern.storage import storable
 
 
 @storable
-class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
+class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     """Predict the weighted mean of the targets of the nearest training rows.
 
     Parameters
@@ -153,7 +153,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
 
 
 @storable
-class KNeighborsClassifier(ClassifierMixin, Neighbors):
+class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     """Predict by the weighted vote of the nearest training rows.
 
     Parameters
