@@ -69,35 +69,42 @@ def _centres(faiss: Any, X: np.ndarray, Q: np.ndarray) -> Iterator[Measured]:
 
 
 def _lists(faiss: Any, X: np.ndarray, Q: np.ndarray) -> Iterator[Measured]:
-    """Time per query beyond the centres of scanning rows and codes."""
-    d, lists = X.shape[1], 400
-    quantizer = faiss.IndexFlatL2(d)
-    quantizer.add(X[:lists])
-    labels = quantizer.search(X, 1)[1].ravel()
-    sizes = np.bincount(labels, minlength=lists)
+    """Time per query of lists long and short: centres, and rows or codes and candidates kept."""
+    for lists in (200, 2_000):
+        quantizer = faiss.IndexFlatL2(X.shape[1])
+        quantizer.add(X[:lists])
+        labels = quantizer.search(X, 1)[1].ravel()
+        for probes in (1, 8):
+            near = quantizer.search(Q, probes)[1]
+            found = float(np.bincount(labels, minlength=lists)[near].sum(axis=1).mean())
+            yield from _scans(faiss, X, Q, quantizer, labels, probes, found)
+
+
+def _scans(
+    faiss: Any,
+    X: np.ndarray,
+    Q: np.ndarray,
+    quantizer: Any,
+    labels: np.ndarray,
+    probes: int,
+    found: float,
+) -> Iterator[Measured]:
+    d, lists = X.shape[1], quantizer.ntotal
+    at = faiss.SearchParametersIVF(nprobe=probes)
+    centres = _best(lambda: quantizer.search(Q, probes))
     flat = faiss.IndexIVFFlat(quantizer, d, lists)
     flat.add_core(len(X), faiss.swig_ptr(X), None, faiss.swig_ptr(labels))
-    for probes in (4, 32):
-        at = faiss.SearchParametersIVF(nprobe=probes)
-        near = quantizer.search(Q, probes)[1]
-        found = sizes[near].sum(axis=1).mean()
-        centres = _best(lambda p=probes: quantizer.search(Q, p))
-        seconds = _best(lambda at=at: flat.search(Q, 10, params=at)) - centres
-        yield "scan", [found, found * d], seconds
+    yield "rows", [1.0, found, found * d], _best(lambda: flat.search(Q, 10, params=at)) - centres
     for width in (2, 4):
-        m = d // width
-        pq = faiss.IndexIVFPQ(quantizer, d, lists, m, 4)
+        pq = faiss.IndexIVFPQ(quantizer, d, lists, d // width, 4)
         pq.do_polysemous_training = False
         pq.train(X[:20_000])
         pq.add_core(len(X), faiss.swig_ptr(X), None, faiss.swig_ptr(labels))
         fast = faiss.IndexIVFPQFastScan(pq)
-        for probes in (4, 32):
-            at = faiss.SearchParametersIVF(nprobe=probes)
-            near = quantizer.search(Q, probes)[1]
-            found = sizes[near].sum(axis=1).mean()
-            centres = _best(lambda p=probes: quantizer.search(Q, p))
-            seconds = _best(lambda at=at, fast=fast: fast.search(Q, 40, params=at)) - centres
-            yield "codes", [1.0, found, found * m, probes, probes * d], seconds
+        for kept in (10, 40):
+            seconds = _best(lambda f=fast, k=kept: f.search(Q, k, params=at)) - centres
+            counts = [1.0, kept, found * (d // width), probes, probes * d]
+            yield "codes", counts, seconds
 
 
 def _walk(faiss: Any, X: np.ndarray, Q: np.ndarray) -> Measured:

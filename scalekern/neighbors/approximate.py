@@ -62,7 +62,7 @@ class ApproximateIndex(FaissIndex):
         return (
             work_of("centre", knob.centres, d)
             + work_of("table", self.setting if knob.code_parts else 0, d)
-            + work_of("tables", bool(knob.code_parts), d)
+            + work_of("rows", knob.step == "row", d)
             + work_of("candidate", min(refined, n), d)
             + work_of(
                 knob.step,

@@ -161,7 +161,21 @@ class NeighborIndex(ABC):
 
 
 def nearest_first(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:
-    """Keep the k best of every row of candidates: by distance, then by index, unfound (-1) last."""
+    """Keep the k best of every row of candidates: by distance, then by index, unfound (-1) last.
+
+    The arrays given may be put in order in place.
+    """
+    if distances.shape[1] == k:
+        # Most often they are in order; what is not, ties above all, is put in order by itself.
+        wrong = ~(distances[:, 1:] > distances[:, :-1]).all(axis=1)
+        if wrong.all():
+            return _sorted(distances, indices, k)
+        distances[wrong], indices[wrong] = _sorted(distances[wrong], indices[wrong], k)
+        return distances, indices
+    return _sorted(distances, indices, k)
+
+
+def _sorted(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:
     order = np.lexsort((np.where(indices < 0, _LAST, indices), distances), axis=-1)[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
 

@@ -47,7 +47,8 @@ def _uncompressed_is_cheaper(codes: Tuned, lists: Lists, sample: Sample, goal: G
     knob, d = codes.index.knob, lists.embedding.dimensions
     ranks = _ranks(lists, sample)
     target = goal.recall if goal.losses is None else codes.trial.recall.mean
-    affordable = (codes.work - work_of("centre", knob.centres, d)) / work_of("row", knob.each, d)
+    fixed = work_of("centre", knob.centres, d) + work_of("rows", 1, d)
+    affordable = (codes.work - fixed) / work_of("row", knob.each, d)
     n_probes = int(affordable)
     return n_probes >= 1 and Recall.of(ranks < n_probes).reaches(target)
 
