@@ -33,7 +33,7 @@ KEYS = {
     "model_bytes",
     "gap_to_exact",
 }
-OURS = {"n_train", "note"}
+OURS = {"n_train", "note", "n_components"}
 
 
 def run(*words):
@@ -755,3 +755,19 @@ def test_a_mistake_in_a_real_process_is_code_2_and_one_line(data, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"scalekern: x.csv has no column 'z'; [^\n]+\n", done.stderr)
     assert everything_in(tmp_path) == []
+
+
+def test_neighbors_shows_the_columns_of_rows_found_by_their_key(tmp_path):
+    # Keys that are whole numbers too, but not those of the rows.
+    columns = {"id": np.arange(N)[::-1], "a": X[:, 0], "b": X[:, 1], "y": X[:, 2]}
+    file, model = tmp_path / "x.parquet", tmp_path / "model"
+    pq.write_table(pa.table(columns), file)
+    train = ("--target", "y", "--key", "id")
+    succeeds("fit", file, *train, "--model", "knn", "--scaler", "none", "-o", model, "--quiet")
+    shown = succeeds("neighbors", model, file, "--row", 7, "--rows", file, *train, "--json", "-")
+    document = json.loads(shown)
+    nearest = document["neighbors"][0]
+    assert nearest["row"] == N - 1 - 7
+    assert nearest["target"] == X[7, 2]
+    assert document["query"] == {"a": X[7, 0], "b": X[7, 1]}
+    assert {name: nearest[name] for name in "ab"} == document["query"]

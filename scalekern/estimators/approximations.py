@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from scalekern._config import get_config
-from scalekern.engine import HashSample
+from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.descent import descend, sample_rows
-from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.fitting import (
+    exact_solver,
+    fit_exact,
+    residual_pass,
+    solve_sums,
+    sum_over,
+)
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
 from scalekern.estimators.weighing import (
@@ -28,14 +35,23 @@ from scalekern.estimators.weighing import (
     kept_elimination,
     kept_of_exact,
     kept_of_features,
+    kept_smoother,
     kernel_similarity,
 )
-from scalekern.features import FeatureMap, FourierMap, NystroemMap, fourier_map, fourier_map_at
+from scalekern.features import (
+    FeatureMap,
+    FourierMap,
+    NystroemMap,
+    ProjectedMap,
+    centre_of,
+    fourier_map,
+    fourier_map_at,
+)
 from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_stationary, tile_dtype_of
+from scalekern.features.parameters import require_stationary
 from scalekern.rows import RowSource
-from scalekern.solvers import Solution
+from scalekern.solvers import Solution, alpha_rule, solve_ridge
 
 LOO_ROWS = 4_096
 """Leave-one-out errors of models on feature maps are averaged over so many training rows."""
@@ -49,11 +65,9 @@ class Exact(Approximation):
 
     def fit(self, job: Job) -> Fitted:
         """Solve for the weights of all rows."""
-        solver = job.params["solver"]
-        if solver == "auto":
-            solver = "cholesky" if job.kernel.positive_definite else "pinv"
+        solver = exact_solver(job.params["solver"], job.kernel)
         rows, solution = fit_exact(
-            job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+            job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
         )
         solution.report |= {"solver": solver, "tile_dtype": "float64"}
         kept = kept_of_exact(rows, job.fit_intercept)
@@ -61,8 +75,7 @@ class Exact(Approximation):
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""
-        del rows
-        return ExactWeigher(model)
+        return ExactWeigher(model, rows)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the training rows, in float64 unless it is configured else.
@@ -81,6 +94,11 @@ class MapApproximation(Approximation):
     @abstractmethod
     def draw(self, job: Job) -> FeatureMap:
         """Return the feature map."""
+
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Return a map of as few features as the rows have directions, or the map as it is."""
+        del job
+        return feature_map
 
     @abstractmethod
     def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
@@ -106,6 +124,7 @@ class MapApproximation(Approximation):
                 job.seen.sample.seed,
             )
             return self.fitted(feature_map, solution)
+        feature_map = self.narrowed(feature_map, job)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
         sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
@@ -130,10 +149,34 @@ class MapApproximation(Approximation):
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the function from rows to the raw columns of the map."""
 
+    @abstractmethod
+    def map_of(self, model: Any) -> FeatureMap:
+        """Return the feature map of a fitted model, in float64."""
+
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""
+        kept = model
+        if rows is not None and not hasattr(model, "explain_baseline_"):
+            kept = self._summed_again(model, rows)
         similarity = kernel_similarity(model.kernel_)
-        return FeatureWeigher(model, self.raw_columns(model), similarity, rows)
+        return FeatureWeigher(kept, self.raw_columns(kept), similarity, rows)
+
+    def _summed_again(self, model: Any, rows: RowSource) -> SimpleNamespace:
+        """Return what a model would have kept that was fitted on the rows by their sums.
+
+        The objective of "sgd" is the same, so its weights are those, to its tolerance.
+        """
+        feature_map, rule = self.map_of(model), alpha_rule(model.alpha_)
+        engine = engine_for(rows, model.n_jobs)
+        y_mean = np.atleast_1d(model.intercept_)
+        stat = sum_over(engine, rows, feature_map, y_mean, rule)
+        intercept = bool(model.fit_intercept)
+        solution = solve_ridge(stat, rule, fit_intercept=intercept, dtype=feature_map.dtype)
+        assert solution.smoother is not None
+        arrays = self.kept(feature_map, solution)
+        basis, more = self.basis(feature_map)
+        kept = kept_smoother(solution.smoother, basis)
+        return SimpleNamespace(**(arrays | kept | more), kernel_=model.kernel_)
 
 
 class Nystroem(MapApproximation):
@@ -149,7 +192,7 @@ class Nystroem(MapApproximation):
         """Choose the landmarks."""
         sample, m = job.seen.sample, job.params["n_components"]
         Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
-        return NystroemMap(job.kernel, Z, tile_dtype_of(job.source))
+        return NystroemMap(job.kernel, Z, job.tile_dtype)
 
     def landmark_numbers(self, job: Job) -> np.ndarray:
         """Return the numbers of the landmarks among the rows."""
@@ -176,6 +219,10 @@ class Nystroem(MapApproximation):
             model.kernel_, model.landmarks_, elimination(model), np.dtype(np.float64)
         )
 
+    def map_of(self, model: Any) -> NystroemMap:
+        """Return the map of the landmarks."""
+        return NystroemMap(model.kernel_, model.landmarks_, np.float64)
+
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the landmarks."""
         return _weighted_sum(model, dtype)
@@ -194,19 +241,43 @@ class Fourier(MapApproximation):
         """Draw the frequencies."""
         kernel, D = require_stationary(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        return fourier_map(kernel, D, d, seed, tile_dtype_of(job.source), orthogonal=True)
+        dtype, centre = job.tile_dtype, centre_of(job.seen.sample.X)
+        return fourier_map(kernel, D, d, seed, dtype, orthogonal=True, centre=centre)
 
-    def kept(self, feature_map: FourierMap, solution: Solution) -> dict[str, Any]:
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Of fewer rows than features, keep to the span of the rows' features.
+
+        The coefficients are in it, whatever alpha: sums over the others would be all for nothing.
+        """
+        if job.source.n_rows >= feature_map.n_features:
+            return feature_map
+        X = job.source.take(np.arange(job.source.n_rows))
+        Phi = np.asarray(feature_map(X), dtype=np.float64)
+        return ProjectedMap(feature_map, np.linalg.qr(Phi.T)[0])
+
+    def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""
-        return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
+        coef, full = solution.coef, feature_map
+        if isinstance(feature_map, ProjectedMap):
+            coef, full = feature_map.basis @ coef, feature_map.full
+        assert isinstance(full, FourierMap)
+        return {"frequencies_": full.frequencies, "centre_": full.centre, "coef_": coef}
+
+    def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return what turns all features into those of fewer directions."""
+        return (feature_map.basis if isinstance(feature_map, ProjectedMap) else None), {}
+
+    def map_of(self, model: Any) -> FourierMap:
+        """Return the map at the frequencies."""
+        return _fourier_map_of(model, np.dtype(np.float64))
 
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
-        return fourier_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+        return self.map_of(model)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = fourier_map_at(model.kernel_, model.frequencies_, dtype)
+        feature_map = _fourier_map_of(model, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )
@@ -237,6 +308,11 @@ def solver_names() -> tuple[str, ...]:
 def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
     dual, intercept = _columns(model.dual_coef_), np.atleast_1d(model.intercept_)
     return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
+
+
+def _fourier_map_of(model: Any, dtype: np.dtype) -> FourierMap:
+    # Models that were stored before rows were centred have no centre.
+    return fourier_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
 
 
 def _columns(coef: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.features.parameters import check_choice
 from scalekern.neighbors import NeighborIndex, takes_objects
@@ -134,7 +134,7 @@ class NeighborGraphs:
             X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
             return self._index.within(X, radius)
 
-        ThreadEngine(self.n_jobs).map_blocks(
+        engine_for(source, self.n_jobs).map_blocks(
             source, of_block, lambda _, part: found.extend(part), "searching a radius", RADIUS_ROWS
         )
         return found

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import GatheredRows, gather
@@ -168,7 +168,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
                 return function(np.where(numbers < 0, np.inf, 1.0), numbers)
             return function(*self._index.search(X, k))
 
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         size = query_rows(source.n_rows, engine.n_threads)
         engine.map_blocks(source, of_block, sink, what, size)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates
+from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.neighbor_search import NeighborSearch
 from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.neighbors.tune import Losses
@@ -70,13 +71,13 @@ class WeighedNeighbors(NeighborSearch, Explains):
 
         return losses
 
+    @abstractmethod
     def _loss(self, truth: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the error of each row's prediction.
 
         From its target (q, n_outputs), the targets of its neighbours (q, k, n_outputs) and their
         weights (q, k).
         """
-        raise NotImplementedError
 
     def _map_weighted(
         self,
@@ -105,13 +106,13 @@ class WeighedNeighbors(NeighborSearch, Explains):
             total[lost] = np.maximum(found[lost].sum(axis=1, keepdims=True), 1)
         return weights / total, np.where(found, indices, 0)
 
+    @abstractmethod
     def _target_mean(self) -> np.ndarray:
         """Return what is predicted without neighbours, shape (n_outputs,) or (n_classes,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _targets(self) -> np.ndarray:
         """Return the targets or labels of the training rows, shape (n, n_outputs)."""
-        raise NotImplementedError
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         del rows
@@ -125,15 +126,14 @@ class NeighborWeigher(Weigher):
         self._model = model
         self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the neighbours of each query, the nearest first."""
         del engine
         model = self._model
         distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
         weight, safe = model._weighted(distances, indices)  # noqa: SLF001
-        ids = np.asarray(getattr(model, "explain_ids_", np.arange(model.n_samples_fit_)))
-        none = -1 if ids.dtype.kind in "iu" else ""
-        row_id = np.where(indices >= 0, ids[safe], none)
+        ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
+        row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
         sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
 

@@ -10,6 +10,8 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
 
+from scalekern.engine.lazy import lazy_on_dask
+from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.neighbors import takes_objects
@@ -100,6 +102,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         self.target_is_vector_ = source.target_is_vector
         return self
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions for rows.
 
@@ -243,6 +246,7 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         self.y_ = self._fit_index(fit_source(self, X, encoded, objects=objects))[:, 0].astype(int)
         return self
 
+    @lazy_on_dask
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return each class's share of the votes.
 
@@ -274,6 +278,7 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         votes[(indices < 0).all(axis=1)] = np.bincount(self.y_) / len(self.y_)
         return votes
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the class with most votes; of equals the first in `classes_`.
 
@@ -316,8 +321,17 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     def _targets(self) -> np.ndarray:
         return np.asarray(self.classes_[self.y_][:, None])
 
-    def _explained(self, source: RowSource) -> np.ndarray:
-        return self.predict_proba(source)
-
-    def _explained_classes(self) -> np.ndarray:
-        return self.classes_
+    def _explanation(
+        self, found: Candidates, baseline: np.ndarray, source: RowSource
+    ) -> Explanation:
+        return Explanation(
+            found.row_id,
+            found.weight,
+            found.similarity,
+            found.target[:, :, 0],
+            baseline,
+            self.predict_proba(source),
+            self.classes_,
+            np.array([[0.0], [1.0]]).repeat(len(self.classes_), axis=1),
+            "share of votes",
+        )

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.approximations import (
@@ -22,7 +23,7 @@ from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
+from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -33,7 +34,7 @@ from scalekern.storage import storable
 
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_",
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_", "scores_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -114,7 +115,7 @@ class SimilarityRegressor(RowPredictor):
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
-        Of "fourier", with `coef_`.
+        Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
     local_ : LocalRows
         The index of "local", with the targets.
     length_factor_ : float or None
@@ -238,7 +239,7 @@ class SimilarityRegressor(RowPredictor):
             job, chosen = self._job(source, rule, approximation)
             running = RunningDescent if self.solver == "sgd" else RunningSums
             self.kernel_, self._running = job.kernel, running(approximation, job)
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         self._running.add(engine, source)
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
         notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
@@ -273,7 +274,7 @@ class SimilarityRegressor(RowPredictor):
         self, source: RowSource, rule: AlphaRule, approximation: Approximation
     ) -> tuple[Job, dict[str, Any]]:
         """Look at the rows once, choose the bandwidth, and return what there is to fit."""
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
         size, seed = approximation.sample_size(params), seed_of(self.random_state)
         seen = survey(engine, source, size, seed, gamma=self.gamma)
@@ -308,6 +309,7 @@ class SimilarityRegressor(RowPredictor):
             "alpha": self.alpha_,
             "rows": source.n_rows,
             "accumulation_dtype": "float64",
+            "explain_bytes": explain_bytes(fitted.arrays),
             **solution.report,
             **notes,
         }
@@ -325,6 +327,7 @@ class SimilarityRegressor(RowPredictor):
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         return tile_dtype_of(source)
 
+    @lazy_on_dask
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predictions for rows.
 
@@ -364,7 +367,8 @@ class SimilarityRegressor(RowPredictor):
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
             both[:, block.start : block.start + len(block)] = found
 
-        ThreadEngine(self.n_jobs).map_blocks(source, lambda block: predict(block.X), write)
+        engine = engine_for(source, self.n_jobs)
+        engine.map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
 

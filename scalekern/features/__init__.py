@@ -4,7 +4,9 @@ from scalekern.features.base import FeatureMap
 from scalekern.features.maps import (
     FourierMap,
     NystroemMap,
+    ProjectedMap,
     StandardizedMap,
+    centre_of,
     fourier_map,
     fourier_map_at,
 )
@@ -18,9 +20,11 @@ __all__ = [
     "FourierMap",
     "Nystroem",
     "NystroemMap",
+    "ProjectedMap",
     "RowPreparer",
     "StandardizedMap",
     "Whitening",
+    "centre_of",
     "fourier_map",
     "fourier_map_at",
     "whiten",

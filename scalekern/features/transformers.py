@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks
-from scalekern.features.maps import NystroemMap, fourier_map
+from scalekern.features.maps import NystroemMap, centre_of, fourier_map
 from scalekern.features.parameters import (
     check_integer,
     check_share,
@@ -25,7 +27,7 @@ from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
 
 
-class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """What both transformers share: rows in, the map's features out."""
 
     _map: FeatureMap
@@ -48,12 +50,14 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._n_features_out = self._map.n_features
         return self
 
+    @abstractmethod
     def _fit_map(self, source: RowSource) -> None:
-        raise NotImplementedError
+        """Draw the map, and set `_map`."""
 
     def _objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of the rows.
 
@@ -159,7 +163,7 @@ class Nystroem(_MapTransformer):
         m = check_integer("n_components", self.n_components)
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, m, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
         Z = choose_landmarks(self.landmarks, source, seen.sample, m)
@@ -189,6 +193,8 @@ class FourierFeatures(_MapTransformer):
     kernel_ : Kernel
         With its bandwidth.
     frequencies_ : float64 array of shape (d, n_components / 2)
+    centre_ : float64 array of shape (d,)
+        The mean of a sample of rows, taken off each row, which keeps the digits of the angles.
 
     Raises
     ------
@@ -229,11 +235,10 @@ class FourierFeatures(_MapTransformer):
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
-        kernel = resolve_kernel(
-            self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
-        )
-        self.kernel_ = require_stationary(kernel)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
+        seen = survey(engine, source, 1, seed, gamma=self.gamma)
+        self.kernel_ = require_stationary(resolve_kernel(self.kernel, self.gamma, seen))
+        self.centre_ = centre_of(seen.sample.X)
         d, dtype = source.n_features, tile_dtype_of(source)
-        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal)
+        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal, self.centre_)
         self.frequencies_ = self._map.frequencies

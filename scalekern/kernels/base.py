@@ -71,6 +71,16 @@ class Kernel(BaseEstimator, ABC):
         dtype = tile_dtype(X) if out is None else out.dtype
         return self.columns(Z, dtype)(X, out)
 
+    def rank(self, X: Any) -> int | None:
+        """Return the most that the rank of the rows' Gram matrix can be; None where it can be all.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d), or a list of objects
+        """
+        del X
+        return None
+
     def with_gamma(self, gamma: float) -> Kernel:
         """Return this kernel with its bandwidth set where it was left open (None)."""
         del gamma
@@ -131,17 +141,13 @@ class StationaryKernel(Kernel):
         """Return the gamma at which the median pair of distinct rows has a middling similarity."""
 
     @abstractmethod
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray | None:
-        """Return what multiplies `n` standard normal frequencies; None where they are not normal.
-
-        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over its spectral density
-        (Rahimi and Recht 2007).
-        """
-
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
     ) -> np.ndarray:
         """Draw from the spectral density.
+
+        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over it (Rahimi and Recht
+        2007).
 
         Parameters
         ----------
@@ -158,14 +164,6 @@ class StationaryKernel(Kernel):
         -------
         float64 array of shape (d, n)
         """
-        scales = self.spectral_scales(n, rng)
-        if scales is None:
-            return self._own_frequencies(n, d, rng)
-        normal = _orthogonal_normal(n, d, rng) if orthogonal else rng.standard_normal((n, d))
-        return (normal * scales[:, None]).T
-
-    def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError("a kernel without spectral scales draws its own frequencies")
 
 
 def _combined(name: str, first: Any, second: Any) -> Any:
@@ -178,16 +176,6 @@ def _combined(name: str, first: Any, second: Any) -> Any:
         # By name: combinations are built on this module, so it cannot import them.
         parts.append(class_named("Constant")(float(part)) if number else part)
     return class_named(name)(*parts)
-
-
-def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
-    parts = []
-    for _ in range(-(-n // d)):
-        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
-        lengths = np.sqrt(rng.chisquare(d, size=d))
-        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
-    return np.concatenate(parts)[:n]
 
 
 def median_distance(X: np.ndarray, metric: str, weight: np.ndarray | None) -> float:

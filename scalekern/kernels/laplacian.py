@@ -55,10 +55,11 @@ class Laplacian(StationaryKernel):
         """Return 1 / median of the L1 distances between distinct rows of X."""
         return 1.0 / median_distance(X, "cityblock", weight)
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> None:
-        """Return None: the coordinates of a frequency are independent Cauchy variables."""
-
-    def _own_frequencies(self, n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+    ) -> np.ndarray:
+        """Draw frequencies whose coordinates are independent Cauchy variables, never orthogonal."""
+        del orthogonal
         return check_positive("gamma", self.gamma) * rng.standard_cauchy((d, n))
 
 

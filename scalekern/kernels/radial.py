@@ -36,6 +36,18 @@ class RadialKernel(StationaryKernel):
         """Return 1 / (2 median^2) of the distances between distinct rows of X."""
         return 1.0 / (2.0 * median_distance(X, "euclidean", weight) ** 2)
 
+    @abstractmethod
+    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return what multiplies `n` standard normal frequencies."""
+
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+    ) -> np.ndarray:
+        """Draw normal frequencies, and scale them."""
+        scales = self.spectral_scales(n, rng)
+        normal = _orthogonal_normal(n, d, rng) if orthogonal else rng.standard_normal((n, d))
+        return (normal * scales[:, None]).T
+
 
 class _RadialColumns(Columns):
     def __init__(self, kernel: RadialKernel, Z: Any, dtype: Any) -> None:
@@ -49,3 +61,13 @@ class _RadialColumns(Columns):
         for rows in subtiles(X.shape[0], self.n_columns * out.itemsize):
             self._profile(self._half_squares(X[rows], out[rows]))
         return out
+
+
+def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
+    parts = []
+    for _ in range(-(-n // d)):
+        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
+        lengths = np.sqrt(rng.chisquare(d, size=d))
+        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
+    return np.concatenate(parts)[:n]

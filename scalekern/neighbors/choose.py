@@ -20,7 +20,7 @@ from scalekern.neighbors.contest import contest
 from scalekern.neighbors.factory import FactoryIndex
 from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
-from scalekern.neighbors.ivf import IVFIndex, IVFPQIndex, IVFSQIndex, ListsIndex
+from scalekern.neighbors.ivf import LISTS
 from scalekern.neighbors.kd_tree import KDTreeIndex
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.neighbors.metrics import Metric, canonical_metric, takes_objects
@@ -28,7 +28,6 @@ from scalekern.neighbors.texts import TextIndex
 from scalekern.neighbors.tune import Goal, Losses, Tuned, draw_sample, measured, tuned
 
 _log = logging.getLogger(__name__)
-_LISTS: dict[str, type[ListsIndex]] = {cls.name: cls for cls in (IVFIndex, IVFSQIndex, IVFPQIndex)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +188,8 @@ def _approximate(
 ) -> ApproximateIndex:
     if kind == "hnsw":
         return HNSWIndex.build(rows, metric, graph_threads)
-    if kind in _LISTS:
-        return _LISTS[kind].build(rows, metric, seed, n_jobs)
+    if kind in LISTS:
+        return LISTS[kind].build(rows, metric, seed, n_jobs)
     return FactoryIndex.build(rows, kind, metric, seed)
 
 

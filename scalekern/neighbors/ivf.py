@@ -223,6 +223,9 @@ class IVFPQIndex(ListsIndex):
         return f"IVF, {self.knob.largest} lists of {self.knob.code_parts // 2}-byte codes"
 
 
+LISTS: dict[str, type[ListsIndex]] = {cls.name: cls for cls in (IVFIndex, IVFSQIndex, IVFPQIndex)}
+
+
 def lists_for(n_rows: int, density: float = 4.0) -> int:
     """Return the number of lists for `n_rows` rows, `density` times their square root.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -62,6 +64,25 @@ def refuse(asked: list[str], impossible: dict[str, str], possible: list[str]) ->
                 f"models has {name!r}, which cannot be fitted: {impossible[name]}; "
                 f"the models that can are {', '.join(map(repr, possible))}"
             )
+
+
+def refuse_classes(y: Any) -> None:
+    """Raise for labels: compare measures errors of numbers."""
+    if y is None or isinstance(y, RowSource):
+        return
+    labels = np.ravel(np.asarray(y))
+    if labels.dtype.kind not in "USO":
+        return
+    try:
+        labels.astype(float)
+    except ValueError:
+        raise UnsupportedError(
+            f"y holds texts such as {str(labels[0])!r}, and compare measures errors of numbers; "
+            "for classes fit SimilarityClassifier and KNeighborsClassifier, and compare them by "
+            "sklearn.metrics (accuracy_score, log_loss)"
+        ) from None
+    except TypeError:
+        return  # the check of the rows has a better message for what is no number at all
 
 
 def check_scaler(scaler: Any) -> None:

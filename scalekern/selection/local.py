@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.local import (
@@ -57,7 +57,7 @@ class LocalChoice:
 
 
 def choose_local(
-    engine: ThreadEngine,
+    engine: Engine,
     sample: RowSource,
     around: Around,
     kernel: Kernel,
@@ -71,7 +71,7 @@ def choose_local(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     sample : RowSource
         Training rows, with their targets and weights.
     around : callable
@@ -127,7 +127,7 @@ def _lengths(hoods: Neighborhoods, length: float | None) -> np.ndarray:
 
 
 def _spread(
-    engine: ThreadEngine,
+    engine: Engine,
     sample: RowSource,
     around: Around,
     kernel: Kernel,

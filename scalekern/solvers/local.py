@@ -212,6 +212,18 @@ def solve_gram(
     return LocalSolution(prediction, weights, L[:, k, k] ** 2, scale2)
 
 
+def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool) -> np.ndarray:
+    """Return how much each neighbour's target counts in the prediction, shape (q, k).
+
+    The weights of the solution are of targets less their mean, in which each has its share.
+    """
+    weights = solution.weights if hoods.found is None else solution.weights * hoods.found
+    if not centre:
+        return weights
+    shares: np.ndarray = _mean_shares(hoods)
+    return weights + shares * (1.0 - weights.sum(axis=1, keepdims=True))
+
+
 def _masked(K: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return the similarities with what was not found similar to itself only, which weighs 0."""
     there = np.pad(found, ((0, 0), (0, 1)), constant_values=True)
@@ -238,18 +250,21 @@ def _ridge(alpha: float, weight: np.ndarray | None, m: int) -> np.ndarray | floa
 
 def _centred(hoods: Neighborhoods, centre: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean target of each neighbourhood, (q, t), and the targets less it."""
-    targets, weight, found = hoods.targets, hoods.weight, hoods.found
-    q, k, t = targets.shape
-    if centre:
-        share = np.ones((q, k)) if weight is None else weight / weight.max(axis=1, keepdims=True)
-        share = share if found is None else share * found
-        total = np.maximum(share.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-        # A product of matrices adds up in the same order whatever the size of the block.
-        mean = ((share / total)[:, None] @ targets)[:, 0]
-    else:
-        mean = np.zeros((q, t))
+    targets, found = hoods.targets, hoods.found
+    q, _, t = targets.shape
+    # A product of matrices adds up in the same order whatever the size of the block.
+    mean = (_mean_shares(hoods)[:, None] @ targets)[:, 0] if centre else np.zeros((q, t))
     rest = targets - mean[:, None]
     return mean, rest if found is None else rest * found[:, :, None]
+
+
+def _mean_shares(hoods: Neighborhoods) -> np.ndarray:
+    """Return the share of each neighbour in their mean, (q, k); 0 of what was not found."""
+    weight, found = hoods.weight, hoods.found
+    shape = hoods.targets.shape[:2]
+    share = np.ones(shape) if weight is None else weight / weight.max(axis=1, keepdims=True)
+    share = share if found is None else share * found
+    return share / np.maximum(share.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
 
 def _cholesky(A: np.ndarray) -> np.ndarray:
