@@ -344,9 +344,8 @@ class SimilarityRegressor(RowPredictor):
         std : float64 array of the same shape and units
             Only with `return_std`. The variance is ``s^2 (1 + alpha - k_x' (K + alpha I)^-1 k_x)``
             with the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors - 1)``, r
-            its targets less their mean, and c one number, set in `fit` so that over the rows left
-            out the variances add up to the squared errors. It is 0 where all targets are equal.
-            Normal intervals of it cover some 2 points of 100 too few, the scales being estimated.
+            its targets less their mean, and c one number, set in `fit` so that nine of ten rows
+            left out are within 1.645 standard deviations. It is 0 where all targets are equal.
 
         Raises
         ------
