@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         KNeighborsClassifier,
         KNeighborsRegressor,
         LinearRegressor,
+        NeighborsTransformer,
         SimilarityClassifier,
         SimilarityRegressor,
     )
@@ -49,6 +50,7 @@ __all__ = [
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "NeighborsTransformer",
     "Nystroem",
     "RowPreparer",
     "SimilarityClassifier",
@@ -75,6 +77,7 @@ _HOMES = {
     "KNeighborsClassifier": "estimators",
     "KNeighborsRegressor": "estimators",
     "LinearRegressor": "estimators",
+    "NeighborsTransformer": "estimators",
     "Nystroem": "features",
     "RowPreparer": "features",
     "SimilarityClassifier": "estimators",

@@ -33,13 +33,15 @@ from scalekern.estimators.iterating import (
 )
 from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
-from scalekern.estimators.neighbor_search import QUERY_ROWS, Neighbors
+from scalekern.estimators.neighbor_search import QUERY_ROWS
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import Laplacian, Precomputed
-from scalekern.neighbors.ivf import lists_for
+from scalekern.neighbors.centres import ITERATIONS
+from scalekern.neighbors.ivf import LISTS, TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
@@ -170,7 +172,7 @@ def outlook(model: Any, source: RowSource) -> Outlook:
     shape = _Shape(source, resolve_threads(getattr(model, "n_jobs", None)))
     if isinstance(model, LinearRegressor):
         return _linear(shape)
-    if isinstance(model, Neighbors):
+    if isinstance(model, WeighedNeighbors):
         return _neighbors(model, shape)
     if isinstance(model, SimilarityRegressor):
         return _similarity(model, shape)
@@ -194,13 +196,14 @@ def _linear(shape: _Shape) -> Outlook:
     return plan
 
 
-def _neighbors(model: Neighbors, shape: _Shape) -> Outlook:
+def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
     n, d, metric = shape.n, shape.d, canonical_metric(model.metric)
     if takes_objects(metric):
         of = kind_for_function if callable(metric) else kind_for_texts
         kind = of(model.algorithm)
     else:
-        kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall)
+        expected = model.expected_queries
+        kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall, expected)
     k = check_integer("n_neighbors", model.n_neighbors)
     why = f"{n} rows of {d} columns, {metric if isinstance(metric, str) else 'a'} metric"
     plan = Outlook(kind, why if model.algorithm == "auto" else "asked for")
@@ -224,18 +227,20 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
         plan.add("building the index", "a scan of all rows", Counter({"move": 24.0 * n * d}))
         _indexed(plan, shape, 4 * n * d + 8 * d)
         return scan
-    if kind != "ivf":
+    if kind not in ("contest", *LISTS):
         plan.add("building the index", kind, None)
         plan.notes.append(f"the seconds and bytes of a {kind} index are not known before it runs")
         return None
-    lists = lists_for(n)
-    trained = min(n, 64 * lists)
-    train = count.products(2.0 * d * lists * (25.0 * trained + n), "32")
-    plan.add("building the index", f"k-means of {lists} lists, one thread", train)
+    index = LISTS.get(kind, IVFPQIndex)
+    lists = lists_for(n, index.density)
+    trained = min(n, TRAINING_ROWS_A_LIST * lists)
+    train = count.products(2.0 * d * lists * (float(ITERATIONS) * trained + n), "32")
+    plan.add("building the index", f"k-means of {lists} lists", train)
     # Some eight settings are tried; a middling one looks at 1 row in 20.
     tuning = Counter({key: 400 * value * (1 + 8 * 0.05) for key, value in scan.items()})
     plan.add("tuning the index", "recall of 400 rows against a scan", tuning)
-    _indexed(plan, shape, n * (4 * d + 8) + lists * 4 * d)
+    row_bytes = {"ivf": 4 * d, "ivfsq": d}.get(kind, d // 4)
+    _indexed(plan, shape, n * (row_bytes + 8) + lists * 4 * d)
     plan.notes.append("the work of a query depends on the recall that is measured in the fit")
     return Counter({key: 0.05 * value for key, value in scan.items()})
 

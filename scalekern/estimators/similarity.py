@@ -359,9 +359,8 @@ class SimilarityRegressor(RowPredictor):
             `amplitude_`, the likeliest value. Nyström models have ``alpha phi(x)'(Phi'W Phi + alpha
             I)^-1 phi(x)`` and what of k(x, x) the landmarks leave (the projected process). Local
             models have the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors -
-            1)``, r its targets less their mean, and c one number, set in `fit` so that over the
-            rows left out the variances add up to the squared errors; 0 where all targets are equal.
-            Normal intervals of them cover some 2 points of 100 too few, the scales being estimated.
+            1)``, r its targets less their mean, and c one number, set in `fit` so that nine of ten
+            rows left out are within 1.645 standard deviations; 0 where all targets are equal.
 
         Raises
         ------
