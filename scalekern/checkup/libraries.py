@@ -52,7 +52,7 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
         narrow = _width_of(value)
         slow = narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]
         found = f"{name}={value}"
-        if slow:
+        if narrow is not None and slow:
             found += (
                 f" forces {named(narrow)}; the processor has {named(_widest())}: half the speed"
             )
