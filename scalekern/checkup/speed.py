@@ -29,7 +29,8 @@ def product_finding(float64: float, float32: float) -> Finding:
     found = f"{float64 / 1e9:.0f} GFLOP/s a core in float64, {float32 / 1e9:.0f} in float32"
     if float64 < least:
         return Finding(
-            PROBLEM, "matrix products", f"{found}; {named(width)} should reach {least / 1e9:.0f} or more",
+            PROBLEM, "matrix products",
+            f"{found}; {named(width)} should reach {least / 1e9:.0f} or more",
             "see BLAS and kernel variables above; if they are well, other programs take the cores",
         )  # fmt: skip
     return Finding(OK, "matrix products", found)
