@@ -50,9 +50,9 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
         yield Finding(OK, "kernel variables", "none set")
     for name, value in there.items():
         narrow = _width_of(value)
-        slow = narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]
-        found = f"{name}={value}"
-        if narrow is not None and slow:
+        found, slow = f"{name}={value}", False
+        if narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]:
+            slow = True
             found += (
                 f" forces {named(narrow)}; the processor has {named(_widest())}: half the speed"
             )
