@@ -13,6 +13,7 @@ from scalekern.estimators import (
     SimilarityRegressor,
 )
 from scalekern.features import FourierFeatures, Nystroem, RowPreparer
+from scalekern.features.gram import gram
 from scalekern.kernels import BlockKernel
 from scalekern.report import compare
 from scalekern.rows import rows
@@ -33,6 +34,7 @@ __all__ = [
     "compare",
     "config_context",
     "errors",
+    "gram",
     "kernels",
     "load",
     "rows",
