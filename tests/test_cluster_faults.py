@@ -120,7 +120,7 @@ def test_a_task_that_kills_every_worker_is_an_error(table, client, tmp_path):
     X, y = table
     lazy = deadly(X, tmp_path / "visits", set(range(100)))
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}):  # noqa: SIM117
-        with pytest.raises(ClusterError, match="again and again|were lost 4 times"):
+        with pytest.raises(ClusterError, match=r"again and again|were lost 4 times"):
             model().fit(lazy, da.from_array(y, chunks=7_000))
 
 

@@ -124,7 +124,9 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityClassifier:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityClassifier:
         """Fit the model.
 
         Parameters
@@ -134,6 +136,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
             Labels: numbers or texts. Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            As in `SimilarityRegressor.fit`.
 
         Returns
         -------
@@ -155,7 +159,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
             return w if block.weight is None else w * block.weight
 
         targets = IndicatorSource(source, values, low, weights)
-        self.model_ = model.fit(targets)
+        self.model_ = model.fit(targets, checkpoint=checkpoint)
         self.calibration_ = np.eye(1 + targets.n_outputs)[0]
         notes = {"loss": self.loss, "calibration": "none: scores are log-odds"}
         if self.loss == "squared_error":

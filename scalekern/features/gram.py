@@ -75,7 +75,8 @@ def gram(
     >>> import scalekern
     >>> scalekern.gram(np.array([[0.0], [1.0]]), kernel="rbf", gamma=1.0).round(4).tolist()
     [[1.0, 0.3679], [0.3679, 1.0]]
-    >>> scalekern.gram(["cat", "cut"], ["cats"], kernel="edit_distance", gamma=1.0).round(4).tolist()
+    >>> K = scalekern.gram(["cat", "cut"], ["cats"], kernel="edit_distance", gamma=1.0)
+    >>> K.round(4).tolist()
     [[0.3679], [0.1353]]
     """
     check_gamma(gamma)

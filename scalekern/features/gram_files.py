@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -99,9 +99,9 @@ def _create(path: Path, n: int, dtype: np.dtype, block_rows: int) -> None:
     _zarr().create_array(str(path), shape=(n, n), chunks=(chunk, chunk), dtype=dtype)
 
 
-def _opened(path: Path, mode: str) -> Any:
+def _opened(path: Path, mode: Literal["r", "r+"]) -> Any:
     if path.suffix == ".npy":
-        return np.load(path, mmap_mode=mode)  # type: ignore[call-overload]
+        return np.load(path, mmap_mode=mode)
     return _zarr().open_array(str(path), mode=mode)
 
 
