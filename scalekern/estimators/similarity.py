@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import engine_for
+from scalekern.engine.checkpoint import checkpointed
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
@@ -21,6 +22,7 @@ from scalekern.estimators.approximations import (
 )
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.certificate import Gap
+from scalekern.estimators.checkpoints import checkpoint_parameters
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
@@ -191,7 +193,9 @@ class SimilarityRegressor(RowPredictor):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityRegressor:
         """Fit the model.
 
         Parameters
@@ -201,6 +205,10 @@ class SimilarityRegressor(RowPredictor):
             Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            A new folder for the sums so far of a Nyström or Fourier model. After a kill the same
+            call goes on from there, to the same model. It is removed when the fit is done. Needs
+            a whole number as random_state; "sgd" and Dask collections have none.
 
         Returns
         -------
@@ -209,10 +217,12 @@ class SimilarityRegressor(RowPredictor):
         rule, kernel = self._checked()
         source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
         approximation, why = self._choose(source)
-        job, chosen = self._job(source, rule, approximation)
+        with checkpointed(checkpoint, checkpoint_parameters(self, source, checkpoint), source):
+            job, chosen = self._job(source, rule, approximation)
+            fitted = approximation.fit(job)
         self._forget()
         self.kernel_ = job.kernel
-        self._finish(source, approximation, approximation.fit(job), {"why": why} | chosen)
+        self._finish(source, approximation, fitted, {"why": why} | chosen)
         return self
 
     @available_if(_has_sums)
