@@ -30,8 +30,9 @@ def fit_options(command: Command) -> Command:
     return add_options(
         command,
         click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True),
-        click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky"]), default="auto",
-                     show_default=True),
+        click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
+                     default="auto", show_default=True,
+                     help="cg: exact and nystroem; sgd: nystroem and fourier; pinv: exact."),
         click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
                      show_default=True, help="Of the neighbours (knn)."),
         click.option("--metric", default="euclidean", show_default=True,

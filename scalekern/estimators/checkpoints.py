@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+import numpy as np
+
 from scalekern._config import get_config
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.rows import RowSource
@@ -21,10 +23,10 @@ def checkpoint_parameters(model: Any, source: RowSource, folder: Any) -> dict[st
     if folder is None:
         return {}
     params = model.get_params(deep=False)
-    if params["approximation"] not in ("nystroem", "fourier") or params["solver"] == "sgd":
+    if params["approximation"] not in ("nystroem", "fourier") or params["solver"] in ("sgd", "cg"):
         raise UnsupportedError(
             "checkpoint= saves sums, which approximation='nystroem' and 'fourier' have, with a "
-            f"solver other than 'sgd'; not {params['approximation']!r} with {params['solver']!r}"
+            f"solver other than 'sgd' and 'cg'; not {params['approximation']!r} with {params['solver']!r}"
         )
     config = get_config()
     if source.split()[0].on_dask or config.engine == "dask" or not source.n_features:
@@ -32,7 +34,7 @@ def checkpoint_parameters(model: Any, source: RowSource, folder: Any) -> dict[st
     if not isinstance(params["random_state"], numbers.Integral):
         raise InvalidInputError("checkpoint= needs a whole number as random_state, to draw alike")
     if not isinstance(params["landmarks"], str):
-        params["landmarks"] = str(getattr(params["landmarks"], "tolist", lambda: "rows")())
+        params["landmarks"] = str(np.asarray(params["landmarks"]).tolist())
     if getattr(params["alpha"], "tolist", None):
         params["alpha"] = params["alpha"].tolist()
     return {k: v for k, v in params.items() if k != "n_jobs"} | {"tile_dtype": config.tile_dtype}

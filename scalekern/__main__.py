@@ -1,0 +1,5 @@
+"""`python -m scalekern` is the command line, for where its script is not on the path."""
+
+from scalekern.cli import main
+
+main()
