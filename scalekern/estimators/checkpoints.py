@@ -23,10 +23,11 @@ def checkpoint_parameters(model: Any, source: RowSource, folder: Any) -> dict[st
     if folder is None:
         return {}
     params = model.get_params(deep=False)
-    if params["approximation"] not in ("nystroem", "fourier") or params["solver"] in ("sgd", "cg"):
+    pair = params["approximation"], params["solver"]
+    if pair[0] not in ("nystroem", "fourier") or pair[1] in ("sgd", "cg"):
         raise UnsupportedError(
             "checkpoint= saves sums, which approximation='nystroem' and 'fourier' have, with a "
-            f"solver other than 'sgd' and 'cg'; not {params['approximation']!r} with {params['solver']!r}"
+            f"solver other than 'sgd' and 'cg'; not {pair[0]!r} with {pair[1]!r}"
         )
     config = get_config()
     if source.split()[0].on_dask or config.engine == "dask" or not source.n_features:
