@@ -206,7 +206,9 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
         kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall, expected)
     k = check_integer("n_neighbors", model.n_neighbors)
     why = f"{n} rows of {d} columns, {metric if isinstance(metric, str) else 'a'} metric"
-    plan = Outlook(kind, why if model.algorithm == "auto" else "asked for")
+    # Which one, the fit finds out by counted work.
+    name = "approximate index" if kind == "contest" else kind
+    plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
     plan.held_bytes = shape.row_bytes
     plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
     query = _index(plan, shape, kind, k)
