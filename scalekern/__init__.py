@@ -1,40 +1,118 @@
 """Prediction by similarity: k-nearest neighbours, kernel regression, and their approximations.
 
-Heavy libraries (FAISS, pyarrow, matplotlib, Dask) are imported when they are first needed.
+What is named here is imported when it is first used (PEP 562), and heavy libraries (FAISS, pyarrow,
+matplotlib, Dask) later still, when they are needed: help and mistakes should not wait for them.
 """
 
-from scalekern import errors, kernels
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from scalekern._config import config_context
-from scalekern.estimators import (
-    KNeighborsClassifier,
-    KNeighborsRegressor,
-    LinearRegressor,
-    SimilarityClassifier,
-    SimilarityRegressor,
-)
-from scalekern.features import FourierFeatures, Nystroem, RowPreparer
-from scalekern.kernels import BlockKernel
-from scalekern.report import compare
+
+# Not lazy: once anything imports the package `scalekern.rows`, it would hide the function.
 from scalekern.rows import rows
-from scalekern.storage import load, save
+from scalekern.storage import registry as _registry
+
+if TYPE_CHECKING:
+    from scalekern import errors, kernels
+    from scalekern.checkup import doctor
+    from scalekern.estimators import (
+        KNeighborsClassifier,
+        KNeighborsRegressor,
+        LinearRegressor,
+        NeighborsTransformer,
+        SimilarityClassifier,
+        SimilarityRegressor,
+    )
+    from scalekern.features import FourierFeatures, Nystroem, RowPreparer
+    from scalekern.features.gram import gram
+    from scalekern.kernels import BlockKernel
+    from scalekern.report import (
+        AlphaPathDisplay,
+        ApproximationErrorDisplay,
+        ComponentsDisplay,
+        ErrorCostDisplay,
+        ExplanationDisplay,
+    )
+    from scalekern.report.compare import compare
+    from scalekern.report.plan import plan
+    from scalekern.storage import load, save
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlphaPathDisplay",
+    "ApproximationErrorDisplay",
     "BlockKernel",
+    "ComponentsDisplay",
+    "ErrorCostDisplay",
+    "ExplanationDisplay",
     "FourierFeatures",
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "NeighborsTransformer",
     "Nystroem",
     "RowPreparer",
     "SimilarityClassifier",
     "SimilarityRegressor",
     "compare",
     "config_context",
+    "doctor",
     "errors",
+    "gram",
     "kernels",
     "load",
+    "plan",
     "rows",
     "save",
 ]
+
+_HOMES = {
+    "AlphaPathDisplay": "report",
+    "ApproximationErrorDisplay": "report",
+    "BlockKernel": "kernels",
+    "ComponentsDisplay": "report",
+    "ErrorCostDisplay": "report",
+    "ExplanationDisplay": "report",
+    "FourierFeatures": "features",
+    "KNeighborsClassifier": "estimators",
+    "KNeighborsRegressor": "estimators",
+    "LinearRegressor": "estimators",
+    "NeighborsTransformer": "estimators",
+    "Nystroem": "features",
+    "RowPreparer": "features",
+    "SimilarityClassifier": "estimators",
+    "SimilarityRegressor": "estimators",
+    "compare": "report",
+    "doctor": "checkup",
+    "gram": "features.gram",
+    "load": "storage",
+    "plan": "report.plan",
+    "save": "storage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for the first time."""
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name in __all__:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _import_classes() -> None:
+    for home in ("kernels", "features", "estimators"):
+        import_module(f"{__name__}.{home}")
+
+
+# A model may be loaded before its class was asked for.
+_registry.import_classes = _import_classes

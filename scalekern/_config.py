@@ -23,6 +23,7 @@ class Config:
     tile_dtype: str | None = None
     memory_limit: int | None = None
     progress: bool = False
+    engine: str | None = None
 
 
 _current: ContextVar[Config] = ContextVar("scalekern_config", default=Config())
@@ -41,6 +42,10 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("tile_dtype") not in (None, "float32", "float64"):
         raise InvalidInputError(
             f"tile_dtype={settings['tile_dtype']!r}; use 'float32', 'float64' or None (as the data)"
+        )
+    if settings.get("engine") not in (None, "threads", "dask"):
+        raise InvalidInputError(
+            f"engine={settings['engine']!r}; use 'threads', 'dask' or None (Dask for Dask input)"
         )
     limit = settings.get("memory_limit")
     if limit is not None and (not isinstance(limit, int) or limit < 1):
@@ -61,6 +66,10 @@ def config_context(**settings: Any) -> Iterator[Config]:
         Bytes that a pass may use for its tiles and sums; None is a share of what is free.
     progress : bool, default=False
         Show a bar on standard error for each pass over the rows.
+    engine : {"threads", "dask"} or None, default=None
+        What runs the passes. None is Dask where the rows are a Dask collection, else the threads of
+        this process. "dask" sends the blocks of arrays and files to Dask too; which scheduler or
+        client that is, is Dask's own setting.
 
     Raises
     ------

@@ -21,6 +21,10 @@ class ModelFormatError(ScalekernError, ValueError):
     """A stored model that is truncated, altered, foreign, or of another version."""
 
 
+class ClusterError(ScalekernError, RuntimeError):
+    """A Dask cluster that cannot finish the work: its workers or its scheduler are gone."""
+
+
 class RecallWarning(UserWarning):
     """An approximate index that cannot reach the recall asked for; it is kept and used."""
 

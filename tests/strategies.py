@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
+from pandas import DataFrame
+from scipy.sparse import csr_matrix
+
+from scalekern.kernels import as_kernel
 
 ANY_DATA = settings(deadline=None, derandomize=True)
 """No deadlines, which busy machines miss; the same examples each time, so that a gate is fair."""
@@ -59,3 +63,37 @@ GAMMAS = st.sampled_from(["median", "scale", "cv"]) | st.integers(-6, 6).map(
     lambda exponent: 10.0**exponent
 )
 KERNELS = st.sampled_from(["rbf", "laplacian", "matern12", "matern32", "matern52", "linear"])
+
+
+def _formulas(parts):
+    pairs = st.tuples(parts, parts)
+    numbers = st.sampled_from([0.0, 1e-3, 1.0, 30.0])
+    sums, products = pairs.map(lambda k: k[0] + k[1]), pairs.map(lambda k: k[0] * k[1])
+    return sums | products | st.tuples(numbers, parts).map(lambda k: k[0] * k[1])
+
+
+COMBINATIONS = st.recursive(KERNELS.map(as_kernel), _formulas, max_leaves=3)
+"""Sums and products of kernels with open bandwidths, up to three of them."""
+
+
+@st.composite
+def laid_out(draw, X):
+    """The same rows in another order of memory, read-only, strided or sparse."""
+    ways = [np.ascontiguousarray, np.asfortranarray, csr_matrix, lambda X: X[::-1].copy()[::-1]]
+    return draw(st.sampled_from(ways))(X)
+
+
+@st.composite
+def tables(draw):
+    """A frame of numbers, texts, booleans and gaps, and a target."""
+    n, kinds = draw(st.integers(2, 30)), draw(st.lists(st.sampled_from("ntbg"), min_size=1,
+                                                       max_size=4))  # fmt: skip
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    made = {
+        "n": lambda: rng.normal(size=n) * 10.0 ** rng.integers(-6, 7),
+        "t": lambda: rng.choice(["x", "y", "", "a b", "é"], size=n),
+        "b": lambda: rng.random(n) > 0.5,
+        "g": lambda: np.where(rng.permutation(n) < n // 2, np.nan, rng.normal(size=n)),
+    }
+    columns = {f"{kind}{i}": made[kind]() for i, kind in enumerate(kinds)}
+    return DataFrame(columns), rng.normal(size=n)

@@ -33,7 +33,7 @@ KEYS = {
     "model_bytes",
     "gap_to_exact",
 }
-OURS = {"n_train", "note"}
+OURS = {"n_train", "note", "n_components"}
 
 
 def run(*words):
@@ -407,8 +407,8 @@ def test_threads_of_predict_are_those_asked_for(data, tmp_path, monkeypatch):
     from scalekern.estimators import base
 
     seen = []
-    engine = base.ThreadEngine
-    monkeypatch.setattr(base, "ThreadEngine", lambda n: seen.append(n) or engine(n))
+    engine_for = base.engine_for
+    monkeypatch.setattr(base, "engine_for", lambda rows, n: seen.append(n) or engine_for(rows, n))
     words = ["predict", tmp_path / "m", data / "x.csv", "-o", tmp_path / "o.parquet"]
     succeeds(*words, "--n-jobs", 1)
     succeeds(*words)
@@ -556,7 +556,7 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
     [
         (["--model", "forest"], "'forest' is not one of 'auto', 'exact'"),
         (["--model", "nystroem", "--solver", "pinv"], "solver='pinv' does not go with"),
-        (["--model", "fourier", "--kernel", "linear"], "need a stationary kernel"),
+        (["--model", "fourier", "--kernel", "linear"], "need a stationary or polynomial kernel"),
         (["--model", "knn", "--metric", "nearness"], "metric='nearness' does not exist"),
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),
@@ -755,3 +755,19 @@ def test_a_mistake_in_a_real_process_is_code_2_and_one_line(data, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"scalekern: x.csv has no column 'z'; [^\n]+\n", done.stderr)
     assert everything_in(tmp_path) == []
+
+
+def test_neighbors_shows_the_columns_of_rows_found_by_their_key(tmp_path):
+    # Keys that are whole numbers too, but not those of the rows.
+    columns = {"id": np.arange(N)[::-1], "a": X[:, 0], "b": X[:, 1], "y": X[:, 2]}
+    file, model = tmp_path / "x.parquet", tmp_path / "model"
+    pq.write_table(pa.table(columns), file)
+    train = ("--target", "y", "--key", "id")
+    succeeds("fit", file, *train, "--model", "knn", "--scaler", "none", "-o", model, "--quiet")
+    shown = succeeds("neighbors", model, file, "--row", 7, "--rows", file, *train, "--json", "-")
+    document = json.loads(shown)
+    nearest = document["neighbors"][0]
+    assert nearest["row"] == N - 1 - 7
+    assert nearest["target"] == X[7, 2]
+    assert document["query"] == {"a": X[7, 0], "b": X[7, 1]}
+    assert {name: nearest[name] for name in "ab"} == document["query"]

@@ -473,7 +473,7 @@ def test_objects_that_are_wrong_are_errors(name):
 
 def test_texts_without_a_function_are_refused():
     for model in (sk.SimilarityRegressor(), sk.LinearRegressor(), sk.KNeighborsRegressor()):
-        with pytest.raises(ValueError, match=r"float|2D"):
+        with pytest.raises(ValueError, match=r"holds texts|2D"):
             model.fit(TEXTS, TEXT_Y)
 
 
@@ -524,6 +524,27 @@ def test_compare_matches_the_columns_of_its_test_rows_by_name():
     table = sk.compare(train, Y[:60], test=(test.to_pandas(), Y[60:]), models="linear")
     known = sk.LinearRegressor().fit(X[:60], Y[:60]).predict(X[60:])
     np.testing.assert_allclose(table.predictions["linear"], known)
+
+
+@pytest.mark.parametrize("kind", ["F order", "pandas", "arrow"])
+@pytest.mark.parametrize("where", ["split", "train", "test"])
+def test_compare_names_a_missing_value_of_any_container(kind, where):
+    holed = X.copy()
+    holed[7, 1] = np.nan
+    bad, good = CONTAINERS[kind](holed), CONTAINERS[kind](X)
+    train, test = (good, (bad, Y)) if where == "test" else (bad, (good, Y))
+    with pytest.raises(InvalidInputError, match=r"missing.*value.*row 7"):
+        sk.compare(train, Y, test=None if where == "split" else test, models=["linear", "knn"])
+    filled = sk.compare(bad, Y, test=(bad, Y), missing="mean", models=["linear"])
+    assert filled.rows()[0]["rmse"] > 0
+
+
+def test_compare_raises_its_own_errors_where_no_model_can_be_fitted():
+    with pytest.raises(InvalidInputError, match="no model could be fitted"):
+        sk.compare(X, Y, test=(X * 1e200, Y), models=["linear"], scaler="none")
+    for size in (None, "many", 5.5, [5, None], []):
+        with pytest.raises(InvalidInputError, match="n_components"):
+            sk.compare(X, Y, models=["linear"], n_components=size)
 
 
 def test_compare_says_what_is_missing():

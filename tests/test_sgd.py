@@ -317,3 +317,17 @@ def test_kin40k_converges_without_a_setting(data_folder):
     params = {"n_components": 300, "gamma": 0.05, "alpha": 1e-3}
     direct, fitted = model("cholesky", **params).fit(X, y), model(**params).fit(X, y)
     assert rmse(fitted, Xs, ys) < 1.005 * rmse(direct, Xs, ys)
+
+
+@pytest.mark.parametrize("approximation", ["nystroem", "fourier"])
+def test_airfoil_converges_without_a_setting(airfoil, approximation):
+    table = np.loadtxt(airfoil, delimiter=",", skiprows=1)
+    rng = np.random.default_rng(0)
+    table = rng.permutation((table - table.mean(axis=0)) / table.std(axis=0))
+    X, y, Xs, ys = table[:1_100, :-1], table[:1_100, -1], table[1_100:, :-1], table[1_100:, -1]
+    params = {"approximation": approximation, "n_components": 300, "random_state": 0}
+    direct = sk.SimilarityRegressor(**params).fit(X, y)
+    own = sk.SimilarityRegressor(solver="sgd", **params).fit(X, y)
+    same = sk.SimilarityRegressor(solver="sgd", alpha=direct.alpha_, **params).fit(X, y)
+    assert rmse(same, Xs, ys) < 1.005 * rmse(direct, Xs, ys)
+    assert rmse(own, Xs, ys) < 1.005 * rmse(direct, Xs, ys)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Any
 
 import click
@@ -30,6 +32,12 @@ from scalekern.cli.options import (
               help="Of exact, linear, knn, local, nystroem, fourier; all by default.")  # fmt: skip
 @click.option("--exact-rows", type=click.IntRange(2),
               help="Fit the exact model on a sample of so many rows.")  # fmt: skip
+@click.option("--sizes", metavar="NUMBERS", multiple=True,
+              help="Fit Nyström and Fourier at several sizes, such as 125,250,500; instead of "
+              "--n-components.")  # fmt: skip
+@click.option("--report", metavar="FILE.html", default=None,
+              help="Also write one HTML file to send around: table, pictures, and which model to "
+              "take.")  # fmt: skip
 @prepare_options
 @model_options
 @run_options
@@ -38,7 +46,9 @@ def compare_command(data: str, **options: Any) -> None:
 
     DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
     """
-    check_output(options["json_path"])
+    for name in ("json_path", "report"):
+        check_output(options[name])
+    sizes = _sizes(options["sizes"])
     from scalekern.report import compare
     from scalekern.rows import rows
 
@@ -63,12 +73,14 @@ def compare_command(data: str, **options: Any) -> None:
             gamma=options["gamma"],
             alpha=options["alpha"],
             fit_intercept=options["intercept"],
-            n_components=options["n_components"],
+            n_components=sizes or options["n_components"],
             n_neighbors=options["n_neighbors"],
             exact_rows=options["exact_rows"],
             random_state=options["random_state"],
             n_jobs=options["n_jobs"],
         )
+    if options["report"]:
+        comparison.to_html(options["report"], target=options["target"], command=_command_line())
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))
@@ -76,6 +88,8 @@ def compare_command(data: str, **options: Any) -> None:
 
 
 def _tell(comparison: Any, options: dict[str, Any]) -> None:
+    from scalekern.report.names import name_of
+
     click.echo(f"\n{len(comparison.y_test):,} test rows; errors are in the units of "
                f"{options['target']}.")  # fmt: skip
     if comparison.kernel:
@@ -85,9 +99,25 @@ def _tell(comparison: Any, options: dict[str, Any]) -> None:
         local = comparison.models["local"]
         click.echo(f"The local model has {local.kernel_!r} of length {local.report_['length']} and "
                    f"alpha {local.alpha_:.4g}.")  # fmt: skip
-    if options["models"]:
-        return
-    if "exact" not in comparison.models:
-        click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
-    if "knn" not in comparison.models:
-        click.echo("k-NN was left out: it takes no weights.")
+    advice = comparison.recommended
+    click.echo(f"Recommended: {name_of(advice.model)}. {advice.reason}")
+    if options["report"]:
+        click.echo(f"Wrote {options['report']}")
+    for name, reason in comparison.left_out.items():
+        if name == "exact":
+            click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
+        elif name == "knn":
+            click.echo(f"k-NN was left out: {reason}.")
+
+
+def _sizes(values: tuple[str, ...]) -> list[int]:
+    try:
+        return [int(word) for word in several(values)]
+    except ValueError:
+        raise click.UsageError(
+            f"--sizes {','.join(values)}: give whole numbers with commas"
+        ) from None
+
+
+def _command_line() -> str:
+    return shlex.join(["scalekern", *sys.argv[1:]])

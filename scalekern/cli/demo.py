@@ -14,8 +14,6 @@ from typing import Any
 
 import click
 
-from scalekern.report.table import name_of
-
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
 NEIGHBORS = 20
@@ -38,10 +36,10 @@ def demo_command(output: str, n_jobs: int | None) -> None:
     with config_context(tile_dtype="float32", progress=sys.stderr.isatty()):
         data = _prepare(folder)
         comparison = _compare(data, folder, n_jobs)
-        curves, exact_rmse = _curves(data, comparison, n_jobs)
-        _draw(folder, comparison, curves, exact_rmse)
+        grown = _approximations(data, comparison, n_jobs)
+        _draw(folder, comparison, grown)
         _predict(data, folder, comparison)
-    _conclude(folder, data, comparison, exact_rmse, time.perf_counter() - start)
+    _conclude(folder, data, comparison, time.perf_counter() - start)
 
 
 def _step(number: int, text: str) -> None:
@@ -84,12 +82,10 @@ def _compare(data: Any, folder: Path, n_jobs: int | None) -> Any:
     return comparison
 
 
-def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[str, Any]], float]:
-    """Fit both approximations at growing size on the rows of the exact model."""
-    import numpy as np
-
-    from scalekern.estimators import SimilarityRegressor
-    from scalekern.report.compare import draw_sample
+def _approximations(data: Any, comparison: Any, n_jobs: int | None) -> Any:
+    """Compare both approximations at growing size with the exact model, on its own rows."""
+    from scalekern.report import compare
+    from scalekern.report.measured import draw_sample
 
     _step(
         3, f"Letting the approximations grow on the {EXACT_ROWS:,} flights of the exact model ..."
@@ -97,49 +93,55 @@ def _curves(data: Any, comparison: Any, n_jobs: int | None) -> tuple[list[dict[s
     exact = comparison.models["exact"]
     test = comparison.preparer.transform(_rows(data.test, data))
     train = comparison.preparer.transform(_rows(data.train, data))
-    sample = draw_sample(train, EXACT_ROWS, 0)
-    curves = []
-    for name in ("nystroem", "fourier"):
-        for size in SIZES:
-            model = SimilarityRegressor(
-                exact.kernel_,
-                alpha=exact.alpha_,
-                approximation=name,
-                n_components=size,
-                random_state=0,
-                n_jobs=n_jobs,
-            ).fit(sample)
-            error = model.predict(test) - comparison.y_test
-            rmse = float(np.sqrt(np.mean(error**2)))
-            curves.append({"model": name, "n_components": size, "rmse": rmse})
-    exact_rmse = next(r.rmse for r in comparison.results if r.model == "exact")
-    last = {curve["model"]: curve["rmse"] for curve in curves}
-    click.echo(
-        f"      With {SIZES[-1]:,} components: Nyström {last['nystroem']:.3f}, "
-        f"Fourier {last['fourier']:.3f}; exact {exact_rmse:.3f} minutes."
+    grown = compare(
+        draw_sample(train, EXACT_ROWS, 0),
+        test=test,
+        models=["exact", "nystroem", "fourier"],
+        scaler="none",
+        kernel=exact.kernel_,
+        alpha=exact.alpha_,
+        n_components=SIZES,
+        n_jobs=n_jobs,
     )
-    return curves, exact_rmse
+    rmse = {result.model: result.rmse for result in grown.results}
+    click.echo(
+        f"      With {SIZES[-1]:,} components: Nyström {rmse[f'nystroem-{SIZES[-1]}']:.3f}, "
+        f"Fourier {rmse[f'fourier-{SIZES[-1]}']:.3f}; exact {rmse['exact']:.3f} minutes."
+    )
+    return grown
 
 
-def _draw(folder: Path, comparison: Any, curves: list[dict[str, Any]], exact_rmse: float) -> None:
+def _draw(folder: Path, comparison: Any, grown: Any) -> None:
     from scalekern.report.pictures import (
         plot_error_against_components,
         plot_error_against_time,
         plot_predictions,
     )
 
-    _step(4, "Drawing ...")
+    _step(4, "Drawing, and writing the reports ...")
     best = comparison.best
     plot_error_against_time(comparison.rows(), folder / "error-against-time.png", unit="minutes")
     plot_error_against_components(
-        curves, exact_rmse, folder / "error-against-components.png", unit="minutes"
+        grown.curves(),
+        grown.exact_rmse,
+        folder / "error-against-components.png",
+        unit="minutes",
     )
     plot_predictions(
         comparison.y_test,
         comparison.predictions[best],
         folder / "predictions.png",
-        title=f"Predicted against actual delay of test flights ({name_of(best)})",
+        title=f"Predicted against actual delay of test flights ({_named(best)})",
         unit="minutes",
+    )
+    words: dict[str, Any] = {"target": "arr_delay", "unit": "minutes", "command": "scalekern demo"}
+    comparison.to_html(
+        folder / "report.html", title="Delays of flights from New York, 2013", **words
+    )
+    grown.to_html(
+        folder / "approximations.html",
+        title=f"How close approximations come to the exact model, on {EXACT_ROWS:,} flights",
+        **words,
     )
 
 
@@ -149,14 +151,14 @@ def _predict(data: Any, folder: Path, comparison: Any) -> None:
     from scalekern.storage import save
 
     best = comparison.best
-    _step(5, f"Saving the best model ({name_of(best)}) and predicting the test flights with it ...")
+    _step(5, f"Saving the best model ({_named(best)}) and predicting the test flights with it ...")
     model = comparison.pipeline(best)
     save(model, folder / "model")
     source = rows(data.test, features=data.features)
     predict_to_parquet(model, source, folder / "predictions.parquet", data.test, KEEP)
 
 
-def _conclude(folder: Path, data: Any, comparison: Any, exact_rmse: float, seconds: float) -> None:
+def _conclude(folder: Path, data: Any, comparison: Any, seconds: float) -> None:
     rmse = {result.model: result.rmse for result in comparison.results}
     r2 = {result.model: result.r2 for result in comparison.results}
     best = comparison.best
@@ -167,12 +169,14 @@ def _conclude(folder: Path, data: Any, comparison: Any, exact_rmse: float, secon
     click.echo(f"""
 Done in {seconds:.0f} seconds. In {folder}/:
   flights/                      the rows, as Parquet ({data.n_train:,} to learn from)
+  report.html                   all of it on one page, to open in a browser or to send
+  approximations.html           the same of step 3: how close the approximations come
   comparison.json               the table above
   error-against-time.png        what each model's time buys
-  error-against-components.png  the approximations approach the exact model (RMSE {exact_rmse:.2f})
+  error-against-components.png  approximations approach the exact model (RMSE {rmse["exact"]:.2f})
   predictions.png               the best model's predictions against what happened
   predictions.parquet           a prediction for each of {data.n_test:,} test flights
-  model/                        the best model: {name_of(best)}
+  model/                        the best model: {_named(best)}
 
 What it shows: {_finding(rmse, r2, best)}
 The test flights are drawn at random from the same year: this tells how well delays of known days
@@ -188,9 +192,15 @@ Try next:
 def _finding(rmse: dict[str, float], r2: dict[str, float], best: str) -> str:
     return (
         f"a straight line explains {r2['linear']:.0%} of the variance of the delays, "
-        f"{name_of(best)} {r2[best]:.0%}:\n"
+        f"{_named(best)} {r2[best]:.0%}:\n"
         f"an RMSE of {rmse[best]:.1f} minutes against {rmse['linear']:.1f}. The exact model comes "
         f"to {rmse['exact']:.1f} on the {EXACT_ROWS:,} flights\n"
         f"that its cost allows; its approximation by {COMPONENTS:,} landmarks learns from all, and "
         f"comes to {rmse['nystroem']:.1f}."
     )
+
+
+def _named(model: str) -> str:
+    from scalekern.report.names import name_of
+
+    return name_of(model)

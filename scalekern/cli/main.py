@@ -16,8 +16,10 @@ import click
 from scalekern import __version__
 from scalekern.cli.compare import compare_command
 from scalekern.cli.demo import demo_command
+from scalekern.cli.doctor import doctor_command
 from scalekern.cli.fit import fit_command
 from scalekern.cli.neighbors import neighbors_command
+from scalekern.cli.plan import plan_command
 from scalekern.cli.predict import predict_command
 from scalekern.errors import ScalekernError
 
@@ -73,5 +75,13 @@ def main() -> None:
     """
 
 
-for _command in (compare_command, fit_command, predict_command, neighbors_command, demo_command):
+for _command in (
+    compare_command,
+    fit_command,
+    predict_command,
+    neighbors_command,
+    plan_command,
+    doctor_command,
+    demo_command,
+):
     main.add_command(_command)

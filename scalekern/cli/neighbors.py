@@ -8,6 +8,9 @@ import click
 
 from scalekern.cli.options import check_output, run_options, run_settings, write_json
 
+MOST_COLUMNS = 12
+"""Of rows with more, the table shows none."""
+
 
 @click.command("neighbors")
 @click.argument("model_path", metavar="MODEL")
@@ -21,7 +24,10 @@ from scalekern.cli.options import check_output, run_options, run_settings, write
               "sample of them; with any model their columns are shown.")  # fmt: skip
 @click.option("--target", help="The target column of TRAIN.")
 @click.option("--weight", help="The column of sample weights of TRAIN.")
+@click.option("--key", help="The column that identifies each row of TRAIN, as in fit.")
 @click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
+@click.option("--image", metavar="HEIGHTxWIDTH", help="Draw the rows of TRAIN as images of so many "
+              "pixels, for example 28x28.")  # fmt: skip
 @run_options
 def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     """Show the training rows that a prediction for one row of DATA comes from, and their weights.
@@ -31,6 +37,7 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     """
     if options["train"] and not options["target"]:
         raise click.UsageError("--rows needs --target, the column that the model predicts")
+    shape = _shape(options)
     for name in ("json_path", "picture"):
         check_output(options[name])
     from scalekern.estimators.streaming import last_step
@@ -38,55 +45,92 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
 
     model = load(model_path)
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    from scalekern.features import RowPreparer
+
     names = getattr(steps[0], "feature_names_in_", None)
-    query = _query(data, names, options["row"])
-    train = _train(names, options)
+    raw = isinstance(steps[0], RowPreparer)
+    how = {"features": None if names is None else list(names), "raw": raw}
+    query = _query(data, how, options["row"])
+    train = _train(how, options)
     with run_settings(options):
         last, prepared = last_step(model, query)
         rows = None if train is None else last_step(model, train)[1]
         why = last.explain(prepared, rows, top=options["top"])
     values, query_values = _columns(why, query, train)
-    _write(why, values, query_values, options)
+    _write(why, values, query_values, options, shape)
 
 
-def _query(data: str, names: Any, row: int) -> Any:
+def _shape(options: dict[str, Any]) -> tuple[int, int] | None:
+    if options["image"] is None:
+        return None
+    if not (options["picture"] and options["train"]):
+        raise click.UsageError("--image draws rows of TRAIN; it needs --rows and --picture")
+    height, _, width = options["image"].lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
+        raise click.UsageError(f"--image {options['image']!r}: give height x width, as 28x28")
+    return int(height), int(width)
+
+
+def _query(data: str, how: dict[str, Any], row: int) -> Any:
     from scalekern.errors import InvalidInputError
-    from scalekern.rows import ArraySource, rows
+    from scalekern.rows import rows
+    from scalekern.rows.raw import source_of_rows
 
-    source = rows(data, features=None if names is None else list(names))
+    source = rows(data, **how)
     if row >= source.n_rows:
         raise InvalidInputError(f"--row {row}: {data} has {source.n_rows} rows, from 0")
     import numpy as np
 
-    return ArraySource(source.take(np.array([row])), feature_names=source.feature_names, name=data)
+    return source_of_rows(source.take(np.array([row])), None, None, source)
 
 
-def _train(names: Any, options: dict[str, Any]) -> Any:
+def _train(how: dict[str, Any], options: dict[str, Any]) -> Any:
     if options["train"] is None:
         return None
     from scalekern.rows import rows
 
-    features = None if names is None else list(names)
-    return rows(
-        options["train"], target=options["target"], features=features, weight=options["weight"]
-    )
+    roles = {name: options[name] for name in ("target", "weight", "key")}
+    return rows(options["train"], **how, **roles)
 
 
 def _columns(why: Any, query: Any, train: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the columns of the shown rows and of the query, in their own units."""
-    numbers = why.row_id[0]
-    if train is None or numbers.dtype.kind not in "iu" or numbers.min() < 0:
+    if train is None:
         return {}, {}
-    if numbers.max() >= train.n_rows:
+    numbers = _numbers(why.row_id[0], train)
+    if numbers is None:
         return {}, {}
-    shown, (block,) = train.take(numbers), query.blocks(1)
-    names = train.feature_names
-    values = {name: shown[:, j].tolist() for j, name in enumerate(names)}
-    return values, {name: block.X[0, j].item() for j, name in enumerate(names)}
+    (block,) = query.blocks(1)
+    shown, asked = _lists(train.take(numbers), train), _lists(block.X, query)
+    return shown, {name: column[0] for name, column in asked.items()}
+
+
+def _numbers(ids: Any, train: Any) -> Any:
+    """Return the places in TRAIN of rows by their ids; None where one of them is not there."""
+    import numpy as np
+
+    places: dict[Any, int] = {}
+    for block in train.blocks(65_536):
+        for place in np.flatnonzero(np.isin(block.ids, ids)):
+            places.setdefault(block.ids[place : place + 1].tolist()[0], block.start + int(place))
+    found = [places.get(key) for key in ids.tolist()]
+    return None if None in found else np.array(found)
+
+
+def _lists(X: Any, source: Any) -> dict[str, Any]:
+    """Return the columns of rows as lists, by name."""
+    if hasattr(X, "table"):
+        return {str(name): X.table.column(name).to_pylist() for name in X.table.column_names}
+    names = source.feature_names or range(X.shape[1])
+    return {str(name): X[:, j].tolist() for j, name in enumerate(names)}
 
 
 def _write(
-    why: Any, values: dict[str, Any], query_values: dict[str, Any], options: dict[str, Any]
+    why: Any,
+    values: dict[str, Any],
+    query_values: dict[str, Any],
+    options: dict[str, Any],
+    shape: tuple[int, int] | None,
 ) -> None:
     from scalekern.report.explanation import (
         explanation_records,
@@ -94,10 +138,11 @@ def _write(
         plot_explanation,
     )
 
-    if options["picture"]:
-        plot_explanation(
-            why, path=options["picture"], title=f"Row {options['row']}: training rows by weight"
-        )
+    title = f"Row {options['row']}: training rows by weight"
+    if options["picture"] and shape is None:
+        plot_explanation(why, path=options["picture"], title=title)
+    elif options["picture"]:
+        _draw_images(why, values, query_values, shape, options["picture"], title)
     document = {
         "row": options["row"],
         "prediction": why.prediction[0],
@@ -109,4 +154,28 @@ def _write(
     }
     write_json(options["json_path"], document)
     if options["json_path"] != "-" and not options["quiet"]:
-        click.echo(explanation_text(why, 0, values, query_values))
+        wide = len(values) > MOST_COLUMNS
+        click.echo(explanation_text(why, 0, *(({}, {}) if wide else (values, query_values))))
+        if wide:
+            click.echo(f"\nThe {len(values)} columns are too many to show; --json has them.")
+
+
+def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title: str) -> None:
+    import numpy as np
+
+    from scalekern.errors import InvalidInputError
+    from scalekern.report.explanation_images import plot_explanation_images
+
+    if not values:
+        raise InvalidInputError(
+            "--image: the training rows that were found are not all in TRAIN; give the file that "
+            "was fitted, with its --key"
+        )
+    try:
+        pixels = np.array(list(values.values()), dtype=float).T
+        query = np.array(list(asked.values()), dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            "--image: not all columns are numbers, so they are no pixels; leave --image out"
+        ) from None
+    plot_explanation_images(why, query, pixels, shape, path=path, title=title)

@@ -50,7 +50,7 @@ def several(value: tuple[str, ...]) -> list[str]:
 
 def data_options(command: Command) -> Command:
     """Add the options that say which column plays which part."""
-    return _add(
+    return add_options(
         command,
         click.option("--target", required=True, help="The column to predict."),
         click.option("--features", multiple=True, metavar="COLUMNS", help="Columns to predict "
@@ -63,7 +63,7 @@ def data_options(command: Command) -> Command:
 
 def model_options(command: Command) -> Command:
     """Add the parameters of the models."""
-    return _add(
+    return add_options(
         command,
         click.option("--scaler", type=click.Choice(["standard", "minmax", "none"]),
                      default="standard", show_default=True, help="How to scale the features."),
@@ -85,7 +85,7 @@ def model_options(command: Command) -> Command:
 
 def prepare_options(command: Command) -> Command:
     """Add what becomes of missing values and of columns that are not numbers."""
-    return _add(
+    return add_options(
         command,
         click.option("--missing", type=click.Choice(["error", "mean", "median"]), default="error",
                      show_default=True, help="What a missing feature becomes; a column that has "
@@ -106,7 +106,7 @@ def preparation(options: dict[str, Any]) -> dict[str, Any]:
 
 def run_options(command: Command) -> Command:
     """Add the settings of a run."""
-    return _add(
+    return add_options(
         command,
         click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default."),
         click.option("--tile-dtype", type=click.Choice(["float32", "float64"]), default=None,
@@ -119,7 +119,8 @@ def run_options(command: Command) -> Command:
     )  # fmt: skip
 
 
-def _add(command: Command, *options: Callable[[Command], Command]) -> Command:
+def add_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Add options in their order."""
     for option in reversed(options):
         command = option(command)
     return command

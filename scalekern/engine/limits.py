@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import numbers
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from scalekern._config import get_config
 from scalekern.errors import InvalidInputError
 
 GIB = 1 << 30
+NO_LIMIT = 1 << 60
+"""What cgroups of version 1 say where there is no limit is near 2^63."""
 SHARE_OF_FREE_MEMORY = 0.6
 _V2, _V1 = "/sys/fs/cgroup/memory.", "/sys/fs/cgroup/memory/memory."
 CGROUP_MEMORY = (
@@ -20,6 +25,22 @@ CGROUP_MEMORY = (
     (_V1 + "limit_in_bytes", _V1 + "usage_in_bytes", _V1 + "stat", "total_inactive_file"),
 )
 """Limit, usage, and what of the usage is cache, of cgroups of either version."""
+
+
+_held: ContextVar[bool] = ContextVar("scalekern_one_thread", default=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let engines use one thread inside the `with` block, whatever is asked for.
+
+    A task of a cluster is one of as many as its worker has threads.
+    """
+    token = _held.set(True)
+    try:
+        yield
+    finally:
+        _held.reset(token)
 
 
 def available_cores() -> int:
@@ -35,6 +56,8 @@ def available_cores() -> int:
 def resolve_threads(n_jobs: int | None) -> int:
     """Return the number of threads that `n_jobs` stands for; None and -1 are all cores."""
     cores = available_cores()
+    if _held.get():
+        return 1
     if n_jobs is None:
         return cores
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, numbers.Integral) or n_jobs == 0:
@@ -54,6 +77,15 @@ def free_memory() -> int:
     """Return the bytes of memory that this process could still take."""
     free = [value for value in (_host_free(), _cgroup_free()) if value is not None]
     return min(free) if free else 4 * GIB
+
+
+def memory_limit_of_cgroup() -> int | None:
+    """Return the bytes that the cgroup of this process is limited to; None where it is not."""
+    for limit_file, *_ in CGROUP_MEMORY:
+        limit = _read(limit_file)
+        if limit.isdigit() and int(limit) < NO_LIMIT:
+            return int(limit)
+    return None
 
 
 def _cgroup_cores() -> int | None:

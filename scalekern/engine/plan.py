@@ -6,6 +6,8 @@ the same order everywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from scalekern.engine.limits import memory_budget
 from scalekern.errors import InvalidInputError
 
@@ -23,6 +25,35 @@ def chunk_rows(n_rows: int, row_bytes: int) -> int:
     return max(1, min(whole_tiles, MOST_CHUNK_BYTES // max(1, row_bytes)))
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a step holds in memory beside the rows, said once for the fit and for its plan.
+
+    Attributes
+    ----------
+    bytes : int
+    what : str
+        Who needs it.
+    cure : str
+        What to do where there is less.
+    """
+
+    bytes: int
+    what: str
+    cure: str
+
+    def require(self) -> None:
+        """Raise unless the need is within the memory budget."""
+        require_memory(self.bytes, self.what, self.cure)
+
+    def refusal(self, budget: int) -> str:
+        """Return the error of `require` for a budget that is too small."""
+        return (
+            f"{self.what} needs about {self.bytes / 1e9:.3g} GB but {budget / 1e9:.3g} GB may be "
+            f"used; {self.cure}, or raise the limit: scalekern.config_context(memory_limit=bytes)"
+        )
+
+
 def require_memory(needed: int, what: str, cure: str) -> None:
     """Raise unless `needed` bytes are within the memory budget.
 
@@ -33,7 +64,4 @@ def require_memory(needed: int, what: str, cure: str) -> None:
     """
     budget = memory_budget()
     if needed > budget:
-        raise InvalidInputError(
-            f"{what} needs about {needed / 1e9:.3g} GB but {budget / 1e9:.3g} GB may be used; "
-            f"{cure}, or raise the limit: scalekern.config_context(memory_limit=bytes)"
-        )
+        raise InvalidInputError(Need(needed, what, cure).refusal(budget))

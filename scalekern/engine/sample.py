@@ -121,12 +121,16 @@ class HashSample(Statistic):
         self.X, self.y, self.weight = X, y, weight
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the sample as plain arrays; for rows that are vectors."""
+        """Return the sample as plain arrays."""
         arrays = {"hashes": self.hashes, "numbers": self.numbers, "ids": self.ids}
         optional = {"X": self.X, "y": self.y, "weight": self.weight}
         if sparse.issparse(self.X):
             names = ("data", "indices", "indptr", "shape")
             optional |= {"X": None} | {f"X.{name}": getattr(self.X, name) for name in names}
+        if isinstance(self.X, list):
+            objects = np.empty(len(self.X), dtype=object)
+            objects[:] = self.X
+            optional |= {"X": None, "X.objects": objects}
         return arrays | {k: np.asarray(v) for k, v in optional.items() if v is not None}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -135,6 +139,8 @@ class HashSample(Statistic):
         if "X.indptr" in arrays:
             parts = (arrays["X.data"], arrays["X.indices"], arrays["X.indptr"])
             X = sparse.csr_matrix(parts, shape=tuple(arrays["X.shape"]))
+        if "X.objects" in arrays:
+            X = arrays["X.objects"].tolist()
         self._take(arrays["hashes"], arrays["numbers"], arrays["ids"], X, y, weight)
 
 

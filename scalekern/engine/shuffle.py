@@ -35,8 +35,10 @@ def shuffled_batches(source: RowSource, batch_rows: int, seed: int, number: int)
         Its rows are not consecutive, and its `start` is the place in the shuffled order.
     """
     rng = np.random.default_rng([seed & 0xFFFFFFFF, number])
-    run = RUN_IN_MEMORY if source.in_memory else RUN_IN_FILES
     window_rows = max(LEAST_WINDOW_ROWS, WINDOW_BYTES // (8 * max(1, source.n_features)))
+    run = RUN_IN_MEMORY if source.in_memory else RUN_IN_FILES
+    # One window is all rows, wherever they come from.
+    run = source.n_rows if source.n_rows <= window_rows else run
     order = rng.permutation(-(-source.n_rows // run))
     held, start = None, 0
     for low in range(0, len(order), max(1, window_rows // run)):

@@ -12,8 +12,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
+
+from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
+from scalekern.engine.checkpoint import EVERY_BLOCKS, current_checkpoint
 from scalekern.engine.limits import resolve_threads
+from scalekern.engine.merging import MergeTree
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
 from scalekern.engine.shuffle import shuffled_batches
@@ -24,7 +29,7 @@ S = TypeVar("S", bound=Statistic)
 T = TypeVar("T")
 
 
-class ThreadEngine:
+class ThreadEngine(Engine):
     """Runs passes over rows on the cores of this machine.
 
     Parameters
@@ -36,31 +41,33 @@ class ThreadEngine:
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_threads = resolve_threads(n_jobs)
 
+    @property
+    def local(self) -> ThreadEngine:
+        """Itself."""
+        return self
+
     def reduce(
         self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
     ) -> S:
-        """Return the statistic of all rows of `source`.
-
-        Parameters
-        ----------
-        source : RowSource
-        make_statistic : callable
-            Returns an empty statistic; called once for each chunk.
-        what : str
-            The name of the pass, for its progress bar.
-        """
+        """Return the statistic of all rows of `source`."""
 
         def of_chunk(block: Block) -> S:
             statistic = make_statistic()
             statistic.update(block)
             return statistic
 
-        total: S | None = None
-        for _, partial in self._in_order(source, of_chunk, what, None):
-            if total is None:
-                total = partial
-            else:
-                total.merge(partial)
+        tree: MergeTree[S] = MergeTree(_merged)
+        checkpoint = current_checkpoint()
+        file = None if checkpoint is None else checkpoint.next_pass()
+        done = 0 if file is None else file.fill(tree, make_statistic)
+        for _, partial in self._in_order(source, of_chunk, what, None, done):
+            tree.add(partial)
+            done += 1
+            if file is not None and done % EVERY_BLOCKS == 0:
+                file.save(tree, done)
+        if file is not None:
+            file.save(tree, done)
+        total = tree.total()
         return make_statistic() if total is None else total
 
     def map_blocks(
@@ -90,24 +97,7 @@ class ThreadEngine:
     ) -> T:
         """Return the state after one step for each batch of rows, in an order drawn anew each pass.
 
-        What is not a sum runs here: the calling thread alone holds the state, while it reads ahead
-        and the workers prepare later batches. The order and the result do not depend on threads.
-
-        Parameters
-        ----------
-        source : RowSource
-        step : callable
-            `step(state, prepared) -> state`, called in order by the calling thread.
-        state : object
-        seed : int
-            Of the order, together with the number of the pass.
-        n_passes, first_pass : int
-            How many passes, and the number of the first.
-        batch_rows : int, default=256
-        prepare : callable, optional
-            `prepare(block) -> prepared`, called by the workers; by default the block itself.
-        what : str
-            The name of the pass, for its progress bar.
+        The calling thread holds the state, while it reads ahead and the workers prepare batches.
         """
         ready = prepare or (lambda block: block)
         for number in range(first_pass, first_pass + n_passes):
@@ -123,10 +113,14 @@ class ThreadEngine:
         function: Callable[[Block], Any],
         what: str,
         max_rows: int | None,
+        first: int = 0,
     ) -> Iterator[tuple[Block, Any]]:
         row_bytes = max(1, source.n_features) * 8
         step = chunk_rows(source.n_rows, row_bytes) if max_rows is None else max_rows
-        return self._flow(source.blocks(step), function, what, source.n_rows, source.n_rows <= step)
+        blocks = source.blocks(step)
+        if first:
+            blocks = source.runs(np.arange(first, -(-source.n_rows // step)), step)
+        return self._flow(blocks, function, what, source.n_rows, source.n_rows <= step)
 
     def _flow(
         self,
@@ -161,6 +155,11 @@ class ThreadEngine:
         result = future.result()
         advance(len(block))
         return block, result
+
+
+def _merged(first: S, second: S) -> S:
+    first.merge(second)
+    return first
 
 
 def _alone(function: Callable[[Block], Any], block: Block) -> Any:

@@ -13,15 +13,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
-from scalekern.errors import UnsupportedError
+from scalekern.engine import Engine
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.certificate import Gap
 from scalekern.estimators.weighing import Weigher
+from scalekern.features.parameters import tile_dtype_of
 from scalekern.features.survey import Survey
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
 from scalekern.selection import select_kernel
 from scalekern.solvers import AlphaRule, Solution
+
+LARGEST_TARGET = 1e15
+"""Of float32 rows: the square of a sum over millions of them is still finite."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Job:
 
     Attributes
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
     kernel : Kernel
         With its bandwidth.
@@ -40,12 +44,29 @@ class Job:
         The parameters of the estimator.
     """
 
-    engine: ThreadEngine
+    engine: Engine
     source: RowSource
     kernel: Kernel
     rule: AlphaRule
     seen: Survey
     params: dict[str, Any]
+
+    @property
+    def tile_dtype(self) -> np.dtype:
+        """Of tiles of features; float32 for float32 rows only.
+
+        Raises
+        ------
+        InvalidInputError
+            If the targets are too large for it.
+        """
+        dtype = tile_dtype_of(self.source)
+        if dtype == np.float32 and self.seen.y_size > LARGEST_TARGET:
+            raise InvalidInputError(
+                f"y has values of size {self.seen.y_size:.3g}, which are too large for rows of "
+                "float32; rescale y, or give the rows as float64"
+            )
+        return dtype
 
     @property
     def fit_intercept(self) -> bool:

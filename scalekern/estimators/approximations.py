@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from scalekern._config import get_config
-from scalekern.engine import HashSample
+from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.certificate import Gap, gap_to_exact
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.iterating import (
-    cg_is_cheaper,
     exact_by_cg,
     exact_sample_rows,
     exact_solver,
+    landmark_solver,
     landmarks_by_cg,
 )
 from scalekern.estimators.local import Local
@@ -43,19 +44,28 @@ from scalekern.estimators.weighing import (
     kept_of_exact,
     kept_of_features,
     kept_sample,
+    kept_smoother,
     kernel_similarity,
     require_kept,
 )
-from scalekern.features import FeatureMap, NystroemMap, RandomMap, random_map, random_map_at
+from scalekern.features import (
+    FeatureMap,
+    NystroemMap,
+    ProjectedMap,
+    RandomMap,
+    centre_of,
+    random_map,
+    random_map_at,
+)
 from scalekern.features.landmarks import (
     choose_landmarks,
     landmark_sample_rows,
     without_landmarks,
 )
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_random_features, tile_dtype_of
+from scalekern.features.parameters import require_random_features
 from scalekern.rows import RowSource
-from scalekern.solvers import Solution
+from scalekern.solvers import Solution, alpha_rule, solve_ridge
 
 LOO_ROWS = 4_096
 """Leave-one-out errors of models on feature maps are averaged over so many training rows."""
@@ -73,12 +83,13 @@ class Exact(Approximation):
 
     def fit(self, job: Job) -> Fitted:
         """Solve for the weights of all rows."""
-        solver, why = exact_solver(job)
+        n, d = job.source.n_rows, job.source.n_features
+        solver, why = exact_solver(job.params["solver"], job.kernel, job.rule, n, d)
         if solver == "cg":
             rows, solution = exact_by_cg(job)
         else:
             rows, solution = fit_exact(
-                job.engine, job.source, job.kernel, job.rule, solver, job.fit_intercept
+                job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
             )
             solution.report |= {"tile_dtype": "float64"}
         solution.report |= {"solver": solver, "why_solver": why}
@@ -90,8 +101,7 @@ class Exact(Approximation):
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""
-        del rows
-        return ExactWeigher(model)
+        return ExactWeigher(model, rows)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the sum over the training rows, in float64 unless it is configured else.
@@ -115,6 +125,11 @@ class MapApproximation(Approximation):
     def draw(self, job: Job) -> tuple[FeatureMap, np.ndarray]:
         """Return the feature map, and the numbers of the rows that it is built on."""
 
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Return a map of as few features as the rows have directions, or the map as it is."""
+        del job
+        return feature_map
+
     @abstractmethod
     def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the arrays that the model keeps, and note the map in the solution's report."""
@@ -133,6 +148,7 @@ class MapApproximation(Approximation):
                 job.seen.sample.seed,
             )
             return self.fitted(feature_map, solution)
+        feature_map = self.narrowed(feature_map, job)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
         measure = residual_pass(job.engine, job.source, feature_map)
         solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
@@ -169,7 +185,7 @@ class MapApproximation(Approximation):
 
     def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
         """Return the function from X to predictions and standard deviations."""
-        require_kept(model)
+        require_kept(model, "for return_std fit with solver='cholesky' and fewer n_components")
         variance = feature_variance(model, self.raw_columns(model), self.feature_map(model))
         return with_std(model, self.predictor(model, np.dtype(np.float64)), variance)
 
@@ -180,8 +196,28 @@ class MapApproximation(Approximation):
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""
+        kept = model
+        if rows is not None and not hasattr(model, "explain_baseline_"):
+            kept = self._summed_again(model, rows)
         similarity = kernel_similarity(model.kernel_)
-        return FeatureWeigher(model, self.raw_columns(model), similarity, rows)
+        return FeatureWeigher(kept, self.raw_columns(kept), similarity, rows)
+
+    def _summed_again(self, model: Any, rows: RowSource) -> SimpleNamespace:
+        """Return what a model would have kept that was fitted on the rows by their sums.
+
+        The objective of "sgd" is the same, so its weights are those, to its tolerance.
+        """
+        feature_map, rule = self.feature_map(model), alpha_rule(model.alpha_)
+        engine = engine_for(rows, model.n_jobs)
+        y_mean = np.atleast_1d(model.intercept_)
+        stat = sum_over(engine, rows, feature_map, y_mean, rule)
+        intercept = bool(model.fit_intercept)
+        solution = solve_ridge(stat, rule, fit_intercept=intercept, dtype=feature_map.dtype)
+        assert solution.smoother is not None
+        arrays = self.kept(feature_map, solution)
+        basis, more = self.basis(feature_map)
+        kept = kept_smoother(solution.smoother, basis)
+        return SimpleNamespace(**(arrays | kept | more), kernel_=model.kernel_)
 
 
 class Nystroem(MapApproximation):
@@ -198,8 +234,7 @@ class Nystroem(MapApproximation):
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them, or iterate where that is asked for or cheaper."""
         solver, m = job.params["solver"], int(job.params["n_components"])
-        cheaper = cg_is_cheaper(job.source.n_rows, m, job.source.n_features)
-        if solver != "cg" and not (solver == "auto" and cheaper):
+        if landmark_solver(solver, job.rule, job.source.n_rows, m, job.source.n_features) != "cg":
             return super().fit(job)
         feature_map, rows = self.drawn(job)
         assert isinstance(feature_map, NystroemMap)
@@ -211,7 +246,7 @@ class Nystroem(MapApproximation):
         chosen = choose_landmarks(
             params["landmarks"], job.source, sample, params["n_components"], job.kernel
         )
-        return NystroemMap(job.kernel, chosen.rows, tile_dtype_of(job.source)), chosen.numbers
+        return NystroemMap(job.kernel, chosen.rows, job.tile_dtype), chosen.numbers
 
     def kept(self, feature_map: NystroemMap, solution: Solution) -> dict[str, Any]:
         """Return the landmarks and their weights."""
@@ -255,12 +290,32 @@ class Fourier(MapApproximation):
         """Draw the frequencies."""
         kernel, D = require_random_features(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        feature_map = random_map(kernel, D, d, seed, tile_dtype_of(job.source))
+        centre = centre_of(job.seen.sample.X)
+        feature_map = random_map(kernel, D, d, seed, job.tile_dtype, centre=centre)
         return feature_map, np.zeros(0, dtype=np.int64)
 
-    def kept(self, feature_map: RandomMap, solution: Solution) -> dict[str, Any]:
+    def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
+        """Of fewer rows than features, keep to the span of the rows' features.
+
+        The coefficients are in it, whatever alpha: sums over the others would be all for nothing.
+        """
+        if job.source.n_rows >= feature_map.n_features:
+            return feature_map
+        X = job.source.take(np.arange(job.source.n_rows))
+        Phi = np.asarray(feature_map(X), dtype=np.float64)
+        return ProjectedMap(feature_map, np.linalg.qr(Phi.T)[0])
+
+    def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the frequencies and the weights of the features."""
-        return {"frequencies_": feature_map.frequencies, "coef_": solution.coef}
+        coef, full = solution.coef, feature_map
+        if isinstance(feature_map, ProjectedMap):
+            coef, full = feature_map.basis @ coef, feature_map.full
+        assert isinstance(full, RandomMap)
+        return {"frequencies_": full.frequencies, "centre_": full.centre, "coef_": coef}
+
+    def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
+        """Return what turns all features into those of fewer directions."""
+        return (feature_map.basis if isinstance(feature_map, ProjectedMap) else None), {}
 
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
@@ -268,11 +323,11 @@ class Fourier(MapApproximation):
 
     def feature_map(self, model: Any) -> RandomMap:
         """Return the map at the frequencies."""
-        return random_map_at(model.kernel_, model.frequencies_, np.dtype(np.float64))
+        return _random_map_of(model, np.dtype(np.float64))
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = random_map_at(model.kernel_, model.frequencies_, dtype)
+        feature_map = _random_map_of(model, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )
@@ -303,6 +358,11 @@ def solver_names() -> tuple[str, ...]:
 def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
     dual, intercept = _columns(model.dual_coef_), np.atleast_1d(model.intercept_)
     return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
+
+
+def _random_map_of(model: Any, dtype: np.dtype) -> RandomMap:
+    # Models that were stored before rows were centred have no centre.
+    return random_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
 
 
 def _columns(coef: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ costs microseconds and leaves nothing that could not be pickled.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.rows import Block, RowSource
@@ -27,16 +29,18 @@ class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
     target_is_vector_: bool
     n_outputs_: int
 
+    @abstractmethod
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the function from a block's X to predictions of shape (rows, n_outputs)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _tile_dtype(self, source: RowSource) -> np.dtype:
-        raise NotImplementedError
+        """Return the dtype of the tiles for the rows."""
 
     def _takes_objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the predictions for rows.
 
@@ -75,7 +79,7 @@ class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         source = predict_source(self, source, objects=self._takes_objects())
         predict = self._predictor(self._tile_dtype(source))
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         engine.map_blocks(source, lambda block: predict(block.X), sink, what)
 
     def __sklearn_tags__(self) -> Any:

@@ -14,9 +14,11 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from scalekern.engine import Statistic, ThreadEngine
+from scalekern.engine import Engine, Statistic
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block, RowSource
+from scalekern.rows.base import then
+from scalekern.rows.dask_rows import dask_labels, is_dask
 from scalekern.rows.validate import fit_source
 
 _SAME = ("n_rows", "n_features", "dtype", "feature_names", "in_memory", "name")
@@ -76,24 +78,35 @@ class IndicatorSource(RowSource):
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield all rows in order."""
-        return map(self._encoded, self._source.blocks(max_rows))
+        return map(self._encoded(), self._source.blocks(max_rows))
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks."""
-        return map(self._encoded, self._source.runs(numbers, length))
+        return map(self._encoded(), self._source.runs(numbers, length))
+
+    def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
+        """Return the source below, and what is made of its blocks."""
+        return then(self._source, self._encoded())
 
     def reweighted(self, weights: Weights) -> RowSource:
         """Return the same rows with weights that `weights` makes of a block of these."""
         return ReweightedSource(self, weights)
 
-    def _encoded(self, block: Block) -> Block:
-        assert block.y is not None
-        y = np.full((len(block), self.n_outputs), self._low)
-        if self.n_outputs == 1:
-            y[block.y[:, 0] == self._values[1]] = 1.0
-        else:
-            y[block.y[:, :1] == self._values] = 1.0
-        return replace(block, y=y, weight=self._weights(block))
+    def _encoded(self) -> Callable[[Block], Block]:
+        """Return the function of blocks, which holds no rows: it travels to workers."""
+        values, low, weights = self._values, self._low, self._weights
+        n_outputs = self.n_outputs
+
+        def encoded(block: Block) -> Block:
+            assert block.y is not None
+            y = np.full((len(block), n_outputs), low)
+            if n_outputs == 1:
+                y[block.y[:, 0] == values[1]] = 1.0
+            else:
+                y[block.y[:, :1] == values] = 1.0
+            return replace(block, y=y, weight=weights(block))
+
+        return encoded
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
@@ -111,14 +124,19 @@ class ReweightedSource(RowSource):
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield all rows in order."""
-        return map(self._weighted, self._source.blocks(max_rows))
+        return map(self._weighted(), self._source.blocks(max_rows))
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks."""
-        return map(self._weighted, self._source.runs(numbers, length))
+        return map(self._weighted(), self._source.runs(numbers, length))
 
-    def _weighted(self, block: Block) -> Block:
-        return replace(block, weight=self._weights(block))
+    def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
+        """Return the source below, and what is made of its blocks."""
+        return then(self._source, self._weighted())
+
+    def _weighted(self) -> Callable[[Block], Block]:
+        weights = self._weights
+        return lambda block: replace(block, weight=weights(block))
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Return the same rows with the features `names`, in that order."""
@@ -136,6 +154,10 @@ def labelled_source(
             f"This {type(estimator).__name__} estimator requires y to be passed, "
             "but the target y is None."
         )
+    if is_dask(y):
+        classes, numbers = dask_labels(y)
+        check_classification_targets(classes)
+        return fit_source(estimator, X, numbers, sample_weight, objects=objects), classes
     labels = column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
@@ -143,8 +165,14 @@ def labelled_source(
     return fit_source(estimator, X, encoded, sample_weight, objects=objects), classes
 
 
+def places_of(labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the places of labels among ascending values, -1 of a label that is not there."""
+    places = np.minimum(np.searchsorted(values, labels), len(values) - 1)
+    return np.where(values[places] == labels, places, -1)
+
+
 def counted_classes(
-    engine: ThreadEngine, source: RowSource, classes: np.ndarray | None
+    engine: Engine, source: RowSource, classes: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the values in the source, the labels that they stand for, and the rows of each."""
     if source.n_outputs != 1:

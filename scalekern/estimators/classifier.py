@@ -7,18 +7,23 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from scalekern.engine import ThreadEngine
-from scalekern.errors import UnsupportedError
+from scalekern.engine import Engine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.classes import (
     IndicatorSource,
     class_weights,
     counted_classes,
     labelled_source,
+    places_of,
 )
+from scalekern.estimators.explaining import Explains
+from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
+from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_choice, seed_of
 from scalekern.kernels import as_kernel
 from scalekern.rows import Block, RowSource
@@ -37,13 +42,13 @@ class _LogLossModel(SimilarityRegressor):
 
 
 @storable
-class SimilarityClassifier(ClassifierMixin, BaseEstimator):
+class SimilarityClassifier(ClassifierMixin, Explains, BaseEstimator):
     """Predict classes by weighted sums of similarities to training rows or landmarks.
 
     Parameters
     ----------
-    kernel, gamma, alpha, approximation, n_components, landmarks, solver, fit_intercept, max_iter, \
-tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
+    kernel, gamma, alpha, approximation, n_components, landmarks, solver, n_neighbors, \
+fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
         "balanced" is n / (n_classes * rows of the class). Probabilities are then those of rows so
@@ -61,6 +66,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     classes_ : array of shape (n_classes,)
     model_ : SimilarityRegressor
         Of the scores.
+    class_weight_ : float64 array of shape (n_classes,)
     calibration_ : float64 array of shape (2,) or (1 + n_classes,)
         Slope and offsets that turn scores into log-odds.
     alpha_, kernel_, report_ : as in `SimilarityRegressor`
@@ -98,6 +104,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
+        n_neighbors: int = 32,
         fit_intercept: bool = True,
         max_iter: int | None = None,
         tol: float = 1e-4,
@@ -114,6 +121,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
+        self.n_neighbors = n_neighbors
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
@@ -123,7 +131,9 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityClassifier:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityClassifier:
         """Fit the model.
 
         Parameters
@@ -133,6 +143,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
             Labels: numbers or texts. Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            As in `SimilarityRegressor.fit`.
 
         Returns
         -------
@@ -142,25 +154,32 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         model = self._new_model()
         objects = not as_kernel(self.kernel).takes_vectors
         source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         values, self.classes_, counts = counted_classes(engine, source, classes)
-        of_class = class_weights(self.class_weight, self.classes_, counts)
-        low = -1.0 if self.loss == "squared_error" else 0.0
-
-        def weights(block: Block) -> np.ndarray:
-            found = np.searchsorted(values, np.asarray(block.y)[:, 0])
-            known = np.minimum(found, len(values) - 1)
-            w = of_class[known]
-            return w if block.weight is None else w * block.weight
-
-        targets = IndicatorSource(source, values, low, weights)
-        self.model_ = model.fit(targets)
+        self.class_weight_ = class_weights(self.class_weight, self.classes_, counts)
+        targets = self._indicators(source, values)
+        self.model_ = model.fit(targets, checkpoint=checkpoint)
         self.calibration_ = np.eye(1 + targets.n_outputs)[0]
         notes = {"loss": self.loss, "calibration": "none: scores are log-odds"}
         if self.loss == "squared_error":
             self.calibration_, notes["calibration"] = self._calibrated(engine, targets)
         self._take_over(notes)
         return self
+
+    def _indicators(self, source: RowSource, values: np.ndarray) -> IndicatorSource:
+        """Return the rows with indicators of the labels `values`, weighted by class."""
+        low = -1.0 if self.loss == "squared_error" else 0.0
+
+        def weights(block: Block) -> np.ndarray:
+            places = places_of(np.asarray(block.y)[:, 0], values)
+            w = np.ones(len(block)) if block.weight is None else np.asarray(block.weight)
+            if np.any(w[places < 0] > 0):
+                raise InvalidInputError(
+                    f"y has labels that were not in fit; the classes are {self.classes_[:20]}"
+                )
+            return self.class_weight_[places] * w
+
+        return IndicatorSource(source, values, low, weights)
 
     def _new_model(self) -> SimilarityRegressor:
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in OWN}
@@ -176,7 +195,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         name = "nystroem" if self.approximation == "auto" else self.approximation
         return _LogLossModel(**(params | {"solver": "sgd", "approximation": name}))
 
-    def _calibrated(self, engine: ThreadEngine, source: IndicatorSource) -> tuple[np.ndarray, str]:
+    def _calibrated(self, engine: Engine, source: IndicatorSource) -> tuple[np.ndarray, str]:
         """Return the calibration by scores of rows that the model was not fitted on."""
         folds, n_left_out = folds_of(source)
         parts: list[tuple[np.ndarray, ...]] = []
@@ -191,18 +210,19 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         return fit_calibration(scores, labels, weight), note
 
     def _scores_left_out(
-        self, engine: ThreadEngine, source: IndicatorSource, folds: Folds, fold: int
+        self, engine: Engine, source: IndicatorSource, folds: Folds, fold: int
     ) -> list[tuple[np.ndarray, ...]]:
         """Return scores, indicators and weights of the rows of one fold, from a fit without it."""
         others = source.reweighted(
             lambda block: np.where(folds(block.ids) == fold, 0.0, np.asarray(block.weight))
         )
-        if not any(np.any(np.asarray(block.weight) > 0) for block in others.blocks(65_536)):
+        if not _weighted_rows(others):
             return []
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
             approximation=self.model_.report_["approximation"],
+            n_neighbors=min(self.n_neighbors, _weighted_rows(others)),
         )
         predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []
@@ -216,6 +236,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")
         return parts
 
+    @lazy_on_dask
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the log-odds: of `classes_[1]` for two classes, else one column for each class.
 
@@ -230,6 +251,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         odds = self._odds(X)
         return odds[:, 0] if odds.shape[1] == 1 else odds
 
+    @lazy_on_dask
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities of the classes, in the order of `classes_`.
 
@@ -243,6 +265,7 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         """
         return probabilities(self._odds(X))
 
+    @lazy_on_dask
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable class; of equals the first in `classes_`.
 
@@ -290,6 +313,53 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     def _takes_objects(self) -> bool:
         return not as_kernel(self.kernel).takes_vectors
 
+    def _weigher(self, rows: RowSource | None) -> Weigher:
+        if self.loss == "log_loss":
+            raise UnsupportedError(
+                "explain does not exist for loss='log_loss': its log-odds are no weighted sums of "
+                "the labels; use loss='squared_error', which is calibrated to probabilities too"
+            )
+        return self.model_._weigher(rows)  # noqa: SLF001
+
+    def _training_rows(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource:
+        values = np.arange(len(self.classes_), dtype=np.float64)
+        if isinstance(X, RowSource):
+            if self.classes_.dtype.kind not in "iuf":
+                raise InvalidInputError(
+                    "rows of files have numbers as labels, but the classes are "
+                    f"{self.classes_[:20].tolist()}; pass rows=(X, y) with the labels in memory"
+                )
+            values = self.classes_.astype(np.float64)
+        else:
+            y = places_of(column_or_1d(y), self.classes_)
+        source = super()._training_rows(X, y, sample_weight)
+        return self._indicators(source, values)
+
+    def _explanation(
+        self, found: Candidates, baseline: np.ndarray, source: RowSource
+    ) -> Explanation:
+        slope, offsets = self.calibration_[0], self.calibration_[1:]
+        odds, base = self._odds(source), slope * baseline + offsets
+        stands_for = slope * np.array([[-1.0], [1.0]]) + offsets
+        if len(self.classes_) == 2:
+            # The log-odds of the first class are those of the second with the other sign.
+            odds, base = np.hstack([-odds, odds]), np.hstack([-base, base])
+            stands_for = np.hstack([-stands_for[::-1], stands_for])
+            places = (found.target[:, :, 0] > 0).astype(int)
+        else:
+            places = found.target.argmax(axis=2)
+        return Explanation(
+            found.row_id,
+            found.weight,
+            found.similarity,
+            self.classes_[places],
+            base,
+            odds,
+            self.classes_,
+            stands_for,
+            "log-odds",
+        )
+
     def _take_over(self, notes: dict[str, Any]) -> None:
         self.alpha_, self.kernel_ = self.model_.alpha_, self.model_.kernel_
         self.report_ = self.model_.report_ | notes
@@ -307,7 +377,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta, arrays = self.model_.fitted_state()
-        own = {"classes_": self.classes_, "calibration_": self.calibration_}
+        names = ("classes_", "calibration_", "class_weight_")
+        own = {name: getattr(self, name) for name in names}
         return meta | {"report_": self.report_}, arrays | own
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -315,6 +386,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         arrays = dict(arrays)
         self.classes_ = np.asarray(arrays.pop("classes_"))
         self.calibration_ = np.asarray(arrays.pop("calibration_"))
+        ones = np.ones(len(self.classes_))
+        self.class_weight_ = np.asarray(arrays.pop("class_weight_", ones))
         self.model_ = self._new_model()
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
@@ -323,3 +396,8 @@ tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
         if not hasattr(self, "n_features_in_"):
             self.model_.n_features_in_ = 0
         self._take_over({})
+
+
+def _weighted_rows(source: RowSource) -> int:
+    counts = [np.count_nonzero(np.asarray(block.weight)) for block in source.blocks(65_536)]
+    return int(sum(counts))

@@ -2,7 +2,8 @@
 
 The penalty stands for the noise of one row, so a sample of rows tells it; a sketch, in which every
 row is a mixture of many, would tell the noise of the mixture. The choice is that of the other
-solvers, in closed form and by the same rules, on the model of the sample.
+solvers, in closed form and by the same rules, on the model of the sample; the first passes then
+tell whether all rows want another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine
+from scalekern.engine import Engine, HashSample
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import features_of
 from scalekern.features import FeatureMap
@@ -60,7 +61,7 @@ def check_descent(tol: Any, batch_size: Any) -> None:
 
 
 def descend(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     rows: HashSample,
@@ -96,12 +97,17 @@ def descend(
     # The same prior against a loss of this curvature instead of 1.
     scale = 1.0 if rule.rule == "fixed" else loss.curvature
     alpha = scale * choice.alpha
-    solution, state = solve_sgd(engine, source, feature_map, loss, alpha, sample, settings, state)
+    alphas = None if choice.alphas is None else scale * choice.alphas
+    solution, state = solve_sgd(
+        engine, source, feature_map, loss, alpha, sample, settings, state, alphas
+    )
+    again = solution.report.pop("rechosen")
     solution.report |= {"solver": "sgd", "batch_size": settings.batch_rows}
     if rule.rule != "fixed":
-        alphas = None if choice.alphas is None else scale * choice.alphas
-        solution = replace(solution, alphas=alphas, scores=choice.scores)
-        solution.report |= {"alpha_rule": f"{rule.rule} on {len(sample.y)} rows"}
+        on = f"{rule.rule} on {len(sample.y)} rows"
+        solution.report |= {"alpha_rule": on + (", again after the first passes" if again else "")}
+        if not again:
+            solution = replace(solution, alphas=alphas, scores=choice.scores)
     return solution, state
 
 

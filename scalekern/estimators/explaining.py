@@ -6,14 +6,15 @@ are weighed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import engine_for, require_memory
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explanation import Explanation, Strongest
+from scalekern.estimators.explanation import Candidates, Explanation, Strongest
 from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_integer
 from scalekern.rows import RowSource
@@ -21,25 +22,42 @@ from scalekern.rows.base import stack_rows
 from scalekern.rows.validate import fit_source, predict_source
 
 
-class Explains:
+class Explains(ABC):
     """An estimator whose predictions are weighted sums of training targets."""
 
     n_jobs: int | None
 
+    @abstractmethod
     def _weigher(self, rows: RowSource | None) -> Weigher:
         """Return what finds the weights, over the rows given or those that the model keeps."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _takes_objects(self) -> bool:
-        raise NotImplementedError
+        """Return whether rows may be objects of any kind."""
 
-    def _explained(self, source: RowSource) -> np.ndarray:
-        """Return the values that are explained."""
-        predicted: np.ndarray = self.predict(source)  # type: ignore[attr-defined]
-        return predicted
+    @abstractmethod
+    def predict(self, X: Any) -> Any:
+        """Return the predictions for rows."""
 
-    def _explained_classes(self) -> np.ndarray | None:
-        return None
+    def _explanation(
+        self, found: Candidates, baseline: np.ndarray, source: RowSource
+    ) -> Explanation:
+        """Return the record; a classifier has its own."""
+        prediction = self.predict(source)
+        single = prediction.ndim == 1
+        return Explanation(
+            found.row_id,
+            found.weight,
+            found.similarity,
+            found.target[:, :, 0] if single else found.target,
+            np.asarray(baseline[0] if single else baseline),
+            prediction,
+        )
+
+    def _training_rows(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource:
+        """Return rows with the targets that the model was fitted to."""
+        objects = self._takes_objects()
+        return fit_source(self, X, y, sample_weight, objects=objects, reset=False)
 
     def explain(self, X: Any, rows: Any = None, *, top: int | None = None) -> Explanation:
         """Return the training rows that speak for each prediction, and how much each weighs.
@@ -47,8 +65,16 @@ class Explains:
         Every model here is a linear smoother: yhat(x) = b + sum_i w_i(x) (y_i - b). For an exact
         model w(x) is (K + alpha W^-1)^-1 k(x), with the intercept projected out; for a model on
         features phi (Nyström, Fourier, linear) w_i phi(x)'(Phi'W Phi + alpha I)^-1 phi(x_i), with
-        phi centred; for k-NN the weights of the neighbours. With an intercept each row also has
-        its share of the mean, w_i / sum(w).
+        phi centred; for local models the exact model's of the neighbours; for k-NN the weights of
+        the neighbours. With an intercept each row also has its share of the mean, w_i / sum(w).
+        k-NN classifiers are explained in shares of votes, similarity classifiers in the log-odds of
+        `decision_function`; the logarithmic loss gives no such weights.
+
+        The contributions of all rows add up to the prediction within 1e-6 of the spread of the
+        targets, unless alpha is near rounding, where the prediction itself has fewer digits. Of
+        solver="sgd" the weights are those of the model that it converges to, so what is left,
+        `not_shown`, is how far it came; of more than 4,096 components those of the sums made again,
+        which differ by rounding, and by more where alpha is small and landmarks nearly coincide.
 
         Parameters
         ----------
@@ -56,8 +82,10 @@ class Explains:
             Few rows: an exact model solves its system again.
         rows : (X, y), (X, y, sample_weight) or rows from `scalekern.rows`, optional
             Training rows to weigh, for models on features, which keep only a seeded sample of
-            1,000. With all training rows the weights add up to the prediction. Exact models and
-            k-NN hold their training rows and weigh those.
+            1,000. With all training rows the weights add up to the prediction. Models of
+            solver="sgd" and of more than 4,096 components keep nothing to weigh with: they need all
+            training rows, and read them twice; one of the kernel "precomputed" needs (K, y) as in
+            `fit`. Other exact models, local ones and k-NN weigh the training rows that they hold.
         top : int, optional
             Return only so many rows for each query; all that were weighed by default.
 
@@ -68,8 +96,9 @@ class Explains:
         Raises
         ------
         InvalidInputError
-            If X or rows are wrong, or the model kept nothing to explain with (more than 4,096
-            components).
+            If X or rows are wrong, or the model needs rows.
+        UnsupportedError
+            For a classifier by the logarithmic loss.
 
         References
         ----------
@@ -89,7 +118,8 @@ class Explains:
         if top is not None:
             check_integer("top", top)
         source = predict_source(self, X, objects=self._takes_objects())
-        weigher = self._weigher(self._rows_given(rows))
+        given = self._rows_given(rows)
+        weigher = self._weigher(given)
         outputs = len(np.atleast_1d(weigher.baseline))
         if top is None:
             require_memory(
@@ -99,19 +129,9 @@ class Explains:
             )
         queries = stack_rows([block.X for block in source.blocks(source.n_rows)])
         strongest = Strongest(top)
-        weigher.weigh(queries, ThreadEngine(self.n_jobs), strongest.add)
-        found = strongest.sorted()
-        prediction, classes = self._explained(source), self._explained_classes()
-        single = classes is not None or prediction.ndim == 1
-        return Explanation(
-            found.row_id,
-            found.weight,
-            found.similarity,
-            found.target[:, :, 0] if single else found.target,
-            np.asarray(weigher.baseline[0] if prediction.ndim == 1 else weigher.baseline),
-            prediction,
-            classes,
-        )
+        engine = engine_for(source if given is None else given, self.n_jobs)
+        weigher.weigh(queries, engine, strongest.add)
+        return self._explanation(strongest.sorted(), weigher.baseline, source)
 
     def _rows_given(self, rows: Any) -> RowSource | None:
         if rows is None:
@@ -122,4 +142,4 @@ class Explains:
             raise InvalidInputError(
                 "rows is neither rows with a target nor a tuple (X, y) or (X, y, sample_weight)"
             )
-        return fit_source(self, *rows, objects=self._takes_objects(), reset=False)
+        return self._training_rows(*rows)

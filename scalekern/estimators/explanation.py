@@ -33,11 +33,15 @@ class Explanation:
     target : array of shape (n_queries, n_shown), and (..., n_outputs) for several outputs
         Of a classifier the labels.
     baseline : float64 array of shape () or (n_outputs,)
-        b; of a classifier the share of each class in the training rows.
+        b, in the units of `prediction`.
     prediction : float64 array of shape (n_queries,) or (n_queries, n_outputs)
-        Of a classifier the probabilities.
+        Of a classifier what `unit` says, one column for each class.
     classes : array of shape (n_classes,) or None
         Of a classifier.
+    class_values : float64 array of shape (2, n_classes) or None
+        The y_i that a row of another class, and one of the class, stands for: 0 and 1 in votes.
+    unit : {"target", "share of votes", "log-odds"}
+        Of prediction, baseline and contributions.
     """
 
     row_id: np.ndarray
@@ -47,6 +51,8 @@ class Explanation:
     baseline: np.ndarray
     prediction: np.ndarray
     classes: np.ndarray | None = None
+    class_values: np.ndarray | None = None
+    unit: str = "target"
 
     @property
     def contribution(self) -> np.ndarray:
@@ -55,8 +61,8 @@ class Explanation:
         Of a classifier shape (n_queries, n_shown, n_classes).
         """
         y: Any = self.target
-        if self.classes is not None:
-            y = y[..., None] == self.classes
+        if self.class_values is not None:
+            y = np.where(y[..., None] == self.classes, *self.class_values[::-1])
         weight = self.weight if np.ndim(self.baseline) == 0 else self.weight[..., None]
         return np.asarray(weight * (y - self.baseline))
 
@@ -92,6 +98,13 @@ class Candidates:
     weight: np.ndarray
     similarity: np.ndarray
     target: np.ndarray
+
+
+def named_rows(ids: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the ids of rows by their places; -1 or an empty text for place -1, no row."""
+    ids = np.asarray(ids)
+    none = -1 if ids.dtype.kind in "iu" else ""
+    return np.where(indices >= 0, ids[np.where(indices >= 0, indices, 0)], none)
 
 
 class Strongest:

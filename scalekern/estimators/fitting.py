@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.engine import Engine, HashSample, Need, require_memory
 from scalekern.features import FeatureMap, NystroemMap
 from scalekern.kernels import Kernel, Precomputed
 from scalekern.kernels.precomputed import training_gram
@@ -28,6 +28,21 @@ GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
 """Matrices of n x n that an exact fit has in memory at its peak, as measured."""
 
 
+def exact_need(n: int, rule: AlphaRule) -> Need:
+    """Return what the exact model of n rows needs."""
+    return Need(
+        GRAM_MATRICES[rule.rule] * 8 * n * n,
+        f"the exact model of {n} rows",
+        "use approximation='nystroem' or 'fourier'",
+    )
+
+
+def sums_need(n_threads: int, m: int, t: int, rule: AlphaRule) -> Need:
+    """Return what the sums over m features and t outputs need: one set a chunk in flight."""
+    sums = 8 * rule.n_folds * m * (m + t)
+    return Need((n_threads + 4) * sums, f"a sum of {m} components", "use fewer n_components")
+
+
 @dataclass
 class GatheredRows:
     """All rows of positive weight in memory, as the exact model needs them, and their numbers."""
@@ -41,6 +56,14 @@ class GatheredRows:
 
 def gather(source: RowSource) -> GatheredRows:
     """Read all rows into memory, leaving out those of weight 0."""
+    if not source.in_memory:
+        # Twice: the blocks, and what they are put together into.
+        needed = 2 * 8 * source.n_rows * (source.n_features + source.n_outputs + 2)
+        require_memory(
+            needed,
+            f"a model that keeps all {source.n_rows} rows",
+            "use approximation='nystroem' or 'fourier', which keep none",
+        )
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])
@@ -53,7 +76,7 @@ def gather(source: RowSource) -> GatheredRows:
 
 
 def fit_exact(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     kernel: Kernel,
     rule: AlphaRule,
@@ -62,11 +85,7 @@ def fit_exact(
 ) -> tuple[GatheredRows, Solution]:
     """Return the rows and their coefficients."""
     n = source.n_rows
-    require_memory(
-        GRAM_MATRICES[rule.rule] * 8 * n * n,
-        f"the exact model of {n} rows",
-        "use approximation='nystroem' or 'fourier'",
-    )
+    exact_need(n, rule).require()
     rows = gather(source)
     if isinstance(kernel, Precomputed):
         K = training_gram(rows.X, rows.numbers, n)
@@ -81,11 +100,25 @@ def fit_exact(
         solver=solver,  # type: ignore[arg-type]
         fit_intercept=fit_intercept,
         positive_definite=kernel.positive_definite,
+        rank=most_rank(kernel, rows.X),
     )
     return rows, solution
 
 
-def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
+def most_rank(kernel: Kernel, X: Any) -> int:
+    """Return the most that the rank of the Gram matrix of rows can be: equal rows count once."""
+    if isinstance(X, list):
+        distinct = len(set(X)) if all(isinstance(item, (str, bytes)) for item in X) else len(X)
+    elif isinstance(X, np.ndarray) and X.ndim == 2:
+        # As bytes: numbers that differ in rounding only are other rows; + 0.0 makes -0.0 equal 0.
+        distinct = len({row.tobytes() for row in X + 0.0})
+    else:
+        distinct = int(X.shape[0])
+    rank = kernel.rank(X)
+    return distinct if rank is None else min(distinct, rank)
+
+
+def gram_matrix(engine: Engine, kernel: Kernel, X: Any) -> np.ndarray:
     """Return the whole Gram matrix of the rows, exactly symmetric."""
     source = ArraySource(X)
     columns = kernel.columns(X, np.float64)
@@ -101,7 +134,7 @@ def gram_matrix(engine: ThreadEngine, kernel: Kernel, X: Any) -> np.ndarray:
 
 
 def sum_over(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     y_offset: np.ndarray,
@@ -109,10 +142,7 @@ def sum_over(
 ) -> RidgeStatistic:
     """Return the ridge sums of all rows in one pass."""
     m, t = feature_map.n_features, source.n_outputs
-    sums = 8 * rule.n_folds * m * (m + t)
-    require_memory(
-        (engine.n_threads + 2) * sums, f"a sum of {m} components", "use fewer n_components"
-    )
+    sums_need(engine.n_threads, m, t, rule).require()
     nystroem = feature_map if isinstance(feature_map, NystroemMap) else None
     summed = feature_map if nystroem is None else nystroem.unfinished
 
@@ -154,7 +184,7 @@ def features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
 
 
 def residual_pass(
-    engine: ThreadEngine, source: RowSource, feature_map: FeatureMap
+    engine: Engine, source: RowSource, feature_map: FeatureMap
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return the function that measures squared errors by one more pass over the rows."""
 

@@ -111,7 +111,7 @@ class SplitConformal:
         """
         check_is_fitted(self)
         half = self.interval_half_width(coverage)
-        predicted = np.asarray(self.predict(X))
+        predicted = self.predict(X)
         half = half[0] if predicted.ndim == 1 else half
         return predicted - half, predicted + half
 

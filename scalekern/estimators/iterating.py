@@ -21,9 +21,12 @@ from scalekern.estimators.fitting import (
     gather,
     gram_matrix,
 )
+from scalekern.estimators.weighing import MOST_COMPONENTS
 from scalekern.features import NystroemMap
 from scalekern.features.parameters import tile_dtype_of
+from scalekern.kernels import Kernel
 from scalekern.solvers import (
+    AlphaRule,
     CgSettings,
     LandmarkProblem,
     Solution,
@@ -106,6 +109,18 @@ def require_penalty(alpha: float) -> None:
         )
 
 
+def landmark_solver(solver: str, rule: AlphaRule, n: int, m: int, d: int) -> str:
+    """Return the solver of a Nyström model.
+
+    From sums come alpha by all rows and what explains predictions, so "auto" gives them up only
+    where alpha is given and the model is too large to keep the latter.
+    """
+    if solver != "auto":
+        return solver
+    free = rule.rule == "fixed" and rule.smallest > 0 and m > MOST_COMPONENTS
+    return "cg" if free and cg_is_cheaper(n, m, d) else "cholesky"
+
+
 def cg_is_cheaper(n: int, m: int, d: int) -> bool:
     """Return whether landmarks are solved for with fewer multiplications by cg than from sums."""
     value = d + KERNEL_VALUE
@@ -120,19 +135,18 @@ def exact_sample_rows(params: dict[str, Any]) -> int:
     return ALPHA_ROWS if params["solver"] in ("auto", "cg") else 1
 
 
-def exact_solver(job: Job) -> tuple[str, str]:
-    """Return the solver of an exact model, and why that one."""
-    solver, n = job.params["solver"], job.source.n_rows
+def exact_solver(solver: str, kernel: Kernel, rule: AlphaRule, n: int, d: int) -> tuple[str, str]:
+    """Return the solver of an exact model of n rows of d columns, and why that one."""
     if solver != "auto":
         return solver, "asked for"
-    if not job.kernel.positive_definite:
+    if not kernel.positive_definite:
         return "pinv", "the kernel may be indefinite"
-    fixed = job.rule.rule == "fixed"
-    if fixed and job.rule.smallest <= TINY_ALPHA * n:
+    fixed = rule.rule == "fixed"
+    if fixed and rule.smallest <= TINY_ALPHA * n:
         return "cholesky", "alpha is tiny, which iterations are slow for"
-    dense, iterative = exact_work(n, job.source.n_features, fixed=fixed)
+    dense, iterative = exact_work(n, d, fixed=fixed)
     why = f"{dense:.1e} multiplications dense, {iterative:.1e} by cg"
-    if GRAM_MATRICES[job.rule.rule] * 8 * n * n > memory_budget():
+    if GRAM_MATRICES[rule.rule] * 8 * n * n > memory_budget():
         return "cg", "the Gram matrix does not fit in memory"
     return ("cg" if iterative < dense else "cholesky"), why
 
@@ -156,7 +170,7 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     require_penalty(choice.alpha)
     rows = gather(job.source)
     solution = solve_exact_by_cg(
-        job.engine,
+        job.engine.local,
         job.kernel,
         rows.X,
         rows.y,
@@ -178,7 +192,7 @@ def _exact_choice(job: Job) -> Solution:
     sample = job.seen.sample.part(np.arange(min(ALPHA_ROWS, len(job.seen.sample.numbers))))
     weight = np.ones(len(sample.numbers)) if sample.weight is None else sample.weight
     choice = solve_exact(
-        gram_matrix(job.engine, job.kernel, sample.X),
+        gram_matrix(job.engine.local, job.kernel, sample.X),
         np.asarray(sample.y),
         weight,
         job.rule,

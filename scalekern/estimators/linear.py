@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, Moments, ThreadEngine, Together
+from scalekern.engine import HashSample, Moments, Together, engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.intervals import RESIDUALS
@@ -73,7 +73,7 @@ class LinearRegressor(RowPredictor):
         self
         """
         source = fit_source(self, X, y, sample_weight)
-        engine = ThreadEngine(self.n_jobs)
+        engine, t = engine_for(source, self.n_jobs), source.n_outputs
 
         def look() -> Together:
             return Together(X=Moments("X"), y=Moments("y"), sample=HashSample(EXPLAIN_ROWS, 0))
@@ -81,11 +81,11 @@ class LinearRegressor(RowPredictor):
         seen = engine.reduce(source, look, "looking at the rows")
         if not seen["X"].count:
             raise InvalidInputError("every sample weight is zero; at least one must be above 0")
-        scale = np.sqrt(seen["X"].variance)
+        scale, y_mean = np.sqrt(seen["X"].variance), seen["y"].mean
         columns = StandardizedMap(seen["X"].mean, np.where(scale > 0, scale, 1.0), np.float64)
         stat = engine.reduce(
             source,
-            lambda: RidgeStatistic(columns, source.n_outputs, seen["y"].mean),
+            lambda: RidgeStatistic(columns, t, y_mean),
             "adding up the sums",
         )
         solution = solve_ridge(stat, alpha_rule(0.0), fit_intercept=True, dtype=np.float64)

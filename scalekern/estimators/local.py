@@ -12,27 +12,46 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import require_memory
+from scalekern.engine import Engine, Need
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
+from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
 from scalekern.neighbors import NeighborIndex, build_index, index_from_state
-from scalekern.rows import ArraySource, Block
+from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.selection.local import (
     DEFAULT_ALPHA,
     DEFAULT_FACTOR,
+    LeftOut,
     LocalChoice,
     choose_local,
 )
 from scalekern.solvers import AlphaRule, Solution
-from scalekern.solvers.local import Neighborhoods, length_of, require_local, solve_local
+from scalekern.solvers.local import (
+    Neighborhoods,
+    exponents,
+    length_of,
+    local_shares,
+    require_local,
+    similarities,
+    solve_gram,
+    solve_local,
+)
 
 SAMPLE_ROWS = 1_000
+"""Rows left out to choose by, and as many others to measure errors on, if there are so many."""
 BLOCK_BYTES = 1 << 20
 SEARCH_BYTES = 8 << 20
 _INDEX = "index-"
+
+
+def local_need(n_threads: int, k: int) -> Need:
+    """Return what one model on k neighbours in each thread needs."""
+    size = 24 * (k + 1) ** 2 * n_threads
+    return Need(size, f"models on {k} neighbours", "use fewer n_neighbors")
 
 
 @dataclass
@@ -61,8 +80,8 @@ class LocalRows:
         k, d, t = self.n_neighbors + 1, self.index.rows.shape[1], self.targets.shape[1]
         return max(1, BLOCK_BYTES // (8 * k * (k + d + t)))
 
-    def blocks(self, X: np.ndarray) -> Iterator[tuple[slice, Neighborhoods]]:
-        """Yield runs of queries with their neighbours."""
+    def blocks(self, X: np.ndarray) -> Iterator[tuple[slice, np.ndarray, Neighborhoods]]:
+        """Yield runs of queries with the numbers of their neighbours, and the neighbours."""
         k, many = self.n_neighbors, self.block_rows
         step = max(1, SEARCH_BYTES // (16 * k))
         for low in range(0, len(X), step):
@@ -70,7 +89,7 @@ class LocalRows:
             for first in range(0, len(distances), many):
                 part = slice(first, first + many)
                 rows = slice(low + first, low + first + len(distances[part]))
-                yield rows, self._gathered(X[rows], distances[part], indices[part])
+                yield rows, indices[part], self._gathered(X[rows], distances[part], indices[part])
 
     def without_self(self, X: np.ndarray, own: np.ndarray) -> Neighborhoods:
         """Return the neighbours of training rows, whose numbers are `own`, other than themselves.
@@ -108,7 +127,7 @@ class Local(Approximation):
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
         del params
-        return SAMPLE_ROWS
+        return 2 * SAMPLE_ROWS
 
     def select(
         self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
@@ -122,11 +141,7 @@ class Local(Approximation):
     def fit(self, job: Job) -> Fitted:
         """Build the index, and choose the length scale and alpha."""
         kernel, k = job.kernel, int(job.params["n_neighbors"])
-        require_memory(
-            24 * (k + 1) ** 2 * job.engine.n_threads,
-            f"models on {k} neighbours",
-            "use fewer n_neighbors",
-        )
+        local_need(job.engine.local.n_threads, k).require()
         rows = gather(job.source)
         if k > len(rows.y):
             raise InvalidInputError(
@@ -164,7 +179,8 @@ class Local(Approximation):
             report=report,
         )
         factor = choice.factor if length is None else None
-        return Fitted(solution, {"local_": local, "length_factor_": factor})
+        kept = {"local_": local, "length_factor_": factor}
+        return Fitted(solution, kept | kept_ids(rows.ids))
 
     def _choose(
         self, job: Job, local: LocalRows, numbers: np.ndarray, length: float | None
@@ -172,17 +188,14 @@ class Local(Approximation):
         if local.index.n_rows == 1:
             alpha = DEFAULT_ALPHA if job.rule.candidates is None else job.rule.smallest
             return LocalChoice(alpha, DEFAULT_FACTOR, local.spread)
-        sample = job.seen.sample.part(np.arange(min(SAMPLE_ROWS, len(job.seen.sample.numbers))))
-        own = np.searchsorted(numbers, sample.numbers)
-        rows = ArraySource(dense_rows(sample.X), sample.y, sample.weight)
-
-        def around(block: Block) -> Neighborhoods:
-            return local.without_self(block.X, own[block.start : block.start + len(block)])
-
+        n = len(job.seen.sample.numbers)
+        chosen_by = np.arange(min(SAMPLE_ROWS, n))
+        # Rows that were chosen by have errors that are a little too small.
+        measured_on = chosen_by + SAMPLE_ROWS if n >= 2 * SAMPLE_ROWS else chosen_by
         return choose_local(
-            job.engine,
-            rows,
-            around,
+            job.engine.local,
+            _left_out(job, local, numbers, chosen_by),
+            _left_out(job, local, numbers, measured_on),
             job.kernel,
             job.rule,
             length,
@@ -201,6 +214,11 @@ class Local(Approximation):
         if freedom < 1:
             raise InvalidInputError("return_std=True needs n_neighbors of at least 2")
         return lambda X: _solved(model, X, with_std=True)
+
+    def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
+        """Weigh the neighbours, which the model holds."""
+        del rows
+        return LocalWeigher(model)
 
     def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the index with its rows, and the targets."""
@@ -230,16 +248,25 @@ class Local(Approximation):
         return meta | arrays | {"local_": local}
 
 
+def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray) -> LeftOut:
+    """Return some of the rows of the sample, and what finds their neighbours."""
+    sample = job.seen.sample.part(some)
+    own = np.searchsorted(numbers, sample.numbers)
+
+    def around(block: Block) -> Neighborhoods:
+        return local.without_self(block.X, own[block.start : block.start + len(block)])
+
+    return LeftOut(ArraySource(dense_rows(sample.X), sample.y, sample.weight), around)
+
+
 def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return predictions and, with_std, standard deviations, each of shape (rows, n_outputs)."""
     local: LocalRows = model.local_
-    kernel, factor = model.kernel_, model.length_factor_
+    kernel = model.kernel_
     X = dense_rows(X)
     mean, std = np.empty((2, len(X), local.targets.shape[1]))
-    for rows, hoods in local.blocks(X):
-        lengths = (
-            factor * hoods.radius if factor else np.full(len(hoods.queries), length_of(kernel))
-        )
+    for rows, _, hoods in local.blocks(X):
+        lengths = _lengths(model, hoods)
         found = solve_local(
             kernel, hoods, lengths, model.alpha_, centre=model.fit_intercept, with_scale=with_std
         )
@@ -249,6 +276,43 @@ def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarr
         if hoods.found is not None:
             _from_all(mean[rows], std[rows], np.asarray(~hoods.found.any(axis=1)), model, local)
     return mean, std
+
+
+def _lengths(model: Any, hoods: Neighborhoods) -> np.ndarray:
+    """Return the length scale of each query."""
+    if model.length_factor_:
+        return np.asarray(model.length_factor_ * hoods.radius)
+    return np.full(len(hoods.queries), length_of(model.kernel_))
+
+
+class LocalWeigher(Weigher):
+    """The neighbours of each query, as its own model weighs them."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.baseline, self.n_rows = np.atleast_1d(model.intercept_), model.local_.n_neighbors
+
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
+        """Give the neighbours of all queries."""
+        del engine
+        parts = [
+            self._candidates(indices, hoods)
+            for _, indices, hoods in self._model.local_.blocks(dense_rows(X))
+        ]
+        names = ("row_id", "weight", "similarity", "target")
+        sink(Candidates(*(np.concatenate([getattr(p, name) for p in parts]) for name in names)))
+
+    def _candidates(self, indices: np.ndarray, hoods: Neighborhoods) -> Candidates:
+        model, n = self._model, len(self._model.local_.targets)
+        E = exponents(model.kernel_, hoods, _lengths(model, hoods))
+        K = similarities(model.kernel_, E)
+        solution = solve_gram(K, hoods, model.alpha_, centre=model.fit_intercept)
+        return Candidates(
+            named_rows(getattr(model, "explain_ids_", np.arange(n)), indices),
+            local_shares(hoods, solution, centre=model.fit_intercept),
+            np.where(indices >= 0, K[:, -1, :-1], 0.0),
+            hoods.targets,
+        )
 
 
 def _from_all(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, Together
+from scalekern.engine import Engine, HashSample, Together
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Fitted, Job
 from scalekern.estimators.approximations import MapApproximation
@@ -40,7 +40,7 @@ class RunningSums:
         self._sample = HashSample(sample.size, sample.seed)
         self.n_rows = 0
 
-    def add(self, engine: ThreadEngine, source: RowSource) -> None:
+    def add(self, engine: Engine, source: RowSource) -> None:
         """Add rows, which follow those seen so far."""
         outputs, first = self._make["n_outputs"], self.n_rows
         if source.n_outputs != outputs:
@@ -94,7 +94,7 @@ class RunningDescent:
         self._solution: Solution | None = None
         self.n_rows = 0
 
-    def add(self, engine: ThreadEngine, source: RowSource) -> None:
+    def add(self, engine: Engine, source: RowSource) -> None:
         """Learn from rows, which follow those seen so far."""
         if source.n_outputs != self._n_outputs:
             raise InvalidInputError(

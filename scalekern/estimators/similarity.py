@@ -9,7 +9,9 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import engine_for
+from scalekern.engine.checkpoint import checkpointed
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.approximations import (
@@ -20,10 +22,11 @@ from scalekern.estimators.approximations import (
 )
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.certificate import Gap
+from scalekern.estimators.checkpoints import checkpoint_parameters
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher
+from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -34,7 +37,8 @@ from scalekern.storage import storable
 
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "coef_", "alphas_", "scores_", "amplitude_",
+ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_", "scores_",
+          "amplitude_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -124,7 +128,7 @@ class SimilarityRegressor(RowPredictor):
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
-        Of "fourier", with `coef_`.
+        Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
     amplitude_ : float64 array of shape (n_outputs,)
         The likeliest variance, as a multiple of the kernel, of the Gaussian process whose mean the
         model is; `amplitude_ * alpha_` estimates the variance of the noise. Not of "local", "sgd".
@@ -193,7 +197,9 @@ class SimilarityRegressor(RowPredictor):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityRegressor:
         """Fit the model.
 
         Parameters
@@ -203,6 +209,10 @@ class SimilarityRegressor(RowPredictor):
             Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            A new folder for the sums so far of a Nyström or Fourier model. After a kill the same
+            call goes on from there, to the same model. It is removed when the fit is done. Needs
+            a whole number as random_state; "sgd" and Dask collections have none.
 
         Returns
         -------
@@ -211,10 +221,12 @@ class SimilarityRegressor(RowPredictor):
         rule, kernel = self._checked()
         source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
         approximation, why = self._choose(source)
-        job, chosen = self._job(source, rule, approximation)
+        with checkpointed(checkpoint, checkpoint_parameters(self, source, checkpoint), source):
+            job, chosen = self._job(source, rule, approximation)
+            fitted = approximation.fit(job)
         self._forget()
         self.kernel_ = job.kernel
-        self._finish(source, approximation, approximation.fit(job), {"why": why} | chosen)
+        self._finish(source, approximation, fitted, {"why": why} | chosen)
         return self
 
     @available_if(_has_sums)
@@ -256,7 +268,7 @@ class SimilarityRegressor(RowPredictor):
             job, chosen = self._job(source, rule, approximation)
             running = RunningDescent if self.solver == "sgd" else RunningSums
             self.kernel_, self._running = job.kernel, running(approximation, job)
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         self._running.add(engine, source)
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
         notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
@@ -292,7 +304,7 @@ class SimilarityRegressor(RowPredictor):
         self, source: RowSource, rule: AlphaRule, approximation: Approximation
     ) -> tuple[Job, dict[str, Any]]:
         """Look at the rows once, choose the bandwidth, and return what there is to fit."""
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
         size, seed = approximation.sample_size(params), seed_of(self.random_state)
         seen = survey(engine, source, size, seed, gamma=self.gamma)
@@ -327,6 +339,7 @@ class SimilarityRegressor(RowPredictor):
             "alpha": self.alpha_,
             "rows": source.n_rows,
             "accumulation_dtype": "float64",
+            "explain_bytes": explain_bytes(fitted.arrays),
             **solution.report,
             **notes,
         }
@@ -344,6 +357,7 @@ class SimilarityRegressor(RowPredictor):
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         return tile_dtype_of(source)
 
+    @lazy_on_dask
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the predictions for rows.
 
@@ -364,9 +378,8 @@ class SimilarityRegressor(RowPredictor):
             `amplitude_`, the likeliest value. Nyström models have ``alpha phi(x)'(Phi'W Phi + alpha
             I)^-1 phi(x)`` and what of k(x, x) the landmarks leave (the projected process). Local
             models have the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors -
-            1)``, r its targets less their mean, and c one number, set in `fit` so that over the
-            rows left out the variances add up to the squared errors; 0 where all targets are equal.
-            Normal intervals of them cover some 2 points of 100 too few, the scales being estimated.
+            1)``, r its targets less their mean, and c one number, set in `fit` so that nine of ten
+            rows left out are within 1.645 standard deviations; 0 where all targets are equal.
 
         Raises
         ------
@@ -387,7 +400,8 @@ class SimilarityRegressor(RowPredictor):
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
             both[:, block.start : block.start + len(block)] = found
 
-        ThreadEngine(self.n_jobs).map_blocks(source, lambda block: predict(block.X), write)
+        engine = engine_for(source, self.n_jobs)
+        engine.map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
 

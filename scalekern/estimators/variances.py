@@ -19,6 +19,7 @@ import numpy as np
 from scalekern.engine import ThreadEngine, require_memory
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.fitting import gram_matrix
+from scalekern.features import FeatureMap
 from scalekern.rows.base import slice_rows
 from scalekern.solvers import Solution
 from scalekern.solvers.spd import factor_spd
@@ -86,7 +87,7 @@ def exact_variance(model: Any) -> Map:
     return _in_parts(variance)
 
 
-def feature_variance(model: Any, columns: Map, feature_map: Map) -> Map:
+def feature_variance(model: Any, columns: Map, feature_map: FeatureMap) -> Map:
     """Return the variance of a model on features, from the factor that explanations need.
 
     Parameters
@@ -94,15 +95,19 @@ def feature_variance(model: Any, columns: Map, feature_map: Map) -> Map:
     model : fitted estimator
     columns : callable
         From rows to what `explain_factor_` multiplies.
-    feature_map : callable
+    feature_map : FeatureMap
         From rows to phi; what k(x, x) has beyond phi'phi is not known of the function at x.
     """
-    share = float(model.explain_share_)
+    share, factor = float(model.explain_share_), model.explain_factor_
+    # Fewer rows than features tell nothing of the function outside their span.
+    whole = factor.shape[1] >= feature_map.n_features
+    span = None if whole else np.linalg.qr(factor)[0]
 
     def variance(X: Any) -> np.ndarray:
-        z = columns(X) @ model.explain_factor_ - model.explain_offset_
+        z = columns(X) @ factor - model.explain_offset_
+        phi = feature_map(X) if span is None else feature_map(X) @ span
         own = np.asarray(model.kernel_.diagonal(X), dtype=np.float64)
-        missing = np.maximum(own - np.square(feature_map(X)).sum(axis=1), 0.0)
+        missing = np.maximum(own - np.square(phi).sum(axis=1), 0.0)
         return missing + model.alpha_ * (share + np.square(z).sum(axis=1))
 
     return _in_parts(variance)

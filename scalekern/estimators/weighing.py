@@ -13,15 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, ThreadEngine, require_memory
+from scalekern.engine import Engine, HashSample, require_memory
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explanation import Candidates
-from scalekern.estimators.fitting import GatheredRows, gram_matrix
+from scalekern.estimators.fitting import GatheredRows, gram_matrix, most_rank
 from scalekern.features import Whitening
+from scalekern.kernels import Precomputed
+from scalekern.kernels.precomputed import training_gram
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import slice_rows
 from scalekern.solvers import AlphaRule, Smoother, solve_exact
+from scalekern.storage.registry import array_bytes
 
 EXPLAIN_ROWS = 1_000
 """A model on features keeps so many of its training rows, drawn by hash, to explain with."""
@@ -51,19 +54,19 @@ class Weigher(ABC):
     n_rows: int
 
     @abstractmethod
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give `sink` training rows and their weights for the queries X, part by part."""
 
 
 class ExactWeigher(Weigher):
     """All training rows of an exact model: its system is solved for k(x) in place of y."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, rows: RowSource | None = None) -> None:
         require_kept(model)
-        self._model = model
+        self._model, self._rows = model, rows
         self.baseline, self.n_rows = model.explain_baseline_, len(model.explain_targets_)
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give all rows at once."""
         model, n = self._model, self.n_rows
         require_memory(
@@ -73,7 +76,7 @@ class ExactWeigher(Weigher):
         )
         w = np.asarray(getattr(model, "explain_weights_", np.ones(n)))
         share = float(model.explain_share_) * w
-        K = gram_matrix(engine, model.kernel_, model.landmarks_)
+        K = self._gram(engine)
         k = np.asarray(model.kernel_.columns(model.landmarks_, np.float64)(X))
         # The same way through the solver as in fit, be it clipped, jittered or pseudo-inverse.
         iterated = model.report_["solver"] == "cg"
@@ -86,9 +89,22 @@ class ExactWeigher(Weigher):
             solver="cholesky" if iterated else model.report_["solver"],
             fit_intercept=bool(model.explain_share_ > 0),
             positive_definite=model.kernel_.positive_definite,
+            rank=most_rank(model.kernel_, model.landmarks_),
         )
         ids = getattr(model, "explain_ids_", np.arange(n))
         sink(_shared(ids, solution.coef.T + share, k, model.explain_targets_))
+
+    def _gram(self, engine: Engine) -> np.ndarray:
+        model = self._model
+        if not isinstance(model.kernel_, Precomputed):
+            return gram_matrix(engine, model.kernel_, model.landmarks_)
+        if self._rows is None:
+            raise InvalidInputError(
+                "the model keeps no similarities of the training rows to each other; pass them "
+                "and the target as in fit: explain(X, rows=(K, y))"
+            )
+        K = self._rows.take(model.landmarks_)
+        return training_gram(K, np.asarray(model.landmarks_), self._rows.n_rows)
 
 
 class FeatureWeigher(Weigher):
@@ -96,7 +112,7 @@ class FeatureWeigher(Weigher):
 
     Parameters
     ----------
-    model : fitted estimator
+    model : fitted estimator, or what has the arrays that it would keep
     columns : callable
         From rows to what `explain_factor_` multiplies.
     similarity : callable
@@ -113,7 +129,7 @@ class FeatureWeigher(Weigher):
         self._source = kept_sample(model) if rows is None else rows
         self.baseline, self.n_rows = model.explain_baseline_, self._source.n_rows
 
-    def weigh(self, X: Any, engine: ThreadEngine, sink: Sink) -> None:
+    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the rows in their order, a block at a time."""
         z, similarity, share = self._coordinates(X), self._similarity(X), self._model.explain_share_
 
@@ -184,16 +200,24 @@ def kept_of_features(
     if smoother is None or sample is None or len(smoother.factor) > MOST_COMPONENTS:
         return {}
     part = sample.part(np.arange(min(EXPLAIN_ROWS, len(sample.numbers))))
-    kept = {
+    rows = {"explain_rows_": part.X, "explain_ids_": part.ids, "explain_targets_": part.y}
+    weight = {} if part.weight is None else {"explain_weights_": part.weight}
+    return kept_smoother(smoother, basis) | dict(more) | rows | weight
+
+
+def kept_smoother(smoother: Smoother, basis: np.ndarray | None) -> dict[str, Any]:
+    """Return the smoother as arrays, on the columns that `basis` turns into features."""
+    return {
         "explain_factor_": smoother.factor if basis is None else basis @ smoother.factor,
         "explain_offset_": smoother.offset,
         "explain_baseline_": smoother.baseline,
         "explain_share_": np.asarray(smoother.share),
-        "explain_rows_": part.X,
-        "explain_ids_": part.ids,
-        "explain_targets_": part.y,
     }
-    return kept | dict(more) | ({} if part.weight is None else {"explain_weights_": part.weight})
+
+
+def explain_bytes(arrays: Mapping[str, Any]) -> int:
+    """Return the bytes of those arrays of a model that it needs to explain itself only."""
+    return sum(array_bytes(value) for name, value in arrays.items() if name in EXPLAIN_ARRAYS)
 
 
 def kept_elimination(whitening: Whitening) -> dict[str, Any]:
@@ -221,13 +245,16 @@ def elimination(model: Any) -> Whitening:
     return Whitening(np.arange(m), blocks, E, np.zeros((m, 0)), 0.0)
 
 
-def require_kept(model: Any) -> None:
+RERUN = "pass the training rows, explain(X, rows=(X_train, y_train)), which are then read twice"
+
+
+def require_kept(model: Any, advice: str = RERUN) -> None:
     """Raise where the model did not keep what an explanation needs."""
     if not hasattr(model, "explain_baseline_"):
         raise InvalidInputError(
             f"this {type(model).__name__} keeps nothing to explain its predictions with: it has "
-            f"more than {MOST_COMPONENTS:,} components, was not solved from sums, or was saved by "
-            "an older version; fit it again with fewer n_components and solver='cholesky'"
+            f"more than {MOST_COMPONENTS:,} components, was not solved from sums, or was saved "
+            f"by an older version; {advice}"
         )
 
 

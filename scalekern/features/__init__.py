@@ -4,8 +4,10 @@ from scalekern.features.base import FeatureMap
 from scalekern.features.maps import (
     FourierMap,
     NystroemMap,
+    ProjectedMap,
     RandomMap,
     StandardizedMap,
+    centre_of,
     random_map,
     random_map_at,
 )
@@ -19,10 +21,12 @@ __all__ = [
     "FourierMap",
     "Nystroem",
     "NystroemMap",
+    "ProjectedMap",
     "RandomMap",
     "RowPreparer",
     "StandardizedMap",
     "Whitening",
+    "centre_of",
     "random_map",
     "random_map_at",
     "whiten",

@@ -14,6 +14,8 @@ from scalekern.kernels.base import check_positive
 from scalekern.kernels.sampling import Sampling
 from scalekern.rows.base import take_rows
 
+FARTHEST = 1e30
+"""In wavelengths, from the centre: no digit of a farther row's angle means anything."""
 SKETCH_ROWS = 256
 
 
@@ -91,13 +93,19 @@ class RandomMap(FeatureMap):
     Attributes
     ----------
     frequencies : array
+    centre : float64 array of shape (d,)
+        Taken off each row first.
     """
 
     frequencies: np.ndarray
+    centre: np.ndarray
 
 
 class FourierMap(RandomMap):
     """phi(x) = sqrt(2/D) [cos(xW), sin(xW)]: phi(x) @ phi(z) is near k(x, z) (Rahimi, Recht 2007).
+
+    A common offset of the rows turns each pair of features and changes no product of them, but
+    would cost the digits of the angles; so it is taken off first.
 
     Parameters
     ----------
@@ -106,11 +114,22 @@ class FourierMap(RandomMap):
         Of the tiles.
     amplitude : float, default=1.0
         k(x, x), which scales phi by its square root.
+    centre : float64 array of shape (d,), optional
+        Taken off each row; 0 by default.
     """
 
-    def __init__(self, frequencies: np.ndarray, dtype: Any, amplitude: float = 1.0) -> None:
+    def __init__(
+        self,
+        frequencies: np.ndarray,
+        dtype: Any,
+        amplitude: float = 1.0,
+        centre: np.ndarray | None = None,
+    ) -> None:
         self.frequencies, self.dtype, self._amplitude = frequencies, np.dtype(dtype), amplitude
-        self._W = frequencies.astype(self.dtype)
+        self.centre = np.zeros(len(frequencies)) if centre is None else np.asarray(centre)
+        # A power of two, so that frequencies of 1e-40 do not vanish in float32 and none is rounded.
+        self._unit = 2.0 ** -np.round(np.log2(np.abs(frequencies).max(initial=1e-300)))
+        self._W = (frequencies * self._unit).astype(self.dtype)
         self.n_features = 2 * frequencies.shape[1]
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
@@ -118,11 +137,40 @@ class FourierMap(RandomMap):
         half = self._W.shape[1]
         if out is None:
             out = np.empty((X.shape[0], self.n_features), dtype=self.dtype)
-        angles = np.asarray(X @ self._W, dtype=self.dtype)
+        angles = self._angles(X)
         np.cos(angles, out=out[:, :half])
         np.sin(angles, out=out[:, half:])
         out *= self.dtype.type((self._amplitude / half) ** 0.5)
         return out
+
+    def _angles(self, X: Any) -> np.ndarray:
+        if hasattr(X, "tocsr"):
+            angles = X.astype(np.float64) @ self.frequencies - self.centre @ self.frequencies
+            return np.clip(angles, -FARTHEST, FARTHEST).astype(self.dtype, copy=False)
+        # In float64, whatever X is; a row out of all bounds gets an angle that is any but finite.
+        with np.errstate(over="ignore"):
+            centred = np.subtract(X, self.centre, dtype=np.float64) / self._unit
+        np.clip(centred, -FARTHEST, FARTHEST, out=centred)
+        return np.matmul(centred.astype(self.dtype, copy=False), self._W)
+
+
+class ProjectedMap(FeatureMap):
+    """The features of another map along an orthonormal basis.
+
+    Parameters
+    ----------
+    feature_map : FeatureMap
+    basis : float64 array of shape (n_features of the map, r)
+    """
+
+    def __init__(self, feature_map: FeatureMap, basis: np.ndarray) -> None:
+        self.full, self.basis, self.dtype = feature_map, basis, feature_map.dtype
+        self._basis = basis.astype(self.dtype)
+        self.n_features = basis.shape[1]
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the features of the rows of X."""
+        return np.matmul(self.full(X), self._basis, out=out)
 
 
 class TensorSketchMap(RandomMap):
@@ -144,6 +192,7 @@ class TensorSketchMap(RandomMap):
         self.frequencies, self.dtype = np.asarray(places), np.dtype(dtype)
         self.n_features = D = int(places[0, 0])
         d = places.shape[1] - 1
+        self.centre = np.zeros(d)  # what is not stationary has no freedom to move the rows
         gamma = 1.0 / d if kernel.gamma is None else check_positive("gamma", kernel.gamma)
         # What the constant adds is one feature more.
         scale = np.sqrt(np.append(np.full(d, gamma), max(kernel.coef0, 0.0)))
@@ -200,6 +249,7 @@ def random_map(
     seed: int,
     dtype: Any,
     sampling: Sampling = "orthogonal",
+    centre: np.ndarray | None = None,
 ) -> RandomMap:
     """Draw a map of `n_components` random features for rows of length d.
 
@@ -209,12 +259,20 @@ def random_map(
     if isinstance(kernel, Polynomial):
         return TensorSketchMap(kernel, draw_places(kernel, n_components, d, rng), dtype)
     W = kernel.frequencies(-(-n_components // 2), d, rng, sampling=sampling)
-    return random_map_at(kernel, W, dtype)
+    return random_map_at(kernel, W, dtype, centre)
 
 
-def random_map_at(kernel: Kernel, frequencies: np.ndarray, dtype: Any) -> RandomMap:
-    """Return the map at frequencies that were drawn before."""
+def random_map_at(
+    kernel: Kernel, frequencies: np.ndarray, dtype: Any, centre: np.ndarray | None = None
+) -> RandomMap:
+    """Return the map at frequencies that were drawn before; a polynomial kernel has no centre."""
     if isinstance(kernel, Polynomial):
         return TensorSketchMap(kernel, frequencies, dtype)
     (amplitude,) = kernel.diagonal(np.zeros((1, len(frequencies))))
-    return FourierMap(frequencies, dtype, float(amplitude))
+    return FourierMap(frequencies, dtype, float(amplitude), centre)
+
+
+def centre_of(X: Any) -> np.ndarray:
+    """Return the mean of a sample of rows, float64 of shape (d,)."""
+    # Divided first: values near the largest float64 have no sum.
+    return np.asarray((X.astype(np.float64) / X.shape[0]).sum(axis=0)).ravel()

@@ -13,14 +13,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from scalekern.engine import Moments, ThreadEngine, Together
+from scalekern.engine import Moments, Together, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.features.column_base import Column, Spread
 from scalekern.features.column_kinds import columns_of, put_down, take_up, unique_names
 from scalekern.features.number_column import NumberColumn
+from scalekern.features.output import rows_for_rows
 from scalekern.features.parameters import check_choice, check_integer
 from scalekern.features.target_column import TargetColumn
 from scalekern.rows import Block, RowSource, is_frame
+from scalekern.rows.dask_rows import collection_of, dask_source, is_dask, is_dask_frame
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable
@@ -31,6 +34,7 @@ CATEGORIES = ("onehot", "target", "error")
 
 
 @storable
+@rows_for_rows
 class RowPreparer(TransformerMixin, BaseEstimator):
     """Make the columns of a table into numbers on one scale, so that distances mean something.
 
@@ -55,7 +59,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     categories : {"onehot", "target", "error"}, default="onehot"
         What texts and categories become. "onehot": at most `max_categories` columns of 0 and 1;
         the rarer ones share `_other`; what was not there in `fit` is `_other`, or 0 in all.
-        "target": the mean target of the category, smoothed by ten rows of the overall mean; in
+        "target": the mean target of the category, smoothed by ten rows of the overall mean (of
+        labels that are texts the share of each label, of the second one where there are two); in
         `fit_transform`, and so within a pipeline's `fit`, out of fold: no row sees its own target.
         "error": refused.
     max_categories : int, default=32
@@ -145,8 +150,11 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         as of `transform`
         """
         source, columns = self._learn(X, y)
+        if is_dask(X):
+            return collection_of(self._prepared(source, columns, lazy=True), X)
         return self._prepared(source, columns, lazy=isinstance(X, RowSource))
 
+    @lazy_on_dask
     def transform(self, X: Any) -> Any:
         """Return the rows as numbers.
 
@@ -156,7 +164,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        array of shape (n, n_features_out), float32 for float32 rows, else float64; rows for rows
+        array of shape (n, n_features_out), float32 for float32 rows, else float64; a frame where
+        `set_output` asks for one; rows for rows, always
         """
         check_is_fitted(self, "scale_")
         raw = self.columns_ is not None
@@ -188,7 +197,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     def _learn(self, X: Any, y: Any) -> tuple[RowSource, list[Column] | None]:
         """Learn, and return the rows and the columns as they meet the rows of the fit."""
         self._check()
-        tabular = isinstance(X, RowSource) or is_frame(X)
+        tabular = isinstance(X, RowSource) or is_frame(X) or is_dask_frame(X)
         source = fit_source(self, X, needs_y=False, raw=tabular or self.missing != "error")
         if self.missing != "error":
             source = raw_of(source)
@@ -218,7 +227,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         check_integer("max_categories", self.max_categories, 2)
 
     def _learn_columns(self, source: RowSource, columns: list[Column]) -> None:
-        engine = ThreadEngine(self.n_jobs)
+        engine = engine_for(source, self.n_jobs)
         sums = engine.reduce(
             source,
             lambda: Together(**{str(c.place): c.statistic() for c in columns}),
@@ -238,7 +247,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         if self.scaler == "none":
             self.offset_, self.scale_ = np.zeros(d), np.ones(d)
             return
-        seen = ThreadEngine(self.n_jobs).reduce(source, lambda: Moments("X"), "scaling")
+        engine = engine_for(source, self.n_jobs)
+        seen = engine.reduce(source, lambda: Moments("X"), "scaling")
         self._set_scale(seen.mean, seen.variance, seen.low, seen.high)
 
     def _set_scale(
@@ -321,5 +331,22 @@ def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:
         return source
     if y is None:
         raise InvalidInputError("categories='target' needs the target: fit(X, y)")
+    if is_dask(X):
+        return dask_source(X, y, raw=True)
     (block,) = source.blocks(source.n_rows)
-    return source_of_rows(block.X, checked_target(y, source.n_rows), None, source)
+    return source_of_rows(block.X, _numbers_of(y, source.n_rows), None, source)
+
+
+def _numbers_of(y: Any, n_rows: int) -> np.ndarray:
+    """Return a target as numbers: labels that are texts become one column of 0 and 1 each.
+
+    Of two labels one column is enough.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 or not any(isinstance(label, str) for label in labels.tolist()):
+        return checked_target(y, n_rows)
+    if not all(isinstance(label, str) for label in labels.tolist()):
+        raise InvalidInputError("y has labels that are texts, and others; make all of them texts")
+    classes = np.unique(labels.astype(str))
+    indicators = (labels[:, None] == classes).astype(np.float64)
+    return checked_target(indicators[:, 1] if len(classes) == 2 else indicators, n_rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import HashSample, Moments, Statistic, ThreadEngine, Together
+from scalekern.engine import Engine, HashSample, Moments, Statistic, Together
 from scalekern.errors import InvalidInputError
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.kernels.base import check_positive
@@ -28,6 +28,8 @@ class Survey:
     sample : HashSample
         Rows in the order of their hashes: any first part of it is a sample too.
     y_mean : float64 array of shape (n_outputs,)
+    y_size : float
+        The largest target, by size.
     variance : float or None
         Of all entries of X, where gamma="scale" asks for it.
     """
@@ -35,18 +37,20 @@ class Survey:
     sample: HashSample
     y_mean: np.ndarray
     variance: float | None
+    y_size: float = 0.0
 
 
-def survey(
-    engine: ThreadEngine, source: RowSource, size: int, seed: int, *, gamma: Any = None
-) -> Survey:
+def survey(engine: Engine, source: RowSource, size: int, seed: int, *, gamma: Any = None) -> Survey:
     """Read all rows once and return a sample of at least `size` of them, and moments."""
+    # What goes into a statistic travels to workers: so not the source.
+    has_target = source.n_outputs > 0
+    scales = isinstance(gamma, str) and gamma == "scale" and source.n_features > 0
 
     def make() -> Together:
         parts: dict[str, Statistic] = {"sample": HashSample(max(size, BANDWIDTH_ROWS), seed)}
-        if source.n_outputs:
+        if has_target:
             parts["y"] = Moments("y")
-        if isinstance(gamma, str) and gamma == "scale" and source.n_features:
+        if scales:
             parts["X"] = Moments("X")
         return Together(**parts)
 
@@ -55,8 +59,11 @@ def survey(
     if not len(sample.numbers):
         raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     y, X = (found.get(name) for name in ("y", "X"))
-    y_mean = y.mean if isinstance(y, Moments) else np.zeros(0)
-    return Survey(sample, y_mean, X.total_variance if isinstance(X, Moments) else None)
+    y_mean, y_size = np.zeros(0), 0.0
+    if isinstance(y, Moments):
+        y_mean, y_size = y.mean, float(np.abs([y.low, y.high]).max(initial=0.0))
+    variance = X.total_variance if isinstance(X, Moments) else None
+    return Survey(sample, y_mean, variance, y_size)
 
 
 def check_gamma(gamma: Any, rules: tuple[str, ...] = GAMMA_RULES) -> None:

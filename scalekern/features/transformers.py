@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import ThreadEngine, engine_for
+from scalekern.engine.lazy import lazy_on_dask
 from scalekern.features.base import FeatureMap
 from scalekern.features.landmarks import choose_landmarks, landmark_sample_rows
-from scalekern.features.maps import NystroemMap, random_map
+from scalekern.features.maps import NystroemMap, centre_of, random_map
 from scalekern.features.parameters import (
     check_choice,
     check_integer,
@@ -27,7 +29,7 @@ from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
 
 
-class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, ABC):
     """What both transformers share: rows in, the map's features out."""
 
     _map: FeatureMap
@@ -50,12 +52,14 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self._n_features_out = self._map.n_features
         return self
 
+    @abstractmethod
     def _fit_map(self, source: RowSource) -> None:
-        raise NotImplementedError
+        """Draw the map, and set `_map`."""
 
     def _objects(self) -> bool:
         return False
 
+    @lazy_on_dask
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of the rows.
 
@@ -163,7 +167,7 @@ class Nystroem(_MapTransformer):
         m = check_integer("n_components", self.n_components)
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         size = landmark_sample_rows(self.landmarks, m)
         seen = survey(engine, source, size, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
@@ -201,6 +205,9 @@ class FourierFeatures(_MapTransformer):
     frequencies_ : float64 array of shape (d, n_components / 2)
         Of a polynomial kernel the places and signs of the sketch, integers of shape
         (degree + 1, d + 1).
+    centre_ : float64 array of shape (d,)
+        The mean of a sample of rows, taken off each row, which keeps the digits of the angles.
+        0 of a polynomial kernel.
 
     Raises
     ------
@@ -243,11 +250,10 @@ class FourierFeatures(_MapTransformer):
         D = check_integer("n_components", self.n_components)
         check_choice("sampling", self.sampling, SAMPLINGS)
         check_gamma(self.gamma)
-        engine, seed = ThreadEngine(self.n_jobs), seed_of(self.random_state)
-        kernel = resolve_kernel(
-            self.kernel, self.gamma, survey(engine, source, 1, seed, gamma=self.gamma)
-        )
-        self.kernel_ = require_random_features(kernel)
-        d, dtype = source.n_features, tile_dtype_of(source)
-        self._map = random_map(self.kernel_, D, d, seed, dtype, self.sampling)
+        engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
+        seen = survey(engine, source, 1, seed, gamma=self.gamma)
+        self.kernel_ = require_random_features(resolve_kernel(self.kernel, self.gamma, seen))
+        d, dtype, centre = source.n_features, tile_dtype_of(source), centre_of(seen.sample.X)
+        self._map = random_map(self.kernel_, D, d, seed, dtype, self.sampling, centre)
+        self.centre_ = self._map.centre
         self.frequencies_ = self._map.frequencies

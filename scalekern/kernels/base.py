@@ -72,6 +72,16 @@ class Kernel(BaseEstimator, ABC):
         dtype = tile_dtype(X) if out is None else out.dtype
         return self.columns(Z, dtype)(X, out)
 
+    def rank(self, X: Any) -> int | None:
+        """Return the most that the rank of the rows' Gram matrix can be; None where it can be all.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d), or a list of objects
+        """
+        del X
+        return None
+
     def with_gamma(self, gamma: float) -> Kernel:
         """Return this kernel with its bandwidth set where it was left open (None)."""
         del gamma
@@ -130,6 +140,32 @@ class StationaryKernel(Kernel):
     @abstractmethod
     def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
         """Return the gamma at which the median pair of distinct rows has a middling similarity."""
+
+    @abstractmethod
+    def frequencies(
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
+    ) -> np.ndarray:
+        """Draw from the spectral density.
+
+        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over it (Rahimi and Recht
+        2007).
+
+        Parameters
+        ----------
+        n : int
+            How many frequencies.
+        d : int
+            Features of a row.
+        rng : numpy Generator
+        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+            Orthogonal to each other, d at a time (Yu et al. 2016); from a scrambled Sobol sequence
+            (quasi-Monte Carlo, Yang et al. 2014); or independent. The first two make the
+            approximation of the kernel better at no cost.
+
+        Returns
+        -------
+        float64 array of shape (d, n)
+        """
 
 
 def _combined(name: str, first: Any, second: Any) -> Any:

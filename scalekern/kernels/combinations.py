@@ -62,6 +62,11 @@ class Constant(Kernel):
         """Return the value for each row."""
         return np.full(_count(X), float(self.value))
 
+    def rank(self, X: Any) -> int:
+        """Return 1."""
+        del X
+        return 1
+
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
@@ -149,6 +154,11 @@ class Sum(Combination):
         first += second
         return first
 
+    def rank(self, X: Any) -> int | None:
+        """Return the sum of both ranks."""
+        first, second = self.k1.rank(X), self.k2.rank(X)
+        return None if first is None or second is None else first + second
+
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
@@ -189,6 +199,11 @@ class Product(Combination):
         """Return first * second, in `first`."""
         first *= second
         return first
+
+    def rank(self, X: Any) -> int | None:
+        """Return the product of both ranks, which bounds that of the elementwise product."""
+        first, second = self.k1.rank(X), self.k2.rank(X)
+        return None if first is None or second is None else first * second
 
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"

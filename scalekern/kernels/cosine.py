@@ -34,6 +34,10 @@ class Cosine(Kernel):
         """Return 1, and 0 for rows of zeros."""
         return (Linear().diagonal(X) > 0).astype(np.float64)
 
+    def rank(self, X: Any) -> int:
+        """Return the rank of the rows, which their lengths do not change."""
+        return Linear().rank(_of_length_one(X))
+
 
 class _CosineColumns(Columns):
     def __init__(self, Z: Any, dtype: Any) -> None:

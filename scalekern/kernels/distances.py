@@ -42,7 +42,9 @@ class HalfSquares:
         Z = np.asarray(Z.toarray() if self._sparse else Z, dtype=np.float64)
         self._mean = np.zeros(Z.shape[1]) if self._sparse else Z.mean(axis=0)
         self._length, self.dtype = length, np.dtype(dtype)
-        Zs = (Z - self._mean) / length
+        # Rows out of all bounds are as far as a square that is still finite can be.
+        self._farthest = float(np.finfo(self.dtype).max) ** 0.4
+        Zs = np.clip((Z - self._mean) / length, -self._farthest, self._farthest)
         half = 0.5 * np.einsum("ij,ij->i", Zs, Zs)
         self._right = np.ascontiguousarray(
             np.vstack([Zs.T, np.ones(len(Z)), -half]), dtype=self.dtype
@@ -60,6 +62,7 @@ class HalfSquares:
         # In float64, whatever X is: a rounded mean would not be the one that Z is centred on.
         np.subtract(X, self._mean, out=scaled, casting="same_kind")
         scaled /= self.dtype.type(self._length)
+        np.clip(scaled, -self._farthest, self._farthest, out=scaled)
         np.einsum("ij,ij->i", scaled, scaled, out=left[:, d])
         left[:, d] *= -0.5
         left[:, d + 1] = 1

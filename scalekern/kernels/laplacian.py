@@ -59,15 +59,7 @@ class Laplacian(StationaryKernel):
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
-        """Draw from the spectral density: independent Cauchy variables, shape (d, n).
-
-        Parameters
-        ----------
-        n, d : int
-        rng : numpy Generator
-        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
-            "orthogonal" is "random" here: it is for densities that depend on length only.
-        """
+        """Draw frequencies whose coordinates are independent Cauchy variables, never orthogonal."""
         u = uniform_points(n, d, rng, sampling)
         return check_positive("gamma", self.gamma) * np.tan(np.pi * (u - 0.5)).T
 

@@ -33,6 +33,12 @@ class Linear(Kernel):
         X = np.asarray(X, dtype=np.float64)
         return np.einsum("ij,ij->i", X, X)
 
+    def rank(self, X: Any) -> int:
+        """Return the rank of X; of a sparse X its shorter side, which bounds it."""
+        if sparse.issparse(X):
+            return int(min(X.shape))
+        return int(np.linalg.matrix_rank(np.asarray(X, dtype=np.float64)))
+
 
 class _LinearColumns(Columns):
     def __init__(self, Z: Any, dtype: Any) -> None:

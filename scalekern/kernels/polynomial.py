@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,10 @@ class Polynomial(Kernel):
         values = Linear().diagonal(X)
         self.profile(values, X.shape[1])
         return values
+
+    def rank(self, X: Any) -> int:
+        """Return how many products of up to `degree` features of X there are."""
+        return comb(Linear().rank(X) + int(self.degree), int(self.degree))
 
     def profile(self, t: np.ndarray, d: int) -> None:
         """Turn t = x @ z into the kernel in place; `d` is the number of features."""

@@ -39,33 +39,12 @@ class RadialKernel(StationaryKernel):
 
     @abstractmethod
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
-        """Return what multiplies standard normal frequencies, as quantiles at u from (0, 1).
-
-        By Bochner's theorem the kernel is the mean of cos(w @ (x - z)) over its spectral density
-        (Rahimi and Recht 2007).
-        """
+        """Return what multiplies standard normal frequencies, as quantiles at u from (0, 1)."""
 
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
-        """Draw from the spectral density.
-
-        Parameters
-        ----------
-        n : int
-            How many frequencies.
-        d : int
-            Features of a row.
-        rng : numpy Generator
-        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
-            Orthogonal to each other, d at a time (Yu et al. 2016); from a scrambled Sobol sequence
-            (quasi-Monte Carlo, Yang et al. 2014); or independent. The first two make the
-            approximation of the kernel better at no cost.
-
-        Returns
-        -------
-        float64 array of shape (d, n)
-        """
+        """Draw normal frequencies, and scale them."""
         normal, u = normal_points(n, d, rng, sampling)
         return (normal * self.spectral_scales(u)[:, None]).T
 
@@ -82,3 +61,13 @@ class _RadialColumns(Columns):
         for rows in subtiles(X.shape[0], self.n_columns * out.itemsize):
             self._profile(self._half_squares(X[rows], out[rows]))
         return out
+
+
+def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
+    parts = []
+    for _ in range(-(-n // d)):
+        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
+        lengths = np.sqrt(rng.chisquare(d, size=d))
+        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
+    return np.concatenate(parts)[:n]

@@ -1,5 +1,21 @@
 """What a person sees of models: the comparison, tables and pictures."""
 
-from scalekern.report.compare import Comparison, compare
+from scalekern.report.compare import compare
+from scalekern.report.comparison import Comparison
+from scalekern.report.displays import (
+    AlphaPathDisplay,
+    ApproximationErrorDisplay,
+    ComponentsDisplay,
+    ErrorCostDisplay,
+    ExplanationDisplay,
+)
 
-__all__ = ["Comparison", "compare"]
+__all__ = [
+    "AlphaPathDisplay",
+    "ApproximationErrorDisplay",
+    "Comparison",
+    "ComponentsDisplay",
+    "ErrorCostDisplay",
+    "ExplanationDisplay",
+    "compare",
+]

@@ -2,110 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import asdict, dataclass, field
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import Pipeline
 
-from scalekern.errors import InvalidInputError
-from scalekern.estimators import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
-from scalekern.estimators.fitting import gather
+from scalekern.errors import InvalidInputError, ScalekernError
+from scalekern.estimators import SimilarityRegressor
 from scalekern.features import RowPreparer
-from scalekern.features.parameters import check_choice, seed_of
-from scalekern.kernels import Kernel, as_kernel
-from scalekern.report.possible import check_scaler, impossible_models, refuse, rows_for
-from scalekern.rows import ArraySource, RowSource
-from scalekern.rows.base import take_rows
-from scalekern.rows.raw import plain_where_numbers, source_of_rows
-from scalekern.storage import model_bytes
+from scalekern.features.parameters import check_integer, seed_of
+from scalekern.features.survey import GAMMA_RULES, check_gamma
+from scalekern.kernels import as_kernel
+from scalekern.report.about import call_text
+from scalekern.report.candidates import (
+    SIZED,
+    Candidate,
+    Factory,
+    candidates_of,
+    chosen_models,
+    in_fitting_order,
+)
+from scalekern.report.comparison import Comparison, Data
+from scalekern.report.measured import FAILURES, draw_sample, gather_target, measure, not_fitted
+from scalekern.report.possible import check_scaler
+from scalekern.report.split import split_rows
+from scalekern.rows import RowSource
+from scalekern.solvers import alpha_rule
 
-MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
-MOST_EXACT_ROWS = 10_000
-
-
-@dataclass
-class Result:
-    """One row of the table.
-
-    Attributes
-    ----------
-    model : str
-    rmse, mae, r2 : float
-        On the test rows, in the units of the target; r2 is None where all test targets are equal.
-    fit_seconds, predict_seconds : float
-        Wall time.
-    model_bytes : int
-    gap_to_exact : float or None
-        The RMS difference from the exact model's predictions over the standard deviation of the
-        test targets; None where the exact model was not fitted on the same rows.
-    n_train : int
-    note : str
-    """
-
-    model: str
-    rmse: float
-    mae: float
-    r2: float | None
-    fit_seconds: float
-    predict_seconds: float
-    model_bytes: int
-    gap_to_exact: float | None
-    n_train: int
-    note: str = ""
-
-
-@dataclass
-class Comparison:
-    """What `compare` returns.
-
-    Attributes
-    ----------
-    results : list of Result
-    predictions : dict of float64 arrays
-        Of each model, on the test rows.
-    y_test : float64 array
-    kernel, alpha : str, float
-        What the similarity models shared; of the exact model where it ran.
-    models : dict of fitted estimators
-        Of scaled rows.
-    preparer : RowPreparer or None
-        The scaling; None for objects, which have no columns to scale.
-    """
-
-    results: list[Result]
-    predictions: dict[str, np.ndarray]
-    y_test: np.ndarray
-    kernel: str
-    alpha: float
-    models: dict[str, Any] = field(default_factory=dict, repr=False)
-    preparer: RowPreparer | None = field(default=None, repr=False)
-
-    @property
-    def best(self) -> str:
-        """The name of the model with the smallest error."""
-        return min(self.results, key=lambda result: result.rmse).model
-
-    def pipeline(self, name: str) -> Pipeline:
-        """Return a fitted model with the scaling before it, to predict with or to save."""
-        steps = [] if self.preparer is None else [("prepare", self.preparer)]
-        return Pipeline([*steps, ("model", self.models[name])])
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the table as a list of dicts."""
-        return [asdict(result) for result in self.results]
-
-    def to_json(self) -> str:
-        """Return the table as JSON text."""
-        return json.dumps(self.rows(), indent=2)
-
-    def __str__(self) -> str:
-        from scalekern.report.table import comparison_text
-
-        return comparison_text(self.rows())
+KERNEL_MODELS = ("exact", "nystroem", "fourier")
 
 
 def compare(
@@ -123,7 +48,7 @@ def compare(
     gamma: Any = "median",
     alpha: Any = "loo",
     fit_intercept: bool = True,
-    n_components: int = 1000,
+    n_components: Any = 1000,
     n_neighbors: int | None = None,
     exact_rows: int | None = None,
     random_state: Any = 0,
@@ -153,7 +78,10 @@ def compare(
         Learned on the training rows; objects are not scaled.
     missing, categories, max_categories : as in `RowPreparer`
         For frames, and rows of ``scalekern.rows(..., raw=True)``, with other columns than numbers.
-    kernel, gamma, alpha, fit_intercept, n_components : as in `SimilarityRegressor`
+    kernel, gamma, alpha, fit_intercept : as in `SimilarityRegressor`
+    n_components : int or list of int, default=1000
+        As in `SimilarityRegressor`. Of a list, "nystroem" and "fourier" are fitted at each size, as
+        "nystroem-250"; the report then shows error against components.
     n_neighbors : int, optional
         Of "knn" and "local"; by default 5 and 32, or all rows where there are fewer.
     exact_rows : int, optional
@@ -169,7 +97,10 @@ def compare(
     Raises
     ------
     InvalidInputError
-        For bad values of parameters or data.
+        For bad values of parameters or data; and where no model at all can be fitted. One that
+        fails, as the exact one does beyond the memory limit, has the reason for its `note`.
+    UnsupportedError
+        For targets that are classes.
 
     Examples
     --------
@@ -179,8 +110,12 @@ def compare(
     >>> [(row["model"], row["gap_to_exact"] == 0) for row in table.rows()]
     [('exact', True), ('linear', False)]
     """
+    settings = {name: value for name, value in locals().items() if name not in ("X", "y", "test")}
+    shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
+    sizes = _checked(shared, n_components, n_neighbors, fit_intercept)
     reader = SimilarityRegressor(kernel)
-    train, test_source = _split(X, y, test, test_size, random_state, reader, missing)
+    train, test_source = split_rows(X, y, test, test_size, random_state, reader, missing)
+    data = _described(train, test_source, y)
     preparer = None
     if train.n_features:
         preparer = RowPreparer(
@@ -193,170 +128,118 @@ def compare(
         train, test_source = preparer.fit_transform(train), preparer.transform(test_source)
     else:
         check_scaler(scaler)
-    chosen = _chosen(models, train, exact_rows, as_kernel(kernel))
+    families, left_out = chosen_models(models, train, exact_rows, as_kernel(kernel))
+    if n_neighbors and n_neighbors > train.n_rows and {"knn", "local"} & set(families):
+        raise InvalidInputError(
+            f"n_neighbors={n_neighbors} but n_samples={train.n_rows}; ask for fewer neighbours"
+        )
+    candidates = candidates_of(families, sizes)
     seed = seed_of(random_state)
-    shared: dict[str, Any] = {"kernel": kernel, "gamma": gamma, "alpha": alpha}
     metric = "euclidean" if train.n_features else "levenshtein"
     neighbors = {"knn": n_neighbors or 5, "local": n_neighbors or min(32, train.n_rows)}
-    own = dict(shared)
-    make = _Factory(shared, own, fit_intercept, n_components, neighbors, metric, seed, n_jobs)
-    y_test = gather_target(test_source)
-    comparison = Comparison([], {}, y_test, "", float("nan"), preparer=preparer)
-    for name in _in_fitting_order(chosen):
-        rows = draw_sample(train, exact_rows, seed) if name == "exact" and exact_rows else train
-        result, predicted, model = _measure(name, make(name), rows, test_source, y_test)
-        comparison.results.append(result)
-        comparison.predictions[name] = predicted
-        comparison.models[name] = model
-        if name in ("exact", "nystroem", "fourier") and not comparison.kernel:
-            # The first similarity model chooses; the others get its kernel and alpha.
-            shared |= {"kernel": model.kernel_, "alpha": model.alpha_}
-            comparison.kernel, comparison.alpha = repr(model.kernel_), model.alpha_
+    make = Factory(shared, dict(shared), fit_intercept, neighbors, metric, seed, n_jobs)
+    comparison = Comparison(
+        results=[],
+        predictions={},
+        y_test=gather_target(test_source),
+        kernel="",
+        alpha=float("nan"),
+        preparer=preparer,
+        left_out=left_out,
+        settings=settings,
+        data=data,
+        call=_call(settings, has_y=y is not None),
+    )
+    sample = draw_sample(train, exact_rows, seed) if exact_rows else train
+    errors = []
+    for candidate in in_fitting_order(candidates):
+        rows = sample if candidate.family == "exact" else train
+        try:
+            _add(comparison, candidate, make, rows, test_source)
+        except FAILURES as error:
+            comparison.results.append(not_fitted(candidate.key, error, rows.n_rows))
+            errors.append(error)
+    if errors and not comparison.models:
+        raise _of_all(errors[0])
     _set_gaps(comparison, train.n_rows)
-    comparison.results.sort(key=lambda result: chosen.index(result.model))
+    order = [candidate.key for candidate in candidates]
+    comparison.results.sort(key=lambda result: order.index(result.model))
     return comparison
 
 
-@dataclass
-class _Factory:
-    """Makes the unfitted model of a name."""
-
-    shared: dict[str, Any]
-    own: dict[str, Any]
-    fit_intercept: bool
-    n_components: int
-    n_neighbors: dict[str, int]
-    metric: str
-    seed: int
-    n_jobs: int | None
-
-    def __call__(self, name: str) -> Any:
-        common: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
-        if name == "linear":
-            return LinearRegressor(n_jobs=self.n_jobs)
-        if name == "knn":
-            return KNeighborsRegressor(self.n_neighbors[name], metric=self.metric, **common)
-        return SimilarityRegressor(
-            approximation=name,
-            n_components=self.n_components,
-            n_neighbors=self.n_neighbors.get(name, 32),
-            fit_intercept=self.fit_intercept,
-            **(self.own if name == "local" else self.shared),
-            **common,
-        )
+def _checked(
+    shared: dict[str, Any], n_components: Any, n_neighbors: Any, fit_intercept: Any
+) -> list[int]:
+    """Return the sizes, or raise for parameters that no rows could make right."""
+    as_kernel(shared["kernel"])
+    alpha_rule(shared["alpha"])
+    check_gamma(shared["gamma"], (*GAMMA_RULES, "cv"))
+    if n_neighbors is not None:
+        check_integer("n_neighbors", n_neighbors)
+    if not isinstance(fit_intercept, (bool, np.bool_)):
+        raise InvalidInputError(f"fit_intercept={fit_intercept!r}; use True or False")
+    several = isinstance(n_components, (Sequence, np.ndarray)) and not isinstance(n_components, str)
+    sizes = list(np.ravel(n_components)) if several else [n_components]
+    if not sizes:
+        raise InvalidInputError("n_components is empty; give a number, or a list of some")
+    return sorted({check_integer("n_components", size) for size in sizes})
 
 
-def _split(
-    X: Any,
-    y: Any,
-    test: Any,
-    test_size: float,
-    random_state: Any,
-    reader: SimilarityRegressor,
-    missing: str,
-) -> tuple[RowSource, RowSource]:
-    train = _as_source(X, y, reader)
-    if test is not None:
-        return train, _test_source(test, reader)
-    # Numbers are read as such before the split: a missing one is named by its row in the file.
-    train = plain_where_numbers(train) if missing == "error" else train
-    rows = gather(train)
-    try:
-        parts = train_test_split(
-            np.arange(len(rows.y)), test_size=test_size, random_state=random_state
-        )
-    except ValueError as error:
-        raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
-    weight = rows.weight if train.has_weight else np.empty(0)
-    first, second = (
-        source_of_rows(
-            take_rows(rows.X, part),
-            rows.y[part, 0],
-            weight[part] if train.has_weight else None,
-            train,
-        )
-        for part in parts
+def _of_all(error: BaseException) -> BaseException:
+    """Return what to raise where no model can be fitted; a library's own words are no advice."""
+    if isinstance(error, (ScalekernError, MemoryError)):
+        return error
+    return InvalidInputError(f"no model could be fitted: {error}; look at the scales of X and y")
+
+
+def _described(train: RowSource, test: RowSource, y: Any) -> Data:
+    name = getattr(y, "name", None)  # of a Series
+    return Data(
+        train=train.name,
+        test=test.name,
+        n_train=train.n_rows,
+        n_test=test.n_rows,
+        n_columns=train.n_features,
+        columns=train.feature_names,
+        target=name if isinstance(name, str) else None,
+        weighted=train.has_weight,
     )
-    return first, second
 
 
-def _as_source(X: Any, y: Any, reader: SimilarityRegressor) -> RowSource:
-    source = rows_for(reader, X, y)
-    if source.n_outputs != 1:
-        raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
-    return source
+def _call(settings: dict[str, Any], *, has_y: bool) -> str:
+    parameters = inspect.signature(compare).parameters.values()
+    return call_text(settings, {p.name: p.default for p in parameters}, has_y=has_y)
 
 
-def _test_source(test: Any, reader: SimilarityRegressor) -> RowSource:
-    if isinstance(test, RowSource):
-        return _as_source(test, None, reader)
-    if not isinstance(test, (tuple, list)) or len(test) != 2:
-        raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
-    return _as_source(test[0], test[1], reader)
-
-
-def _chosen(models: Any, train: RowSource, exact_rows: int | None, kernel: Kernel) -> list[str]:
-    impossible = impossible_models(train, kernel)
-    if models is not None:
-        names = [models] if isinstance(models, str) else models
-        checked = list(dict.fromkeys(check_choice("models", name, MODELS) for name in names))
-        refuse(checked, impossible, [name for name in MODELS if name not in impossible])
-        return checked
-    left_out = {"knn"} if train.has_weight else set()
-    left_out |= set(impossible)
-    if exact_rows is None and train.n_rows > MOST_EXACT_ROWS:
-        left_out.add("exact")
-    return [name for name in MODELS if name not in left_out]
-
-
-def _in_fitting_order(chosen: list[str]) -> list[str]:
-    return sorted(chosen, key=lambda name: name != "exact")
-
-
-def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
-    """Return a random sample of the rows, in memory."""
-    from scalekern.engine import HashSample, ThreadEngine
-
-    sample = ThreadEngine().reduce(train, lambda: HashSample(size, seed), "drawing a sample")
-    y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
-    return ArraySource(sample.X, y, sample.weight)
-
-
-def gather_target(source: RowSource) -> np.ndarray:
-    """Return the target of all rows, shape (n,)."""
-    return np.concatenate([np.asarray(block.y) for block in source.blocks(65_536)])[:, 0]
-
-
-def _measure(
-    name: str, model: Any, rows: RowSource, test: RowSource, y_test: np.ndarray
-) -> tuple[Result, np.ndarray, Any]:
-    start = time.perf_counter()
-    model.fit(rows)
-    middle = time.perf_counter()
-    predicted = np.ravel(model.predict(test))
-    end = time.perf_counter()
-    error = predicted - y_test
-    spread = float(np.sum((y_test - y_test.mean()) ** 2))
-    result = Result(
-        model=name,
-        rmse=float(np.sqrt(np.mean(error**2))),
-        mae=float(np.mean(np.abs(error))),
-        r2=1.0 - float(np.sum(error**2)) / spread if spread > 0 else None,
-        fit_seconds=middle - start,
-        predict_seconds=end - middle,
-        model_bytes=model_bytes(model),
-        gap_to_exact=None,
-        n_train=rows.n_rows,
-    )
-    return result, predicted, model
+def _add(
+    comparison: Comparison,
+    candidate: Candidate,
+    make: Factory,
+    rows: RowSource,
+    test: RowSource,
+) -> None:
+    """Fit one model and enter it."""
+    model, name = make(candidate), candidate.key
+    result, predicted = measure(name, model, rows, test, comparison.y_test)
+    if candidate.family in SIZED:
+        # No more landmarks than rows; of the others as many as asked for, to a pair.
+        most = rows.n_rows if candidate.family == "nystroem" else candidate.size
+        result.n_components = min(candidate.size, most)
+    comparison.results.append(result)
+    comparison.predictions[name] = predicted
+    comparison.models[name] = model
+    if candidate.family in KERNEL_MODELS and not comparison.kernel:
+        # The first similarity model chooses; the others get its kernel and alpha.
+        make.shared |= {"kernel": model.kernel_, "alpha": model.alpha_}
+        comparison.kernel, comparison.alpha = repr(model.kernel_), model.alpha_
 
 
 def _set_gaps(comparison: Comparison, n_train: int) -> None:
-    exact = next((r for r in comparison.results if r.model == "exact"), None)
+    exact = next((result for result in comparison.fitted if result.model == "exact"), None)
     scale = float(comparison.y_test.std())
     if exact is None or exact.n_train != n_train or scale == 0:
         return
     reference = comparison.predictions["exact"]
-    for result in comparison.results:
+    for result in comparison.fitted:
         difference = comparison.predictions[result.model] - reference
         result.gap_to_exact = float(np.sqrt(np.mean(difference**2))) / scale

@@ -6,7 +6,7 @@ anew from a JSON file without a model. matplotlib is loaded only here, when a pi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,28 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.report.labels import label_ends, label_points
+from scalekern.report.limits import limit_costs, limit_errors, limit_sizes
+from scalekern.report.names import family_of, name_of
+from scalekern.report.recommend import on_front
 from scalekern.report.style import (
     FAINT,
     INK,
-    MARKERS,
     QUIET,
     axes_to_draw_on,
     colour_of,
     dress,
     figure_of,
     finish,
+    marker_of,
     with_unit,
 )
-from scalekern.report.table import NAMES
+from scalekern.report.table import bytes_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FEW = 3000  # rows up to which each is drawn as a point
-WIDE = 4.0  # the ratio of errors above which their axis is logarithmic
 
 
 def plot_error_against_time(
@@ -68,31 +70,102 @@ def plot_error_against_time(
     MissingExtraError
         If matplotlib is not installed.
     """
+    seconds = [_seconds(row) for row in rows]
+    title = "Error against time: further down and to the left is better"
+    label = "Time to fit and predict (seconds, logarithmic)"
+    return _plot_error_against(rows, seconds, path, ax, title, label, unit, "{:g}".format)
+
+
+def plot_error_against_size(
+    rows: Sequence[Mapping[str, Any]],
+    path: str | Path | None = None,
+    ax: Axes | None = None,
+    *,
+    unit: str | None = None,
+) -> Figure:
+    """Draw each model as a point: its error against the bytes that it stores.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        One a model, with `model`, `rmse`, `model_bytes` and if known `n_train`.
+    path, ax, unit : as in `plot_error_against_time`
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInputError
+        If no row has a finite error, or the file cannot be written.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    sizes = [row["model_bytes"] for row in rows]
+    title = "Error against memory: further down and to the left is better"
+    label = "Size of the model (logarithmic)"
+    return _plot_error_against(rows, sizes, path, ax, title, label, unit, _round_bytes)
+
+
+def _plot_error_against(
+    rows: Sequence[Mapping[str, Any]],
+    costs: Sequence[float | None],
+    path: str | Path | None,
+    ax: Axes | None,
+    title: str,
+    x_label: str,
+    unit: str | None,
+    text: Callable[[float], str],
+) -> Figure:
     ax = axes_to_draw_on(ax, (7.2, 4.6))
-    rows = [row for row in rows if np.isfinite(row["rmse"])]
-    if not rows:
+    known = [
+        (row, max(float(cost), 1e-4))
+        for row, cost in zip(rows, costs, strict=True)
+        if row["rmse"] is not None and np.isfinite(row["rmse"]) and cost is not None
+    ]
+    if not known:
         raise InvalidInputError("there is nothing to draw: no row has a finite rmse")
-    seconds = [max(row["fit_seconds"] + row["predict_seconds"], 1e-4) for row in rows]
-    xy = np.column_stack([seconds, [row["rmse"] for row in rows]])
+    rows = [row for row, _ in known]
+    xy = np.array([[cost, row["rmse"]] for row, cost in known])
     for (x, y), row in zip(xy, rows, strict=True):
-        model = row["model"]
-        size = 13 if MARKERS.get(model) == "*" else 8
-        style: dict[str, Any] = {
-            "color": colour_of(model),
-            "markeredgecolor": "white",
-            "markersize": size,
-        }
-        ax.plot(x, y, MARKERS.get(model, "o"), **style, zorder=3)
-    dress(
-        ax,
-        "Error against time: further down and to the left is better",
-        "Time to fit and predict (seconds, logarithmic)",
-        with_unit("RMSE on test rows", unit),
-    )
-    _limit_times(ax, xy[:, 0])
-    _limit_errors(ax, xy[:, 1], margin=0.16)
+        marker, colour = marker_of(row["model"]), colour_of(row["model"])
+        size = 13 if marker == "*" else 8
+        ax.plot(x, y, marker, color=colour, markeredgecolor="white", markersize=size, zorder=3)
+    dress(ax, title, x_label, with_unit("RMSE on test rows", unit))
+    limit_costs(ax, xy[:, 0], text)
+    limit_errors(ax, xy[:, 1], margin=0.16)
+    _connect(ax, xy, [row["model"] for row in rows])
     label_points(ax, xy, _names(rows), [colour_of(row["model"]) for row in rows])
     return finish(ax, path)
+
+
+def _connect(ax: Axes, xy: np.ndarray, models: Sequence[str]) -> None:
+    """Draw the Pareto front as light steps, and join the sizes of one family."""
+    from matplotlib.collections import LineCollection
+
+    front = xy[on_front(*xy.T)]
+    front = front[np.argsort(front[:, 0])]
+    if len(front) > 1:
+        corners = np.column_stack([front[1:, 0], front[:-1, 1]])
+        steps = np.empty((2 * len(front) - 1, 2))
+        steps[::2], steps[1::2] = front, corners
+        style: dict[str, Any] = {"colors": QUIET, "linestyles": (0, (1, 2)), "alpha": 0.8}
+        ax.add_collection(LineCollection([steps], linewidths=1.0, zorder=1, **style))
+    for family in dict.fromkeys(map(family_of, models)):
+        own = xy[[family_of(model) == family for model in models]]
+        if len(own) > 1:
+            lines = LineCollection([own], colors=colour_of(family), linewidths=1.0, alpha=0.5)
+            ax.add_collection(lines)
+
+
+def _seconds(row: Mapping[str, Any]) -> float | None:
+    times = row["fit_seconds"], row["predict_seconds"]
+    return None if None in times else sum(times)
+
+
+def _round_bytes(size: float) -> str:
+    return bytes_text(size).replace(".0 ", " ")
 
 
 def plot_error_against_components(
@@ -138,16 +211,16 @@ def plot_error_against_components(
     ends: list[tuple[float, str, str]] = []
     for model, error in (references or {}).items():
         ax.axhline(error, color=colour_of(model), linewidth=1, alpha=0.45, zorder=1)
-        ends.append((error, NAMES.get(model, model), colour_of(model)))
+        ends.append((error, name_of(model), colour_of(model)))
     if exact_rmse is not None:
         ax.axhline(exact_rmse, color=colour_of("exact"), linewidth=1.4, linestyle=(0, (5, 3)))
-        ends.append((exact_rmse, NAMES["exact"], colour_of("exact")))
+        ends.append((exact_rmse, name_of("exact"), colour_of("exact")))
     for model, (sizes, errors) in lines.items():
-        style: dict[str, Any] = {"color": colour_of(model), "marker": MARKERS.get(model, "o")}
+        style: dict[str, Any] = {"color": colour_of(model), "marker": marker_of(model)}
         ax.plot(
             sizes, errors, **style, markersize=5.5, linewidth=1.8, markeredgecolor="white", zorder=3
         )
-        ends.append((float(errors[-1]), NAMES.get(model, model), colour_of(model)))
+        ends.append((float(errors[-1]), name_of(model), colour_of(model)))
     dress(
         ax,
         "Error against components: the dashed line is the exact model"
@@ -157,9 +230,9 @@ def plot_error_against_components(
         with_unit("RMSE on test rows", unit),
     )
     every_size = np.unique(np.concatenate([sizes for sizes, _ in lines.values()]))
-    _limit_sizes(ax, every_size)
+    limit_sizes(ax, every_size)
     drawn = [end[0] for end in ends] + [error for _, errors in lines.values() for error in errors]
-    _limit_errors(ax, np.asarray(drawn), margin=0.08)
+    limit_errors(ax, np.asarray(drawn), margin=0.08)
     label_ends(ax, *zip(*ends, strict=True))
     return finish(ax, path)
 
@@ -226,6 +299,69 @@ def plot_predictions(
     return finish(ax, path)
 
 
+def plot_alpha_path(
+    alphas: Any,
+    scores: Any,
+    alpha: float,
+    path: str | Path | None = None,
+    ax: Axes | None = None,
+    *,
+    title: str = "Error along the path of alpha",
+) -> Figure:
+    """Draw the validation error of each alpha that was tried, and the one that was chosen.
+
+    Parameters
+    ----------
+    alphas, scores : array-like of shape (n_alphas,)
+        Scores are mean squared errors of rows that were left out.
+    alpha : float
+        The one that was chosen.
+    path : path, optional
+        Write the picture there, as PNG or what its ending says, at 150 dots per inch.
+    ax : matplotlib Axes, optional
+        Draw there instead of on a new figure.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInputError
+        If no alpha above 0 has a finite score.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    tried, errors = np.ravel(alphas), np.ravel(scores)
+    drawn = (tried > 0) & np.isfinite(errors)
+    if not drawn.any():
+        raise InvalidInputError("there is nothing to draw: no alpha above 0 has a finite score")
+    order = np.argsort(tried[drawn], kind="stable")
+    tried, errors = tried[drawn][order], errors[drawn][order]
+    ax = axes_to_draw_on(ax, (7.2, 4.4))
+    colour = colour_of("nystroem")
+    ax.plot(tried, errors, "o-", color=colour, markersize=4, linewidth=1.6, zorder=3)
+    dress(ax, title, "alpha (logarithmic)", "Mean squared error of rows left out")
+    ax.set_xscale("log")
+    limit_errors(ax, errors, margin=0.1)
+    if alpha > 0:
+        ax.axvline(alpha, color=INK, linewidth=1.1, linestyle=(0, (5, 3)), zorder=2)
+        right = np.searchsorted(tried, alpha) < 0.7 * len(tried)
+        ax.annotate(
+            f"chosen: {alpha:.3g}",
+            (alpha, 0.96),
+            xycoords=ax.get_xaxis_transform(),
+            xytext=(6 if right else -6, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="top",
+            fontsize=9.5,
+            color=INK,
+        )
+    return finish(ax, path)
+
+
 def _hexagons(ax: Axes, y: np.ndarray, predicted: np.ndarray, limits: tuple[float, float]) -> None:
     from matplotlib.colors import LogNorm
 
@@ -244,11 +380,19 @@ def _hexagons(ax: Axes, y: np.ndarray, predicted: np.ndarray, limits: tuple[floa
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what to write beside each model, with its rows where it had fewer than others."""
     most = max(row.get("n_train") or 0 for row in rows)
-    names = [NAMES.get(row["model"], str(row["model"])) for row in rows]
-    return [
-        f"{name} ({row['n_train']:,} rows)" if 0 < (row.get("n_train") or 0) < most else name
-        for name, row in zip(names, rows, strict=True)
-    ]
+    found = []
+    for row in rows:
+        model, n = row["model"], row.get("n_train") or 0
+        name = name_of(model)
+        if family_of(model) != model and not _is_largest(row, rows):
+            name = name.rpartition(" ")[2]  # the line leads to the full name
+        found.append(f"{name} ({n:,} rows)" if 0 < n < most else name)
+    return found
+
+
+def _is_largest(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    own = [r["model"] for r in rows if family_of(r["model"]) == family_of(row["model"])]
+    return row["model"] == own[-1]
 
 
 def _joined(curves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -263,38 +407,6 @@ def _joined(curves: Sequence[Mapping[str, Any]]) -> dict[str, tuple[np.ndarray, 
         order = np.argsort(sizes, kind="stable")
         joined[model] = (sizes[order], rmse[order])
     return joined
-
-
-def _limit_times(ax: Axes, seconds: np.ndarray) -> None:
-    """Show at least a decade and a half, whole decades marked with plain numbers."""
-    least, most = np.log10([seconds.min(), seconds.max()])
-    middle, half = (least + most) / 2, max((most - least) / 2 + 0.35, 0.75)
-    ax.set(xscale="log", xlim=(10 ** (middle - half), 10 ** (middle + half)))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-
-
-def _limit_sizes(ax: Axes, sizes: np.ndarray) -> None:
-    """Mark the sizes that were tried, not more than fit."""
-    ax.set_xscale("log")
-    ax.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.08)
-    room = np.ptp(np.log10(sizes)) / 12
-    marked = [sizes[-1]]
-    for size in sizes[-2::-1]:
-        if np.log10(marked[-1] / size) > room:
-            marked.append(size)
-    ax.set_xticks(marked, [f"{size:,.0f}" for size in marked])
-    ax.set_xticks([], minor=True)
-
-
-def _limit_errors(ax: Axes, errors: np.ndarray, margin: float) -> None:
-    """Leave room above and below; logarithmic where one error dwarfs the others."""
-    low, high = float(errors.min()), float(errors.max())
-    if low > 0 and high / low > WIDE:
-        ax.set(yscale="log", ylim=(low * (low / high) ** margin, high * (high / low) ** margin))
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        return
-    room = max(high - low, 1e-3 * abs(high), 1e-12) * margin
-    ax.set_ylim(low - room, high + room)
 
 
 def _middle(y: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import RowSource
+from scalekern.rows.containers import is_frame
+from scalekern.rows.dask_rows import is_dask_frame
 from scalekern.rows.validate import fit_source, objects_error
 from scalekern.solvers.local import is_local
 
 
-def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
-    """Return the rows as the similarity models read them.
+def rows_for(reader: SimilarityRegressor, X: Any, y: Any, missing: str) -> RowSource:
+    """Return the rows as the similarity models read them; of arrays missing values only if so said.
 
     Raises
     ------
@@ -35,7 +39,10 @@ def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
     takes_objects = not kernel.takes_vectors
     if not takes_objects and isinstance(X, (list, tuple)) and X and isinstance(X[0], str):
         raise objects_error(reader, "X")
-    return fit_source(reader, X, y, objects=takes_objects, raw=not takes_objects)
+    # What is wrong in a table is said when its columns are looked at, by their names.
+    table = isinstance(X, RowSource) or is_frame(X) or is_dask_frame(X)
+    raw = not takes_objects and (table or missing != "error")
+    return fit_source(reader, X, y, objects=takes_objects, raw=raw)
 
 
 def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:
@@ -62,6 +69,25 @@ def refuse(asked: list[str], impossible: dict[str, str], possible: list[str]) ->
                 f"models has {name!r}, which cannot be fitted: {impossible[name]}; "
                 f"the models that can are {', '.join(map(repr, possible))}"
             )
+
+
+def refuse_classes(y: Any) -> None:
+    """Raise for labels: compare measures errors of numbers."""
+    if y is None or isinstance(y, RowSource):
+        return
+    labels = np.ravel(np.asarray(y))
+    if labels.dtype.kind not in "USO":
+        return
+    try:
+        labels.astype(float)
+    except ValueError:
+        raise UnsupportedError(
+            f"y holds texts such as {str(labels[0])!r}, and compare measures errors of numbers; "
+            "for classes fit SimilarityClassifier and KNeighborsClassifier, and compare them by "
+            "sklearn.metrics (accuracy_score, log_loss)"
+        ) from None
+    except TypeError:
+        return  # the check of the rows has a better message for what is no number at all
 
 
 def check_scaler(scaler: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scalekern.errors import InvalidInputError, missing_extra
+from scalekern.report.names import family_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,12 @@ DPI = 150
 
 def colour_of(model: str) -> str:
     """Return the colour that a model has in every picture."""
-    return COLOURS.get(model, INK)
+    return COLOURS.get(family_of(model), INK)
+
+
+def marker_of(model: str) -> str:
+    """Return the marker that a model has in every picture."""
+    return MARKERS.get(family_of(model), "o")
 
 
 def axes_to_draw_on(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -66,7 +72,10 @@ def dress(ax: Axes, title: str, x_label: str, y_label: str) -> None:
 
 def with_unit(text: str, unit: str | None) -> str:
     """Return an axis label with its unit in parentheses, if there is one."""
-    return f"{text} ({unit})" if unit else text
+    if not unit:
+        return text
+    plain = unit if len(unit) <= 30 else f"{unit[:29]}…"
+    return f"{text} ({plain})".replace("$", r"\$")  # which would begin a formula
 
 
 def figure_of(ax: Axes) -> Any:

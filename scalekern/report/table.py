@@ -10,26 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scalekern.errors import InvalidInputError
+from scalekern.report.names import name_of
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-NAMES = {
-    "exact": "exact",
-    "linear": "linear",
-    "knn": "k-NN",
-    "nystroem": "Nyström",
-    "fourier": "Fourier",
-    "local": "local",
-}
 SIGNIFICANT = 6  # of errors: enough to tell the article's 3.640627 from a near miss
+NOTE = 20  # letters of a note that a column has room for
 UNKNOWN = "–"
 BEST = "*"
-
-
-def name_of(model: str) -> str:
-    """Return how a model's name is written in tables and pictures."""
-    return NAMES.get(model, model)
 
 
 def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -55,7 +44,7 @@ def comparison_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    header, cells, best = _cells(rows)
+    header, cells, best = table_cells(rows)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in header:
         words = name in {"model", "note"}
@@ -94,7 +83,7 @@ def comparison_text(rows: Sequence[Mapping[str, Any]]) -> str:
     exact   3.64063*  2.50000  0.7000  0.0123     2.00  4.1 MB
     linear  4.53770   2.50000  0.7000  0.0123     2.00  4.1 MB
     """
-    header, cells, _ = _cells(rows)
+    header, cells, _ = table_cells(rows)
     # Words of a header stand above each other, so that a terminal of 80 columns is wide enough.
     above, below = zip(*(name.rpartition("\n")[::2] for name in header), strict=True)
     lines = [above, below, *cells]
@@ -106,11 +95,30 @@ def comparison_text(rows: Sequence[Mapping[str, Any]]) -> str:
             for cell, width, at_left in zip(line, widths, left, strict=True)
         ).rstrip()
         for line in lines
-    )
+    ) + _remarks(rows)
 
 
-def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], int | None]:
-    """Return the header, the cells of each row, and which row has the lowest RMSE."""
+def _remarks(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the notes that are too long for a column, one a line."""
+    long = [(name_of(str(row["model"])), _note(row)) for row in rows if _is_long(_note(row))]
+    return "".join(f"\n{name}: {note}" for name, note in long)
+
+
+def _note(row: Mapping[str, Any]) -> str:
+    return str(row.get("note") or "")
+
+
+def _is_long(note: str) -> bool:
+    return len(note) > NOTE
+
+
+def table_cells(
+    rows: Sequence[Mapping[str, Any]], *, all_notes: bool = False
+) -> tuple[list[str], list[list[str]], int | None]:
+    """Return the header, the cells of each row, and which row has the lowest RMSE.
+
+    Long notes only with `all_notes`.
+    """
     if not rows:
         raise InvalidInputError("there is nothing to compare: give at least one row")
     best = best_row(rows)
@@ -119,7 +127,7 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]
         # A space below the star keeps the decimal points in line.
         rmse = [text + (BEST if i == best else " ") for i, text in enumerate(rmse)]
     columns = {
-        "model": [NAMES.get(row["model"], str(row["model"])) for row in rows],
+        "model": [name_of(str(row["model"])) for row in rows],
         "RMSE": rmse,
         "MAE": _errors(rows, "mae"),
         "R²": [_number(row.get("r2"), "{:.4f}") for row in rows],
@@ -128,7 +136,7 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]
         "predict\n(s)": [_seconds(row.get("predict_seconds")) for row in rows],
         "model\nsize": [bytes_text(row.get("model_bytes")) for row in rows],
         "training\nrows": [_number(row.get("n_train"), "{:,.0f}") for row in rows],
-        "note": [str(row.get("note") or "") for row in rows],
+        "note": ["" if _is_long(_note(row)) and not all_notes else _note(row) for row in rows],
     }
     shown = {name: cells for name, cells in columns.items() if {*cells} - {UNKNOWN, ""}}
     return list(shown), [list(line) for line in zip(*shown.values(), strict=True)], best

@@ -59,6 +59,10 @@ class RowSource(ABC):
         Columns of the target; 0 without one.
     in_memory : bool
         Whether a block costs no reading; else the engine reads ahead.
+    finds_rows : bool
+        Whether `runs` reads no more than it yields, so that several readers may share the work.
+    on_dask : bool
+        Whether the rows are those of a Dask collection.
     name : str
         What error messages call it.
     """
@@ -71,6 +75,8 @@ class RowSource(ABC):
     target_is_vector: bool = True
     has_weight: bool = False
     in_memory: bool = True
+    finds_rows: bool = False
+    on_dask: bool = False
     name: str = "X"
 
     @abstractmethod
@@ -107,6 +113,17 @@ class RowSource(ABC):
             if number in wanted:
                 yield block
 
+    def pass_bytes(self) -> int:
+        """Return the bytes that one pass reads from files; 0 for rows in memory."""
+        return 0
+
+    def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
+        """Return the source that reads the rows, and what is made of its blocks.
+
+        So the blocks of a source that prepares another's can be prepared where they are read.
+        """
+        return self, _same
+
     def map_blocks(
         self, function: Callable[[Block], np.ndarray], n_features: int, dtype: Any
     ) -> RowSource:
@@ -139,6 +156,10 @@ class MappedSource(RowSource):
         self.in_memory = source.in_memory
         self.name = source.name
 
+    def pass_bytes(self) -> int:
+        """Return the bytes that one pass over the source reads."""
+        return self._source.pass_bytes()
+
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the blocks of the source with the function applied."""
         for block in self._source.blocks(max_rows):
@@ -148,6 +169,11 @@ class MappedSource(RowSource):
         """Yield some of the blocks, with the function applied."""
         for block in self._source.runs(numbers, length):
             yield replace(block, X=self._function(block.X))
+
+    def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
+        """Return the source below, and what is made of its blocks."""
+        function = self._function
+        return then(self._source, lambda block: replace(block, X=function(block.X)))
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Raise: there are no names to select by."""
@@ -181,8 +207,21 @@ class PreparedSource(MappedSource):
         for block in self._source.runs(numbers, length):
             yield replace(block, X=self._of_block(block))
 
+    def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
+        """Return the source below, and what is made of its blocks."""
+        function = self._of_block
+        return then(self._source, lambda block: replace(block, X=function(block)))
 
-def _same(X: Rows) -> Rows:
+
+def then(
+    source: RowSource, function: Callable[[Block], Block]
+) -> tuple[RowSource, Callable[[Block], Block]]:
+    """Return the split of a source whose blocks `function` makes of those of `source`."""
+    bottom, before = source.split()
+    return bottom, lambda block: function(before(block))
+
+
+def _same(X: Any) -> Any:
     return X
 
 

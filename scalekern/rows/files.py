@@ -11,6 +11,8 @@ from typing import Any
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
+from scalekern.rows.dask_rows import dask_table, is_dask_frame
+from scalekern.rows.matrix import MatrixSource, is_zarr, open_zarr
 from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import ParquetSource, column_names
 from scalekern.rows.raw import RawParquetSource, raw_table
@@ -37,10 +39,11 @@ def rows(
     ----------
     data : path, glob or frame
         A Parquet file, a folder or a glob of them (in the order of their names), a CSV file, a
-        NumPy file, or a pandas, polars or Arrow frame. Parquet is read as needed and may be larger
-        than memory; the others are held in memory. The columns of a `.npy` file, and of a CSV file
-        whose first line is numbers, are called "0", "1", and so on, or "-1" from the end. An
-        `.npz` file has a matrix `X` and one array for each other column.
+        NumPy file, or a pandas, polars, Arrow or Dask frame. Parquet is read as needed and may be
+        larger than memory, and Dask frames too; the others are held in memory. The columns of a
+        `.npy` file, and of a CSV file whose first line is numbers, are called "0", "1", and so on,
+        or "-1" from the end. An `.npz` file has a matrix `X` and one array for each other column;
+        so has a Zarr group, which is read as needed, and a Zarr array is like a `.npy` file.
     target : str or list of str, optional
         The column or columns to predict.
     features : list of str, optional
@@ -79,11 +82,19 @@ def rows(
     """
     if dtype not in (None, "float32", "float64"):
         raise InvalidInputError(f"dtype={dtype!r}; use 'float32', 'float64' or None")
+    if is_dask_frame(data):
+        parts = _columns(list(data.columns), target, features, drop, weight, key, "the frame")
+        return dask_table(data, parts, dtype, raw=raw)
     if is_frame(data):
         table = to_arrow(data)
         where = "the frame"
         parts = _columns(table.column_names, target, features, drop, weight, key, where)
         return _of_table(table, parts, dtype, where, raw=raw)
+    if is_zarr(data):
+        matrices = open_zarr(data)
+        names, where = matrices.column_names, matrices.name
+        parts = _columns(names, target, features, drop, weight, key, where)
+        return MatrixSource(matrices, parts, dtype, missing_ok=raw)
     files = find_files(data)
     name = str(data)
     if len(files) > 1 and any(file.suffix != ".parquet" for file in files):

@@ -31,8 +31,10 @@ def located(**checked: Any) -> Iterator[None]:
         raise
 
 
-def not_finite(name: str, values: Any) -> str | None:
+def not_finite(name: str, values: Any, first_row: int = 0) -> str | None:
     """Return the message for the first missing or infinite value; None where there is none.
+
+    `first_row` is the number of the first row.
 
     Examples
     --------
@@ -56,5 +58,6 @@ def not_finite(name: str, values: Any) -> str | None:
     first = tuple(bad[0])
     kind = "a missing value (NaN)" if np.isnan(numbers[first]) else "an infinite value (inf)"
     place = first if places is None else places[first]
+    place = (place[0] + first_row, *place[1:])
     where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), place, strict=False))
     return f"{name} has {kind} at {where}; fill it in or drop the row"

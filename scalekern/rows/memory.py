@@ -25,6 +25,8 @@ class ArraySource(RowSource):
         Row ids; the row numbers where not given.
     """
 
+    finds_rows = True
+
     def __init__(
         self,
         X: Any,

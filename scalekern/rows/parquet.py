@@ -31,6 +31,7 @@ class ParquetSource(RowSource):
     """
 
     in_memory = False
+    finds_rows = True
 
     def __init__(
         self, files: Sequence[Path], columns: Columns, dtype: Any = None, *, name: str
@@ -77,6 +78,10 @@ class ParquetSource(RowSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
         return recut(self._batches(max_rows), max_rows)
+
+    def pass_bytes(self) -> int:
+        """Return the compressed bytes of the columns, as the footers say."""
+        return stored_bytes(self._all, self._columns.all())
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks; only the row groups that they lie in are read."""
@@ -145,6 +150,22 @@ def column_names(files: Sequence[Path]) -> list[str]:
             if parquet.metadata.num_rows:
                 break
     return names
+
+
+def stored_bytes(files: Sequence[Path], names: Sequence[str]) -> int:
+    """Return the bytes that the named columns take in the files, from the footers alone."""
+    wanted, total = set(names), 0
+    for file in files:
+        with open_parquet(file) as parquet:
+            for group in range(parquet.metadata.num_row_groups):
+                row_group = parquet.metadata.row_group(group)
+                columns = map(row_group.column, range(row_group.num_columns))
+                total += sum(
+                    column.total_compressed_size
+                    for column in columns
+                    if column.path_in_schema.partition(".")[0] in wanted
+                )
+    return total
 
 
 def open_parquet(file: Path) -> Any:

@@ -17,8 +17,16 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.column_types import as_plain, common_type
+from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
-from scalekern.rows.parquet import ParquetSource, labels_of, open_parquet, read_batches, recut
+from scalekern.rows.parquet import (
+    ParquetSource,
+    labels_of,
+    open_parquet,
+    read_batches,
+    recut,
+    stored_bytes,
+)
 from scalekern.rows.tables import Columns, Place, TableSource, check_schema, to_block
 
 
@@ -190,6 +198,10 @@ class RawParquetSource(RawSource):
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
         return recut(self._batches(max_rows), max_rows)
 
+    def pass_bytes(self) -> int:
+        """Return the compressed bytes of the columns, as the footers say."""
+        return stored_bytes(self._all, self._columns.all())
+
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
         for file, number in self._files:
@@ -269,6 +281,8 @@ def source_of_rows(X: Any, y: Any, weight: Any, like: RowSource) -> RowSource:
 
 def plain_of(source: RowSource) -> RowSource:
     """Return a raw source as numbers, or raise naming the column that is none; others as is."""
+    if isinstance(source, MatrixSource):
+        return source.checked(missing_ok=False)
     return source.plain() if isinstance(source, RawSource) else source
 
 
@@ -288,6 +302,8 @@ def raw_of(source: RowSource) -> RowSource:
         return raw_table(source.table, source.columns, source.dtype, name=source.name)
     if isinstance(source, ParquetSource):
         return RawParquetSource(source.files, source.columns, source.dtype, name=source.name)
+    if isinstance(source, MatrixSource):
+        return source.checked(missing_ok=True)
     return source
 
 

@@ -46,6 +46,8 @@ class TableSource(RowSource):
         float32 where every feature is float32 or smaller, else float64.
     """
 
+    finds_rows = True
+
     def __init__(
         self, table: Any, columns: Columns, dtype: Any = None, *, name: str = "the table"
     ) -> None:

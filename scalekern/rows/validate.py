@@ -7,6 +7,8 @@ order. This sets `n_features_in_` and `feature_names_in_` and holds later calls 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from scalekern.rows.containers import (
     source_of,
     to_arrow,
 )
+from scalekern.rows.dask_rows import dask_source, is_dask
 from scalekern.rows.finite import located
 from scalekern.rows.memory import ArraySource
 from scalekern.rows.raw import plain_of, raw_table
@@ -64,6 +67,15 @@ def fit_source(
         if needs_y and not source.n_outputs:
             raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
         return _accepted(estimator, source, reset, objects=objects)
+    if is_dask(X):
+        checked = _needed_target(estimator, y) if needs_y else None
+        source = dask_source(X, checked, weight, raw=raw)
+        return _accepted(estimator, source, reset, objects=objects)
+    if is_dask(y) or is_dask(weight):
+        raise InvalidInputError(
+            f"y or sample_weight is a Dask collection but X is a {type(X).__name__}; "
+            "give X as a Dask collection too, or compute the others"
+        )
     if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
         checked = checked_target(y, len(items)) if needs_y else None
@@ -76,13 +88,18 @@ def fit_source(
     if not needs_y:
         array = _validated(estimator, X, reset=reset, allow_nan=raw)
         return ArraySource(array, None, weight, _names(estimator))
+    y = _needed_target(estimator, y)
+    X, y = _validated(estimator, X, y, reset=reset, allow_nan=raw)
+    return ArraySource(X, y, weight, _names(estimator))
+
+
+def _needed_target(estimator: Any, y: Any) -> Any:
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, "
             "but the target y is None."
         )
-    X, y = _validated(estimator, X, y, reset=reset, allow_nan=raw)
-    return ArraySource(X, y, weight, _names(estimator))
+    return y
 
 
 def _accepted(estimator: Any, source: RowSource, reset: bool, *, objects: bool) -> RowSource:
@@ -111,6 +128,8 @@ def predict_source(
 
     `raw` as in `fit_source`.
     """
+    if is_dask(X):
+        X = dask_source(X, raw=raw)
     if objects and _has_objects(estimator):
         return _objects_again(X)
     if isinstance(X, RowSource):
@@ -138,10 +157,27 @@ def _validated(
     more: dict[str, Any] = {} if isinstance(y, str) else {"multi_output": True, "y_numeric": True}
     if allow_nan:
         more["ensure_all_finite"] = "allow-nan"
-    with located(X=X, y=y):
+    with located(X=X, y=y), _texts_named(estimator, X):
         return validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more
         )
+
+
+@contextmanager
+def _texts_named(estimator: Any, X: Any) -> Iterator[None]:
+    """Turn the error of texts that are no numbers into one that says what to do with them."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        if np.ndim(X) != 2:
+            raise objects_error(estimator, "X") from error
+        raise InvalidInputError(
+            f"X is an array with texts in it ({error}), whose columns have no types of their own; "
+            "pass a frame, such as pandas.DataFrame(X, columns=[names]).infer_objects(), and make "
+            "its texts into numbers with a RowPreparer as the first step of a pipeline"
+        ) from error
 
 
 def _has_objects(estimator: Any) -> bool:

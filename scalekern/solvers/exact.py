@@ -17,6 +17,10 @@ from scalekern.solvers.ridge import Solution, gcv_score, loo_score
 from scalekern.solvers.spd import pseudo_inverse, solve_spd
 from scalekern.solvers.sums import FOLD_SEED
 
+GAP = 1e3
+SAFE_ALPHA = 1e-6
+"""From this share of the trace on, rounding where K has no eigenvalues does no harm."""
+
 
 def solve_exact(
     K: np.ndarray,
@@ -27,6 +31,7 @@ def solve_exact(
     solver: Literal["pinv", "cholesky"],
     fit_intercept: bool,
     positive_definite: bool,
+    rank: int | None = None,
 ) -> Solution:
     """Return the coefficients of the rows.
 
@@ -42,14 +47,23 @@ def solve_exact(
     fit_intercept : bool
     positive_definite : bool
         What the kernel says of itself.
+    rank : int, optional
+        The most that K can have, where that is known; further eigenvalues are rounding, and as
+        large as alpha they would decide the coefficients.
     """
+    rank = len(K) if rank is None else min(rank, len(K))
     problem = _Problem(K, y, weight, fit_intercept)
-    regular = positive_definite and rule.smallest > 0
+    full = rank == len(K) or rule.smallest > SAFE_ALPHA * float(np.abs(np.diag(K)).sum())
+    regular = positive_definite and rule.smallest > 0 and full
     if rule.rule == "fixed" and solver == "cholesky" and regular:
-        beta, report = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
-        return problem.solution(beta, rule.smallest, report=report)
-    spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
-    report = {"factorization": "eigenvalues", "clipped_share": spectrum.clipped}
+        beta, how = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
+        return problem.solution(beta, rule.smallest, report=how)
+    spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite, rank=rank)
+    report = {
+        "factorization": "eigenvalues",
+        "clipped_share": spectrum.clipped,
+        "rank": rank,
+    }
     if rule.rule == "fixed":
         return problem.solution(spectrum.solve(rule.smallest), rule.smallest, report=report)
     alphas = rule.path(float(np.abs(spectrum.L).max(initial=0.0)), np.float64)
@@ -59,7 +73,7 @@ def solve_exact(
         scores = spectrum.gcv(alphas)
     else:
         scores = _k_fold(
-            K, y, weight, alphas, rule.n_folds, solver, fit_intercept, positive_definite
+            K, y, weight, alphas, rule.n_folds, solver, fit_intercept, positive_definite, rank
         )
     chosen = best(scores)
     report |= {
@@ -98,6 +112,10 @@ class _Problem:
         return self.A - side - side.T
 
     @property
+    def rows(self) -> int:
+        return len(self._K)
+
+    @property
     def n(self) -> float:
         return max(float(self._w.sum()), float(len(self._w)))
 
@@ -121,7 +139,7 @@ class _Spectrum:
     which decides the leverages where alpha is as small.
     """
 
-    def __init__(self, problem: _Problem, *, clip: bool) -> None:
+    def __init__(self, problem: _Problem, *, clip: bool, rank: int) -> None:
         if problem.fit_intercept:
             u = problem.root / np.linalg.norm(problem.root)
             u[0] += 1.0
@@ -129,15 +147,17 @@ class _Spectrum:
             self.V = _reflected(np.vstack([np.zeros(len(L)), V]), u)
         else:
             L, self.V = np.linalg.eigh(problem.A)
+        none = _beyond(L, rank) if rank < problem.rows else np.zeros(len(L), dtype=bool)
+        L = np.where(none, 0.0, L)
         size = float(np.abs(L).sum())
         self.clipped = float(-L[L < 0].sum() / size) if clip and size > 0 else 0.0
         self.L = np.maximum(L, 0.0) if clip else L
-        self._clip = clip
+        self._clip, self._none = clip, none
         self.y = self.V.T @ problem.y
         self._problem = problem
 
     def inverse(self, alpha: float) -> np.ndarray:
-        inverse = pseudo_inverse(self.L + alpha)
+        inverse = np.where(self._none, 0.0, pseudo_inverse(self.L + alpha))
         if self._clip and alpha == 0:
             # Without a penalty the directions that rounding made would decide the answer.
             rounding = len(self.L) * np.finfo(np.float64).eps * self.L.max(initial=0.0)
@@ -170,6 +190,24 @@ class _Spectrum:
         return gcv_score(rss, self.freedom(alphas) + self._problem.fit_intercept, self._problem.n)
 
 
+def _beyond(L: np.ndarray, rank: int) -> np.ndarray:
+    """Return which eigenvalues are beyond the rank: rounding, by which y would be divided.
+
+    Taking out the mean lowers the rank by one where constants are in the kernel's span, as they
+    are of equal rows. And the rank is a bound only: where a wide gap parts all that is rounding
+    from the rest, it is lower.
+    """
+    size = np.abs(L)
+    order = np.argsort(-size)
+    rounding = len(L) * np.finfo(np.float64).eps * size.max(initial=0.0)
+    real = int(np.count_nonzero(size > rounding))
+    if real < rank and (real == rank - 1 or (real and size[order[real - 1]] > GAP * rounding)):
+        rank = real
+    none = np.zeros(len(L), dtype=bool)
+    none[order[rank:]] = True
+    return none
+
+
 def _k_fold(
     K: np.ndarray,
     y: np.ndarray,
@@ -179,6 +217,7 @@ def _k_fold(
     solver: Literal["pinv", "cholesky"],
     fit_intercept: bool,
     positive_definite: bool,
+    rank: int,
 ) -> np.ndarray:
     folds = hash_ids(np.arange(len(K)), FOLD_SEED) % np.uint64(n_folds)
     total = np.zeros(len(alphas))
@@ -187,7 +226,8 @@ def _k_fold(
         if not len(out) or not len(kept):
             continue
         problem = _Problem(K[np.ix_(kept, kept)], y[kept], weight[kept], fit_intercept)
-        spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite)
+        clip = solver == "cholesky" or positive_definite
+        spectrum = _Spectrum(problem, clip=clip, rank=min(rank, len(kept)))
         K_out = K[np.ix_(out, kept)]
         for a, alpha in enumerate(alphas):
             part = problem.solution(spectrum.solve(alpha), alpha)

@@ -14,11 +14,12 @@ alpha |f|^2, which is alpha y'beta at its minimum.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import Engine, require_memory
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
@@ -29,10 +30,12 @@ from scalekern.solvers.tiles import GramProduct
 
 ROUNDING = 1e-15
 LEAST_RANK, MOST_RANK = 32, 1_000
+WORST_EXCESS = 0.01
+"""A residual of float32 tiles, measured with float64 ones, above this share is solved anew."""
 
 
 def solve_exact_by_cg(
-    engine: ThreadEngine,
+    engine: Engine,
     kernel: Kernel,
     X: Any,
     y: np.ndarray,
@@ -48,7 +51,7 @@ def solve_exact_by_cg(
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     kernel : Kernel
         Positive definite, with its bandwidth.
     X : rows
@@ -59,7 +62,8 @@ def solve_exact_by_cg(
     settings : CgSettings
     fit_intercept : bool
     dtype : numpy dtype
-        Of the tiles; float32 ones are made float64 where alpha is too small for their rounding.
+        Of the tiles; float32 ones are made float64 where alpha is too small for their rounding, or
+        where the solution's residual says so.
     seed : int
         Of the preconditioner.
 
@@ -85,9 +89,8 @@ def solve_exact_by_cg(
     largest = largest_eigenvalue(F @ F.T) if len(F) else 0.0
     if alpha < np.finfo(np.float32).eps / 2 * largest:
         dtype = np.float64
-    gram = GramProduct(engine, kernel, X, dtype)
 
-    def times(V: np.ndarray) -> np.ndarray:
+    def times(gram: GramProduct, V: np.ndarray) -> np.ndarray:
         return centre(root[:, None] * gram(root[:, None] * centre(V))) + alpha * V
 
     right = centre(root[:, None] * y)
@@ -102,13 +105,17 @@ def solve_exact_by_cg(
         missed = np.square(r).sum(axis=0)
         return missed / np.where(missed > 0, np.maximum(left, ROUNDING * size**2), 1.0)
 
-    found = conjugate_gradients(
-        times,
-        right,
-        woodbury(F, alpha),
-        excess,
-        settings,
-    )
+    inverse = woodbury(F, alpha)
+    precise = GramProduct(engine, kernel, X, np.float64)
+    gram = precise if np.dtype(dtype) == np.float64 else GramProduct(engine, kernel, X, dtype)
+    found = conjugate_gradients(partial(times, gram), right, inverse, excess, settings)
+    if gram is not precise:
+        # Rows far apart leave float32 similarities too few digits, which only float64 can tell.
+        left = right - times(precise, found.x)
+        if (excess(found.x, left, left) > WORST_EXCESS).any():
+            gram, wasted = precise, found.products
+            found = conjugate_gradients(partial(times, gram), right, inverse, excess, settings)
+            found.report["float32_products"] = wasted
     coef = root[:, None] * found.x
     intercept, products = np.zeros(y.shape[1]), found.products
     if fit_intercept:

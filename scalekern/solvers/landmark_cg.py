@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, memory_budget
+from scalekern.engine import Engine, memory_budget
 from scalekern.features import NystroemMap
 from scalekern.features.maps import KernelColumnsMap
 from scalekern.features.whitening import largest_eigenvalue
@@ -40,7 +40,7 @@ class LandmarkProblem:
 
     Attributes
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
     feature_map : NystroemMap
     y_mean : float64 array of shape (t,)
@@ -55,7 +55,7 @@ class LandmarkProblem:
         None is the sketch where it fits in memory.
     """
 
-    engine: ThreadEngine
+    engine: Engine
     source: RowSource
     feature_map: NystroemMap
     y_mean: np.ndarray

@@ -104,6 +104,9 @@ def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
     m, y_mean = S / safe, Y / safe
     G = G - safe * np.outer(m, m)
     c = c - safe * np.outer(m, y_mean)
+    if np.trace(G) <= 4 * np.finfo(stat.dtype).eps * safe * (m @ m):
+        # The features are all equal, and what is left is rounding.
+        G, c = np.zeros_like(G), np.zeros_like(c)
     s = np.maximum(s - safe * y_mean**2, 0)
     return _Sums(G, c, s, m, y_mean + stat.y_offset, W, count, True)
 

@@ -2,7 +2,8 @@
 
 One pass makes a sketch, which gives a preconditioner P and a start; the step comes from the largest
 leverage and the largest eigenvalue of the preconditioned problem on some rows, by a bound under
-which the mean square error of the iterate cannot grow. Rows of earlier calls stay as a quadratic:
+which the mean square error of the iterate cannot grow. An alpha that came from a sample of rows is
+chosen again after the first passes. Rows of earlier calls stay as a quadratic:
 the sketch's curvature around what was found then.
 """
 
@@ -13,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine import Engine, Need
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
+from scalekern.solvers.rechoice import Rechoice, rechosen
 from scalekern.solvers.ridge import FeatureSample, Solution
 from scalekern.solvers.sketch import Sketch, sketch_size
 
@@ -24,6 +26,8 @@ BATCH_ROWS = 256
 POWER_STEPS = 20
 PROBES = 64
 MOST_RETREATS = 8
+RECHOICES = 2
+"""After each of so many passes alpha may change; the last two are the answer's."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,14 @@ class SgdSettings:
     seed: int = 0
 
 
+def sketch_need(n_threads: int, m: int, t: int) -> Need:
+    """Return what the sketch of m features and t outputs needs: one a chunk in flight."""
+    size = (n_threads + 4) * 8 * sketch_size(m) * (m + t + 1)
+    return Need(size, f"a sketch of {m} components", "use fewer n_components")
+
+
 def solve_sgd(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -71,12 +81,13 @@ def solve_sgd(
     sample: FeatureSample,
     settings: SgdSettings,
     state: SgdState | None = None,
+    alphas: np.ndarray | None = None,
 ) -> tuple[Solution, SgdState]:
     """Minimise sum_i w_i loss(f(x_i), y_i) + alpha/2 |theta|^2 over the rows of a source.
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     source : RowSource
         With targets.
     feature_map : FeatureMap
@@ -88,6 +99,8 @@ def solve_sgd(
     settings : SgdSettings
     state : SgdState, optional
         Of an earlier call, whose rows count too.
+    alphas : float64 array, optional
+        What `alpha` was chosen from on the sample, and may be chosen from again.
 
     Returns
     -------
@@ -100,20 +113,28 @@ def solve_sgd(
     Bach and Moulines (2013), non-strongly-convex smooth stochastic approximation; Ma, Bassily and
     Belkin (2018) for the step of a batch.
     """
+    first = state is None
     problem, theta = _prepared(engine, source, feature_map, loss, alpha, sample, settings, state)
+    if first and alphas is not None and loss.name == "squared_error":
+        problem.candidates = alphas
     theta, report = _passes(engine, source, problem, theta, settings)
     G = problem.G
     penalty = problem.penalty[:, None] * theta
-    after = replace(problem.state, theta=theta, G=G, h=G @ theta + penalty)
+    alpha = problem.alpha
+    after = replace(problem.state, theta=theta, G=G, h=G @ theta + penalty, alpha=alpha)
     m = feature_map.n_features
     intercept = after.offset.copy()
     if settings.fit_intercept:
         intercept += theta[m] - after.center @ theta[:m]
-    return Solution(theta[:m], intercept, alpha, report=report), after
+    solution = Solution(theta[:m], intercept, alpha, report=report)
+    if problem.rechoice is not None:
+        path = problem.rechoice
+        solution = replace(solution, alphas=path.alphas, scores=path.scores)
+    return solution, after
 
 
 def _prepared(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     feature_map: FeatureMap,
     loss: Loss,
@@ -124,19 +145,15 @@ def _prepared(
 ) -> tuple[_Problem, np.ndarray]:
     """Return the problem with its preconditioner and step, and where to start, after one pass."""
     squared = loss.name == "squared_error"
-    t, intercept = source.n_outputs, settings.fit_intercept
+    n, t, intercept = source.n_rows, source.n_outputs, settings.fit_intercept
     y_mean = sample.weight @ sample.y / sample.weight.sum()
     first = y_mean if squared and intercept else np.zeros(t)
     offset = first if state is None else state.offset
     m = feature_map.n_features
-    require_memory(
-        (engine.n_threads + 2) * 8 * sketch_size(m) * (m + t + 1),
-        f"a sketch of {m} components",
-        "use fewer n_components",
-    )
+    sketch_need(engine.n_threads, m, t).require()
     sketch = engine.reduce(
         source,
-        lambda: Sketch(feature_map, t, offset, source.n_rows, settings.seed),
+        lambda: Sketch(feature_map, t, offset, n, settings.seed),
         "sketching the rows",
     )
     B, y, ones = sketch.B[:, :m], sketch.B[:, m:-1], sketch.B[:, -1:]
@@ -193,13 +210,24 @@ class _Problem:
         self._map, self.loss, self.state, self.n_rows = feature_map, loss, state, n_rows
         self._intercept = intercept
         self.solved = False
-        self.penalty = np.full(len(state.theta), alpha)
-        if intercept:
-            self.penalty[-1] = 0.0
+        self.alpha = alpha
+        self.candidates: np.ndarray | None = None
+        self.rechoice: Rechoice | None = None
+
+    @property
+    def penalty(self) -> np.ndarray:
+        """Return alpha for each coordinate, 0 for the intercept's."""
+        penalty = np.full(len(self.state.theta), self.alpha)
+        if self._intercept:
+            penalty[-1] = 0.0
+        return penalty
 
     def precondition(self, curvature: np.ndarray) -> None:
         """Set P = (G + alpha)^-1 for the curvature of the new rows and of earlier ones."""
         self.G = self.state.G + curvature
+        self._factor()
+
+    def _factor(self) -> None:
         d, V = np.linalg.eigh(self.G + np.diag(self.penalty))
         # Directions that rounding made are not to be blown up; they only converge more slowly.
         floor = max(len(d) * np.finfo(np.float64).eps * d.max(initial=0.0), 1e-300)
@@ -211,6 +239,7 @@ class _Problem:
 
     def measure(self, sample: FeatureSample) -> None:
         """Find the largest leverage and the largest eigenvalue on some rows."""
+        self._sample = sample
         Psi = self.augmented(sample.Phi) @ self.root
         w, kappa = sample.weight, self.loss.curvature
         self.beta = self._first_beta = float(
@@ -225,6 +254,24 @@ class _Problem:
             v = share * (Psi.T @ (w * (Psi @ v))) + self.root.T @ (fixed @ (self.root @ v))
             self.L = float(np.linalg.norm(v))
         self.L = max(self.L, 1.0)
+
+    def choose_again(self, theta: np.ndarray) -> np.ndarray | None:
+        """Return where to go on from with a better alpha; None where there is none."""
+        if self.candidates is None:
+            return None
+        m, sample = self._map.n_features, self._sample
+        Phi = self.augmented(sample.Phi)
+        y = sample.y - self.state.offset - Phi[:, m:] @ theta[m:]
+        # The rows of the sample stand for all: their weight, for the leverage of the intercept.
+        share = 1.0 / (self.n_rows * sample.weight.mean()) if self._intercept else 0.0
+        G, before = self.G[:m, :m], self.alpha
+        found = rechosen(G, theta[:m], before, self.candidates, Phi[:, :m], y, sample.weight, share)
+        self.rechoice, self.alpha = found, found.alpha
+        if found.alpha == before:
+            return None
+        self._factor()
+        self.measure(sample)
+        return np.concatenate([found.theta, theta[m:]])
 
     def augmented(self, Phi: np.ndarray) -> np.ndarray:
         """Return features as float64, centred and with a column of ones, if so asked for."""
@@ -278,7 +325,7 @@ class _Walk:
 
 
 def _passes(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,
@@ -307,6 +354,10 @@ def _passes(
         theta = walk.theta
         means.append(mean)
         losses.append(value)
+        again = problem.choose_again(mean) if passes <= RECHOICES else None
+        if again is not None:
+            theta, start, means, losses = again, again, [], []
+            continue
         if len(means) > 1 and settings.tol > 0:
             change = problem.norm(means[-1] - means[-2])
             if change <= settings.tol * problem.norm(means[-1]):
@@ -319,6 +370,7 @@ def _passes(
         "passes": 1 if problem.solved else passes + 1,
         "stopped": reason,
         "pass_losses": losses,
+        "rechosen": problem.rechoice is not None,
         "largest_leverage": problem.beta,
         "largest_eigenvalue": problem.L,
         "retreats": retreats,
@@ -327,7 +379,7 @@ def _passes(
 
 
 def _pass(
-    engine: ThreadEngine,
+    engine: Engine,
     source: RowSource,
     problem: _Problem,
     theta: np.ndarray,

@@ -60,6 +60,11 @@ class RidgeStatistic(Statistic):
         self.W = np.zeros(n_folds)
         self.count = np.zeros(n_folds)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the tiles that are summed."""
+        return self._map.dtype
+
     def update(self, block: Block) -> None:
         """Add one block of rows, a tile at a time."""
         assert block.y is not None

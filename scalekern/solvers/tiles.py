@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import ThreadEngine
+from scalekern.engine import Engine
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block
 from scalekern.rows.base import slice_rows
@@ -24,7 +24,7 @@ class GramProduct:
 
     Parameters
     ----------
-    engine : ThreadEngine
+    engine : Engine
     kernel : Kernel
         Symmetric, with its bandwidth.
     X : rows
@@ -32,7 +32,7 @@ class GramProduct:
         Of the tiles; sums over them are float64.
     """
 
-    def __init__(self, engine: ThreadEngine, kernel: Kernel, X: Any, dtype: Any) -> None:
+    def __init__(self, engine: Engine, kernel: Kernel, X: Any, dtype: Any) -> None:
         self._engine, self._source, self.dtype = engine, ArraySource(X), np.dtype(dtype)
         self.n = self._source.n_rows
         self._starts = list(range(0, self.n, TILE_ROWS))

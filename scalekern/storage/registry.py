@@ -33,6 +33,10 @@ T = TypeVar("T")
 _CLASSES: dict[str, Any] = {}
 
 
+def import_classes() -> None:
+    """Import every module that has classes to enter; the package's own `__init__` knows them."""
+
+
 def storable(cls: type[T]) -> type[T]:
     """Enter a class into the registry, under its name."""
     _CLASSES[cls.__name__] = cls
@@ -41,6 +45,8 @@ def storable(cls: type[T]) -> type[T]:
 
 def class_named(name: Any) -> Any:
     """Return the registered class, or raise for a name that is not one of them."""
+    if isinstance(name, str) and name not in _CLASSES:
+        import_classes()
     known = _CLASSES.get(name) if isinstance(name, str) else None
     cls = known or scaler_class(name)
     if cls is None:
@@ -175,16 +181,21 @@ def functions_in(value: Any) -> Iterator[str]:
             yield from functions_in(item)
 
 
-def model_bytes(model: Any) -> int:
-    """Return the bytes of the arrays that a fitted model predicts with, as they would be stored.
+def model_bytes(model: Any, *, explain: bool = True) -> int:
+    """Return the bytes of the arrays of a fitted model, as they would be stored.
 
-    What it keeps only to explain its predictions does not count.
+    Parameters
+    ----------
+    model : fitted estimator or pipeline
+    explain : bool, default True
+        Whether to count what it keeps only to explain its predictions.
 
     Examples
     --------
     >>> from scalekern import LinearRegressor
-    >>> model_bytes(LinearRegressor().fit([[0.0], [1.0]], [0.0, 1.0]))
-    16
+    >>> model = LinearRegressor().fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> model_bytes(model, explain=False), model_bytes(model)
+    (16, 96)
     """
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
     states = [state_of(step)[1] for step in steps if is_storable(step)]
@@ -192,7 +203,7 @@ def model_bytes(model: Any) -> int:
         array_bytes(value)
         for arrays in states
         for name, value in arrays.items()
-        if not name.startswith("explain_")
+        if explain or not name.startswith("explain_")
     )
 
 

@@ -1,0 +1,67 @@
+"""Run every check, and let none of them keep the others from speaking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from scalekern.checkup.findings import PROBLEM, WARNING, Checkup, Finding
+from scalekern.checkup.libraries import check_blas, check_core_variables, check_faiss
+from scalekern.checkup.resources import (
+    check_cores,
+    check_memory,
+    check_temporary_space,
+    check_thread_variables,
+)
+from scalekern.checkup.speed import check_products
+from scalekern.checkup.versions import check_extras, check_versions
+
+Check = Callable[[], Iterator[Finding]]
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("versions", check_versions),
+    ("cores", check_cores),
+    ("memory", check_memory),
+    ("temporary files", check_temporary_space),
+    ("thread variables", check_thread_variables),
+    ("kernel variables", check_core_variables),
+    ("BLAS", check_blas),
+    ("FAISS", check_faiss),
+    ("matrix products", check_products),
+    ("extras", check_extras),
+)
+
+
+def doctor() -> Checkup:
+    """Look for what keeps scalekern from running, or from running fast, on this machine.
+
+    Versions against the bounds of the package, cores and memory as the process may use them, BLAS
+    and its kernels, environment variables, FAISS's instructions, the speed of a matrix product,
+    space for temporary files, and optional packages. Takes about two seconds.
+
+    Returns
+    -------
+    Checkup
+        Prints as a list; each finding has a level "ok", "warning" or "problem", and a cure.
+
+    Examples
+    --------
+    >>> import scalekern
+    >>> found = scalekern.doctor()
+    >>> found.findings[0].what
+    'Python'
+    """
+    return examine(CHECKS)
+
+
+def examine(checks: Sequence[tuple[str, Check]]) -> Checkup:
+    """Return the findings of checks; one that fails is a finding itself."""
+    found: list[Finding] = []
+    for name, check in checks:
+        try:
+            found.extend(check())
+        except ImportError as error:
+            cure = "install what is missing above, then run the doctor again"
+            found.append(Finding(PROBLEM, name, f"cannot be looked at: {error}", cure))
+        except Exception as error:  # noqa: BLE001  a doctor that stops helps nobody
+            text = f"cannot be looked at: {type(error).__name__}: {error}"
+            found.append(Finding(WARNING, name, text, "please report it"))
+    return Checkup(tuple(found))

@@ -1,0 +1,154 @@
+"""Dask in, lazy Dask out: a fitted estimator applied to each partition when it is computed.
+
+The estimator is one task, named by its content, on which every partition's depends: so each worker
+gets it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from scalekern._config import get_config
+from scalekern.engine.dask import worker_settings
+from scalekern.errors import UnsupportedError
+from scalekern.rows.dask_blocks import labelled
+from scalekern.rows.dask_rows import is_dask
+
+
+def lazy_on_dask(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method of rows return a lazy collection where X is one.
+
+    A Dask array gives a Dask array with the chunks of X; a Dask DataFrame gives a Series or
+    DataFrame with its index and divisions.
+    """
+
+    @wraps(method)
+    def wrapper(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_dask(X):
+            return _lazily(self, method.__name__, X, args, kwargs)
+        return method(self, X, *args, **kwargs)
+
+    return wrapper
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """A method of a fitted model, for one partition at a time.
+
+    Attributes
+    ----------
+    model : fitted estimator
+    method : str
+    args, kwargs : tuple, dict
+        What it is called with after X.
+    tile_dtype : str or None
+        The setting in force when the collection was made.
+    like : ndarray
+        A result, for the shape and dtype of empty ones.
+    """
+
+    model: Any
+    method: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tile_dtype: str | None
+    like: np.ndarray | None = None
+
+    def __call__(self, part: Any) -> np.ndarray:
+        """Return the result for the rows of a partition."""
+        if self.like is not None and not part.shape[0]:
+            return self.like[:0]
+        with worker_settings(self.tile_dtype):
+            return getattr(self.model, self.method)(part, *self.args, **self.kwargs)
+
+    def __dask_tokenize__(self) -> str:
+        return self.digest
+
+    @property
+    def digest(self) -> str:
+        """What the content is known by."""
+        import cloudpickle
+
+        return hashlib.blake2b(cloudpickle.dumps(self), digest_size=16).hexdigest()
+
+
+def _lazily(model: Any, method: str, X: Any, args: Any, kwargs: Any) -> Any:
+    from dask import delayed
+
+    check_is_fitted(model)
+    applied = Applied(_light(model), method, args, kwargs, get_config().tile_dtype)
+    array = hasattr(X, "map_blocks")
+    # Of a frame's example rows the second may be missing.
+    row = np.ones((1, X.shape[1]), X.dtype) if array else X._meta_nonempty.iloc[:1]  # noqa: SLF001
+    like = applied(row)
+    if not isinstance(like, np.ndarray):
+        raise UnsupportedError(
+            f"{method} of a Dask collection returns one array; with {kwargs or args} it would "
+            "return several: call it on partitions, X.map_partitions or X.map_blocks"
+        )
+    applied = Applied(applied.model, method, args, kwargs, applied.tile_dtype, like)
+    name = f"scalekern-{type(model).__name__}-{applied.digest}"
+    shared = delayed(applied, name=name, traverse=False)
+    return _array(shared, X, like) if array else _frame(shared, X, like, model, method)
+
+
+def _light(model: Any) -> Any:
+    """Return the model without what it keeps to explain and to go on, which may be large."""
+    light = copy(model)
+    for name in list(vars(light)):
+        if name.startswith("explain_") or name == "_running":
+            delattr(light, name)
+    return light
+
+
+def _array(shared: Any, X: Any, like: np.ndarray) -> Any:
+    import dask.array as da
+
+    if like.ndim == 1:
+        meta = like[:0]
+        return da.blockwise(
+            _apply, "i", shared, None, X, "ij", concatenate=True, dtype=like.dtype, meta=meta
+        )
+    return da.blockwise(
+        _apply,
+        "ik",
+        shared,
+        None,
+        X,
+        "ij",
+        new_axes={"k": like.shape[1]},
+        concatenate=True,
+        dtype=like.dtype,
+        meta=like[:0],
+    )
+
+
+def _frame(shared: Any, X: Any, like: np.ndarray, model: Any, method: str) -> Any:
+    columns = None if like.ndim == 1 else _columns(model, method, like.shape[1])
+    meta = labelled(like[:0], X._meta.iloc[:0].index, columns)  # noqa: SLF001
+    return X.map_partitions(_apply_frame, shared, columns, meta=meta)
+
+
+def _columns(model: Any, method: str, width: int) -> list[Any]:
+    if method == "transform":
+        return list(range(width))  # features have no names, as those of arrays
+    classes = getattr(model, "classes_", None)
+    if classes is not None and len(classes) == width:
+        return list(classes)
+    return [f"prediction_{j}" for j in range(width)]
+
+
+def _apply(applied: Applied, part: Any) -> np.ndarray:
+    return applied(part)
+
+
+def _apply_frame(part: Any, applied: Applied, columns: list[Any] | None) -> Any:
+    return labelled(applied(part), part.index, columns)

@@ -1,0 +1,123 @@
+"""How much work the parts of a fit are, in counts of each kind: what plans are made of.
+
+Separate from `planning`, which says what parts there are, since these are formulas of shapes alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKernel, Precomputed
+from scalekern.kernels.combinations import Combination, Constant
+from scalekern.kernels.radial import RadialKernel
+
+EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
+"""What a value of a kernel costs beyond its product, in exponentials; 3 for others, with powers."""
+BANDWIDTH_PAIRS = 499_500
+"""Distances between the 1,000 rows that the median is taken of."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The dtype of tiles and the columns of rows, which the counts of one fit share."""
+
+    dtype: np.dtype
+    d: int
+
+    @property
+    def bits(self) -> str:
+        """The bits of a number, as the kinds of work name them."""
+        return "32" if self.dtype == np.float32 else "64"
+
+
+def products(flops: float, bits: str = "64") -> Counter[str]:
+    """Return the work of matrix products."""
+    return Counter({"product" + bits: flops})
+
+
+def kernel_values(kernel: Kernel, count: float, tile: Tile) -> Counter[str] | None:
+    """Return the work of `count` kernel values; None for kernels that only a run could time."""
+    work: Counter[str] = Counter({"kernel_values": count})
+    if isinstance(kernel, Constant):
+        return work
+    if isinstance(kernel, Combination):
+        parts = [kernel_values(part, count, tile) for part in (kernel.k1, kernel.k2)]
+        if parts[0] is None or parts[1] is None:
+            return None
+        return parts[0] + parts[1] - work
+    if not kernel.takes_vectors or isinstance(kernel, (PairwiseKernel, BlockKernel)):
+        return None
+    return work + _of_vectors(kernel, count, tile)
+
+
+def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
+    size = tile.dtype.itemsize
+    if isinstance(kernel, Precomputed):
+        return Counter({"move": 2.0 * size * count})
+    if isinstance(kernel, Laplacian):
+        # Differences column by column: each is an elementwise step over the tile.
+        return Counter({"exp" + tile.bits: count, "move": 3.0 * size * tile.d * count})
+    work = products(2.0 * (tile.d + 2) * count, tile.bits)
+    if isinstance(kernel, Linear):
+        return work
+    cost = EXPONENTIALS.get(type(kernel).__name__, 3.0 if isinstance(kernel, RadialKernel) else 1.0)
+    return work + Counter({"exp" + tile.bits: cost * count})
+
+
+def whitening(m: int) -> Counter[str]:
+    """Return the work of factoring the landmarks' Gram matrix: Cholesky, inverse, two blocks."""
+    return products(m**3 * (1.0 / 3 + 1.0 + 2.0 * 2))
+
+
+def nystroem_rows(kernel: Kernel, n: float, m: int, tile: Tile) -> Counter[str] | None:
+    """Return the work of Nyström features of n rows, before they are summed."""
+    values = kernel_values(kernel, n * m, tile)
+    return None if values is None else values + products(n * m**2, tile.bits)
+
+
+def fourier_rows(n: float, m: int, tile: Tile) -> Counter[str]:
+    """Return the work of random Fourier features of n rows."""
+    moved = 4.0 * tile.dtype.itemsize * n * m
+    waves = Counter({"wave" + tile.bits: n * m, "move": moved})
+    return products(n * tile.d * m, tile.bits) + waves
+
+
+def sums(n: float, m: int, t: int, tile: Tile) -> Counter[str]:
+    """Return the work of the ridge sums of n rows: a symmetric product, and m^2 numbers a tile."""
+    tiles = -(-n // 2_048)
+    moved = Counter({"move": tiles * m**2 * (tile.dtype.itemsize + 16.0)})
+    return products(n * m * (m + 2.0 * t), tile.bits) + moved
+
+
+def ridge(m: int, path: int, sample: int, folds: int) -> Counter[str]:
+    """Return the work of solving sums of m features for a path of alphas."""
+    if path == 0:
+        return products(m**3 * 2.0)
+    work = Counter({"eigen": float(folds) * m**3 if folds > 1 else float(m) ** 3})
+    # The sums become those of features, and the sample is made, then taken into eigenvectors.
+    work += products(8.0 * m**3 + 4.0 * sample * m * m)
+    return work + Counter({"move": path * sample * m * 16.0})
+
+
+def spectrum(n: int, path: int, folds: int) -> Counter[str]:
+    """Return the work of solving an exact model of n rows for a path of alphas."""
+    if path == 0:
+        return products(n**3 / 3.0) + Counter({"move": 32.0 * n * n})
+    share = 1.0 if folds == 1 else 1.0 + folds * (1.0 - 1.0 / folds) ** 3
+    # Each alpha reads the eigenvectors and their squares; before, they are reflected and squared.
+    return Counter({"eigen": share * float(n) ** 3, "move": (path * 2.0 + 20.0) * 8.0 * n * n})
+
+
+def bandwidth(gamma: Any, kernel: Kernel, rows: int, d: int) -> Counter[str]:
+    """Return the work of choosing the bandwidth where the kernel leaves it open."""
+    if not kernel.needs_gamma or not isinstance(gamma, str) or gamma == "scale":
+        return Counter()
+    pairs = rows * (rows - 1) / 2.0
+    median = Counter({"sort": pairs, "move": pairs * (8.0 * d + 64.0)})
+    if gamma != "cv":
+        return median
+    return median + Counter({"eigen": 9.0 * rows**3, "move": 9 * 57 * 16.0 * rows * rows})

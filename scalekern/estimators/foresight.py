@@ -1,0 +1,111 @@
+"""What a pipeline would do before its model: the steps in front, and the columns that they make.
+
+Apart from `planning`, which knows models: here are only the steps that may stand before one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine.cost import Step, tasks_of
+from scalekern.errors import UnsupportedError
+from scalekern.estimators.planning import Outlook, outlook
+from scalekern.features import RowPreparer
+from scalekern.features.category_column import OneHotColumn
+from scalekern.features.column_base import Column
+from scalekern.features.column_kinds import columns_of
+from scalekern.features.date_column import PARTS, DateColumn
+from scalekern.features.number_column import NumberColumn
+from scalekern.rows import RowSource
+from scalekern.rows.outline import Outline
+from scalekern.storage.registry import array_bytes, is_storable
+
+
+def foresee(model: Any, source: RowSource) -> tuple[Outlook, RowSource]:
+    """Return what a fit of a model or pipeline would do, and the rows as its last step sees them.
+
+    Raises
+    ------
+    UnsupportedError
+        For a step or a model that cannot be planned.
+    """
+    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    before, kept, notes = [], 0, []
+    for step in steps[:-1]:
+        done, source, own, note = _prepared(step, source)
+        before += done
+        kept += own
+        notes += note
+    found = outlook(steps[-1], source)
+    found.steps[:0] = before
+    found.model_bytes += kept
+    found.notes[:0] = notes
+    return found, source
+
+
+def _prepared(step: Any, source: RowSource) -> tuple[list[Step], RowSource, int, list[str]]:
+    """Return the passes of a step, the rows after it, the bytes it keeps, and notes."""
+    if isinstance(step, RowPreparer):
+        return _by_preparer(step, source)
+    if not is_storable(step) or not hasattr(step, "transform"):
+        raise UnsupportedError(
+            f"a {type(step).__name__} before the model cannot be planned; RowPreparer and "
+            "scikit-learn's StandardScaler and MinMaxScaler can"
+        )
+    kept = 3 * array_bytes(np.empty(source.n_features))
+    return [_a_pass(source, "scaling", type(step).__name__)], source, kept, []
+
+
+def _by_preparer(
+    step: RowPreparer, source: RowSource
+) -> tuple[list[Step], RowSource, int, list[str]]:
+    columns = columns_of(
+        source, step.missing, step.categories, step.max_categories, step.categorical
+    )
+    widths = [_widest(column, source.n_outputs) for column in columns]
+    plain = step.missing == "error" and all(isinstance(c, NumberColumn) for c in columns)
+    done = [] if plain and step.scaler == "none" else [_look(source, plain)]
+    d = sum(widths)
+    after = _Prepared(source, d)
+    notes = []
+    if d > len(columns):
+        notes.append(f"{len(columns)} columns become at most {d}; how many only the rows can tell")
+    return done, after, 2 * 8 * d, notes
+
+
+def _look(source: RowSource, plain: bool) -> Step:
+    why = "their means and spreads" if plain else "their kinds, categories, means and spreads"
+    return _a_pass(source, "scaling" if plain else "looking at columns", why)
+
+
+def _a_pass(source: RowSource, what: str, why: str) -> Step:
+    n, d = source.n_rows, source.n_features
+    work = Counter({"move": 40.0 * n * d})
+    return Step(what, why, n, tasks_of(n, d), source.pass_bytes(), work)
+
+
+def _widest(column: Column, n_outputs: int) -> int:
+    """Return the most columns that one becomes."""
+    missing = int(column.missing != "error")
+    if isinstance(column, NumberColumn):
+        return 1 + missing
+    if isinstance(column, DateColumn):
+        return (column.form != "time") + 2 * len(PARTS[column.form]) + missing
+    if isinstance(column, OneHotColumn):
+        return column.max_categories
+    return max(1, n_outputs)
+
+
+class _Prepared(Outline):
+    """The outline of rows after a step, which reads the files of those before it."""
+
+    def __init__(self, source: RowSource, n_features: int) -> None:
+        super().__init__(source.n_rows, n_features, source.n_outputs, source.dtype)
+        self._source = source
+
+    def pass_bytes(self) -> int:
+        """Return what a pass reads."""
+        return self._source.pass_bytes()

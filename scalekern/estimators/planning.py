@@ -1,0 +1,429 @@
+"""What a fit would do, from the outline of its rows: the passes, and what is needed and kept.
+
+The choices are the estimators' own, asked without rows (`_choose`, `exact_need`, `kind_for_rows`),
+so that a plan cannot say one thing and the fit do another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import Need
+from scalekern.engine.cost import Step, tasks_of
+from scalekern.engine.limits import resolve_threads
+from scalekern.engine.machine import tree_coordinates
+from scalekern.errors import UnsupportedError
+from scalekern.estimators import counting as count
+from scalekern.estimators.approximations import LOO_ROWS
+from scalekern.estimators.counting import Tile
+from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
+from scalekern.estimators.fitting import exact_need, sums_need
+from scalekern.estimators.iterating import (
+    ALPHA_ROWS,
+    EXACT_PASSES,
+    USUAL_PASSES,
+    exact_solver,
+    landmark_solver,
+)
+from scalekern.estimators.linear import LinearRegressor
+from scalekern.estimators.local import SAMPLE_ROWS, local_need
+from scalekern.estimators.neighbor_search import QUERY_ROWS
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.similarity import SimilarityRegressor
+from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
+from scalekern.features.parameters import check_integer, tile_dtype_of
+from scalekern.features.survey import BANDWIDTH_ROWS
+from scalekern.kernels import Laplacian, Precomputed
+from scalekern.neighbors.centres import ITERATIONS
+from scalekern.neighbors.ivf import LISTS, TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
+from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
+from scalekern.neighbors.metrics import canonical_metric, takes_objects
+from scalekern.rows import RowSource
+from scalekern.selection.local import ALPHAS
+from scalekern.solvers import AlphaRule
+from scalekern.solvers.exact_cg import preconditioner_rank
+from scalekern.solvers.sgd import sketch_need
+from scalekern.solvers.sketch import sketch_size
+
+GRAM_ROWS = 512
+"""Rows of a block of the Gram matrix."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A need that grows with a size that the user can choose.
+
+    Attributes
+    ----------
+    name : str
+        "rows", or the parameter.
+    size : int
+    need_of : callable
+        From a size to what it needs; the fit asks the same function.
+    """
+
+    name: str
+    size: int
+    need_of: Callable[[int], Need]
+
+    @property
+    def need(self) -> Need:
+        """What this fit needs."""
+        return self.need_of(self.size)
+
+    def largest(self, budget: int) -> int:
+        """Return the largest size that fits in so many bytes, at most this one; 0 where none."""
+        low, high = 0, self.size
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (
+                (middle, high) if self.need_of(middle).bytes <= budget else (low, middle - 1)
+            )
+        return low
+
+
+@dataclass
+class Outlook:
+    """What is known of a fit before it.
+
+    Attributes
+    ----------
+    name, why, solver : str
+        The approximation or index, the reason for it, and the solver ("" where there is none).
+    steps, predict : list of Step
+        Of the fit, and of predictions for as many rows.
+    limits : list of Limit
+        What `memory_limit` is compared with.
+    held_bytes : int
+        Of the rows and of an index, where the fit holds them all.
+    model_bytes : int
+        Of the arrays that the model keeps to predict.
+    explain_bytes : int
+        Of those that it keeps to explain its predictions; the most that there will be.
+    notes : list of str
+    """
+
+    name: str
+    why: str
+    solver: str = ""
+    steps: list[Step] = field(default_factory=list)
+    predict: list[Step] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+    held_bytes: int = 0
+    model_bytes: int = 0
+    explain_bytes: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, what: str, why: str, work: Counter[str] | None, tasks: int = 1) -> None:
+        """Add what is done between passes."""
+        self.steps.append(Step(what, why, 0, tasks, 0, work or {}, work is not None))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The rows as the estimator sees them."""
+
+    source: RowSource
+    n_threads: int
+
+    @property
+    def n(self) -> int:
+        return self.source.n_rows
+
+    @property
+    def d(self) -> int:
+        return self.source.n_features
+
+    @property
+    def t(self) -> int:
+        return max(1, self.source.n_outputs)
+
+    @property
+    def item(self) -> int:
+        return 8 if self.source.dtype == object else self.source.dtype.itemsize
+
+    @property
+    def row_bytes(self) -> int:
+        return self.n * (self.d * self.item + 8 * (self.t + 1))
+
+    def a_pass(
+        self, what: str, why: str, work: Counter[str] | None, max_rows: int | None = None
+    ) -> Step:
+        tasks = tasks_of(self.n, self.d) if max_rows is None else -(-self.n // max_rows)
+        done = None if work is None else work + Counter({"move": 2.0 * self.n * self.d * self.item})
+        read = self.source.pass_bytes()
+        return Step(what, why, self.n, tasks, read, done or {}, work is not None)
+
+
+def outlook(model: Any, source: RowSource) -> Outlook:
+    """Return what a fit of an unfitted estimator on rows like these would do.
+
+    Raises
+    ------
+    UnsupportedError
+        For estimators that cannot be planned.
+    """
+    shape = _Shape(source, resolve_threads(getattr(model, "n_jobs", None)))
+    if isinstance(model, LinearRegressor):
+        return _linear(shape)
+    if isinstance(model, WeighedNeighbors):
+        return _neighbors(model, shape)
+    if isinstance(model, SimilarityRegressor):
+        return _similarity(model, shape)
+    raise UnsupportedError(
+        f"a {type(model).__name__} cannot be planned; SimilarityRegressor, KNeighborsRegressor, "
+        "KNeighborsClassifier, LinearRegressor and pipelines that end in one can"
+    )
+
+
+def _linear(shape: _Shape) -> Outlook:
+    n, d, t = shape.n, shape.d, shape.t
+    tile, plan = Tile(np.dtype(float), d), Outlook("linear", "asked for", "cholesky")
+    look = "means and spreads of the columns, and a sample to explain with"
+    plan.steps += [
+        shape.a_pass("looking at the rows", look, Counter({"move": 40.0 * n * d})),
+        shape.a_pass("adding up the sums", "the normal equations", count.sums(n, d, t, tile)),
+    ]
+    plan.add("solving", "the coefficients", count.ridge(d, 1, 0, 1))
+    plan.predict = [shape.a_pass("predicting", "", count.products(2.0 * n * d * t))]
+    plan.model_bytes, plan.explain_bytes = 8 * t * (d + 1), _kept_of_features(shape, d, 8)
+    return plan
+
+
+def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
+    n, d, metric = shape.n, shape.d, canonical_metric(model.metric)
+    if takes_objects(metric):
+        of = kind_for_function if callable(metric) else kind_for_texts
+        kind = of(model.algorithm)
+    else:
+        expected = model.expected_queries
+        kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall, expected)
+    k = check_integer("n_neighbors", model.n_neighbors)
+    why = f"{n} rows of {d} columns, {metric if isinstance(metric, str) else 'a'} metric"
+    # Which one, the fit finds out by counted work.
+    name = "approximate index" if kind == "contest" else kind
+    plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
+    plan.held_bytes = shape.row_bytes
+    plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
+    query = _index(plan, shape, kind, k)
+    work = None if query is None else Counter({key: v * n for key, v in query.items()})
+    plan.predict = [shape.a_pass("predicting", "", work, QUERY_ROWS)]
+    plan.model_bytes += shape.n * (d * shape.item + 8 * shape.t)
+    return plan
+
+
+def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | None:
+    """Add the building of an index and its bytes; return the work of one query, None if unknown."""
+    n, d = shape.n, shape.d
+    scan = count.products(2.0 * n * d, "32") + Counter({"move": 4.0 * n})
+    if kind == "kd_tree":
+        plan.add("building the index", "KD-tree", Counter({"tree_build": n * np.log2(max(n, 2))}))
+        return Counter({"tree": tree_coordinates(n, d, k)})
+    if kind == "flat":
+        plan.add("building the index", "a scan of all rows", Counter({"move": 24.0 * n * d}))
+        _indexed(plan, shape, 4 * n * d + 8 * d)
+        return scan
+    if kind not in ("contest", *LISTS):
+        plan.add("building the index", kind, None)
+        plan.notes.append(f"the seconds and bytes of a {kind} index are not known before it runs")
+        return None
+    index = LISTS.get(kind, IVFPQIndex)
+    lists = lists_for(n, index.density)
+    trained = min(n, TRAINING_ROWS_A_LIST * lists)
+    train = count.products(2.0 * d * lists * (float(ITERATIONS) * trained + n), "32")
+    plan.add("building the index", f"k-means of {lists} lists", train)
+    # Some eight settings are tried; a middling one looks at 1 row in 20.
+    tuning = Counter({key: 400 * value * (1 + 8 * 0.05) for key, value in scan.items()})
+    plan.add("tuning the index", "recall of 400 rows against a scan", tuning)
+    row_bytes = {"ivf": 4 * d, "ivfsq": d}.get(kind, d // 4)
+    _indexed(plan, shape, n * (row_bytes + 8) + lists * 4 * d)
+    plan.notes.append("the work of a query depends on the recall that is measured in the fit")
+    return Counter({key: 0.05 * value for key, value in scan.items()})
+
+
+def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
+    """Count an index, and the float32 rows that it is made from beside those that are held."""
+    plan.model_bytes += size
+    plan.held_bytes += size + 4 * shape.n * shape.d
+
+
+def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
+    # What `fit` itself asks first, so that the two cannot differ.
+    rule, kernel = model._checked()  # noqa: SLF001
+    approximation, why = model._choose(shape.source)  # noqa: SLF001
+    params = model.get_params(deep=False)
+    size = min(shape.n, max(BANDWIDTH_ROWS, approximation.sample_size(params)))
+    plan = Outlook(approximation.name, why)
+    looks = f"mean target, and {size} rows to draw from"
+    looking = Counter({"move": 8.0 * size * shape.d})
+    plan.steps.append(shape.a_pass("looking at the rows", looks, looking))
+    opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
+    if opens and approximation.name != "local":
+        plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
+    parts = {"exact": _exact, "local": _local}.get(approximation.name, _on_features)
+    parts(plan, model, kernel, rule, shape)
+    return plan
+
+
+def _path(rule: AlphaRule, dtype: Any) -> tuple[int, int]:
+    """Return how many alphas are tried, and the bytes of them and their scores."""
+    if rule.rule == "fixed":
+        return 0, 0
+    alphas = rule.path(1.0, np.dtype(dtype))
+    return len(alphas), alphas.nbytes + 8 * len(alphas)
+
+
+def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
+    n, t = shape.n, shape.t
+    path, path_bytes = _path(rule, np.float64)
+    tile = Tile(np.dtype(float), shape.d)
+    plan.solver, _ = exact_solver(model.solver, kernel, rule, n, shape.d)
+    plan.held_bytes = shape.row_bytes
+    gathering = "the Gram matrix is of all rows"
+    plan.steps.append(shape.a_pass("gathering the rows", gathering, Counter()))
+    gram = count.kernel_values(kernel, float(n) * n, tile)
+    if plan.solver == "cg":
+        _exact_iterations(plan, kernel, rule, path, shape)
+    else:
+        plan.limits.append(Limit("rows", n, lambda rows: exact_need(rows, rule)))
+        plan.add("the Gram matrix", f"{n} x {n} similarities", gram, -(-n // GRAM_ROWS))
+        spectral = path or plan.solver == "pinv" or rule.smallest == 0
+        solving = count.spectrum(n, max(path, 1) if spectral else 0, rule.n_folds)
+        plan.add("solving", _solving(rule, path), solving)
+    predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
+    plan.predict = [shape.a_pass("predicting", "", predicting)]
+    landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
+    plan.model_bytes = landmarks + 8 * t * (n + 2) + path_bytes
+    plan.explain_bytes = 8 * (t * (n + 1) + 1)
+
+
+def _exact_iterations(
+    plan: Outlook, kernel: Any, rule: AlphaRule, path: int, shape: _Shape
+) -> None:
+    n, tile = shape.n, Tile(tile_dtype_of(shape.source), shape.d)
+    if path:
+        few = min(n, ALPHA_ROWS)
+        choosing = count.spectrum(few, path, rule.n_folds)
+        plan.add("choosing alpha", f"{_solving(rule, path)} on {few} rows", choosing)
+    rank = preconditioner_rank(n)
+    plan.add("the preconditioner", f"of rank {rank}", count.products(2.0 * n * rank**2))
+    values = count.kernel_values(kernel, EXACT_PASSES * float(n) * n / 2, tile)
+    plan.add("iterations", f"about {EXACT_PASSES}, over similarities that are not stored", values)
+
+
+def _solving(rule: AlphaRule, path: int) -> str:
+    if not path:
+        return "one alpha"
+    return f"eigenvalues, {path} alphas by alpha={rule.rule!r}"
+
+
+def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
+    n, d, t = shape.n, shape.d, shape.t
+    tile = Tile(tile_dtype_of(shape.source), d)
+    path, path_bytes = _path(rule, tile.dtype)
+    m, kept = _components(plan, model, shape)
+    nystroem = plan.name == "nystroem"
+    plan.solver = landmark_solver(model.solver, rule, n, m, d) if nystroem else model.solver
+    plan.solver = "cholesky" if plan.solver == "auto" else plan.solver
+    if nystroem:
+        plan.add("factoring the landmarks", f"{m} x {m} similarities", count.whitening(m))
+        made, doubles = count.nystroem_rows(kernel, n, m, tile), Tile(np.dtype(float), d)
+        values = count.kernel_values(kernel, float(n) * m, doubles if d == 0 else tile)
+    else:
+        made = values = count.fourier_rows(n, m, tile)
+    sample = min(n, sample_rows(model.get_params(deep=False), LOO_ROWS))
+    if plan.solver == "sgd":
+        _descent(plan, model, shape, made, m)
+    elif plan.solver == "cg":
+        _landmark_iterations(plan, shape, made, values, m)
+    else:
+        threads = shape.n_threads
+        plan.limits.append(Limit("n_components", m, lambda size: sums_need(threads, size, t, rule)))
+        summed = None if made is None else made + count.sums(n, m, t, tile)
+        why = f"{m} x {m} products of features"
+        plan.steps.append(shape.a_pass("adding up the sums", why, summed))
+    solving = count.ridge(m, path, sample if rule.rule == "loo" else 0, rule.n_folds)
+    plan.add("solving", _solving(rule, path), solving)
+    if rule.rule == "gcv" and plan.solver == "cholesky":
+        plan.notes.append("alpha='gcv' reads the rows once more where the sums leave only rounding")
+    predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
+    plan.predict = [shape.a_pass("predicting", "", predicting)]
+    # Weights, intercept, and the amplitude, which gradient steps do not tell.
+    plan.model_bytes = kept + 8 * t * (m + 1 + (plan.solver != "sgd")) + path_bytes
+    if plan.solver == "cholesky":
+        # For Nyström, 4 is the most that a block elimination of the landmarks takes.
+        plan.explain_bytes = _kept_of_features(shape, m, 12 if nystroem else 8)
+
+
+def _kept_of_features(shape: _Shape, m: int, per_pair: int) -> int:
+    if m > MOST_COMPONENTS:
+        return 0
+    row = shape.d * shape.item + 8 * (shape.t + 1)
+    return min(shape.n, EXPLAIN_ROWS) * row + 8 * (m + shape.t + 1) + per_pair * m * m
+
+
+def _components(plan: Outlook, model: Any, shape: _Shape) -> tuple[int, int]:
+    """Return the most features that there will be, and the bytes of what makes them."""
+    if plan.name == "fourier":
+        half = -(-int(model.n_components) // 2)
+        return 2 * half, 8 * shape.d * (half + 1)
+    given = not isinstance(model.landmarks, str)
+    m = min(shape.n, len(model.landmarks) if given else int(model.n_components))
+    if given and np.ndim(model.landmarks) == 1 and shape.d:
+        step = shape.a_pass("taking the landmarks", "their row numbers were given", Counter())
+        plan.steps.append(step)
+    plan.notes.append("landmarks that the others already span are left out, which saves bytes")
+    return m, m * shape.d * shape.item
+
+
+def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None, m: int) -> None:
+    threads, t = shape.n_threads, shape.t
+    plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
+    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
+    rows = sketch_size(m)
+    plan.add("factoring the sketch", "and its step", count.ridge(m, 1, rows, 1))
+    batch = 256 if model.batch_size == "auto" else int(model.batch_size)
+    step = count.products(4.0 * shape.n * m * shape.t + 4.0 * shape.n / batch * m * m)
+    work = None if made is None else made + step
+    # A sketch that holds every row is solved, and nothing is left to descend.
+    passes = 0 if shape.n <= rows else most_passes(model.get_params(deep=False), SGD_PASSES)
+    for number in range(2, passes + 1):
+        what = f"pass {number} of at most {passes}"
+        plan.steps.append(shape.a_pass(what, "gradient steps, until tol", work))
+
+
+def _landmark_iterations(
+    plan: Outlook, shape: _Shape, made: Counter[str] | None, values: Counter[str] | None, m: int
+) -> None:
+    threads, t, rows = shape.n_threads, shape.t, sketch_size(m)
+    plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
+    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
+    plan.add("factoring the sketch", "", count.ridge(m, 1, rows, 1))
+    for number in range(1, USUAL_PASSES - 3):
+        plan.steps.append(shape.a_pass(f"iteration {number}", "until tol", values))
+    plan.notes.append(f"iterations go on until tol; {USUAL_PASSES - 4} are usual")
+
+
+def _local(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
+    n, d, t, k = shape.n, shape.d, shape.t, int(model.n_neighbors)
+    plan.solver, plan.held_bytes = "cholesky", shape.row_bytes
+    plan.limits.append(Limit("n_neighbors", k, partial(local_need, shape.n_threads)))
+    plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
+    metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
+    query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
+    system = Counter({"solve": 1.0 * (k + 1) ** 3, "move": 16.0 * (k + 1) ** 2 * (d + 4)})
+    one = None if query is None else query + system
+    tried = min(n, SAMPLE_ROWS)
+    choosing = None if one is None else Counter({key: 60.0 * tried * v for key, v in one.items()})
+    plan.add("choosing the length", f"leave-one-out on {tried} rows", choosing)
+    work = None if one is None else Counter({key: n * v for key, v in one.items()})
+    plan.predict = [shape.a_pass("predicting", "", work)]
+    alphas = ALPHAS if rule.candidates is None else rule.candidates
+    path_bytes = 16 * len(alphas) if len(alphas) > 1 else 0
+    plan.model_bytes += n * (d * shape.item + 8 * t) + 16 * t + path_bytes

@@ -1,0 +1,383 @@
+"""Display classes, as scikit-learn's: made from fitted models or plain numbers, drawn by `plot`.
+
+Each holds what it shows as attributes, and draws it by the functions of the pictures; apart from
+them because a picture needs no model. Without `ax` they draw by pyplot, as scikit-learn's do.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
+
+from scalekern.errors import InvalidInputError, UnsupportedError, missing_extra
+from scalekern.estimators.explanation import Explanation
+from scalekern.estimators.streaming import last_step
+from scalekern.report.comparison import Comparison
+from scalekern.report.explanation import plot_explanation
+from scalekern.report.pictures import (
+    plot_alpha_path,
+    plot_error_against_components,
+    plot_error_against_size,
+    plot_error_against_time,
+    plot_predictions,
+)
+from scalekern.report.style import figure_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Display(ABC):
+    """What all displays share: `plot`, and after it `ax_` and `figure_`."""
+
+    _size = (7.2, 4.6)
+
+    def plot(self, ax: Axes | None = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+
+        Returns
+        -------
+        self
+            With `ax_` and `figure_`.
+
+        Raises
+        ------
+        MissingExtraError
+            If matplotlib is not installed.
+        """
+        self.ax_ = self._new_axes() if ax is None else ax
+        self.figure_ = figure_of(self.ax_)
+        self._draw(self.ax_)
+        return self
+
+    def _new_axes(self) -> Axes:
+        try:
+            from matplotlib import pyplot as plt
+        except ImportError:
+            raise missing_extra("matplotlib", "plot") from None
+        return plt.subplots(figsize=self._size, layout="constrained")[1]
+
+    @abstractmethod
+    def _draw(self, ax: Axes) -> None: ...
+
+
+class ApproximationErrorDisplay(Display):
+    """Predictions of an approximate model against those of the exact one.
+
+    Parameters
+    ----------
+    exact, approximate : array of shape (n,)
+        Predictions of the same rows.
+    name : str, default="approximation"
+    unit : str, optional
+        Of the target.
+
+    Attributes
+    ----------
+    difference_ : float
+        The root mean squared difference, in units of the target.
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("Agg")
+    >>> import numpy as np
+    >>> from scalekern import ApproximationErrorDisplay, SimilarityRegressor
+    >>> X = np.linspace(0, 6, 80)[:, None]
+    >>> exact = SimilarityRegressor(gamma=1.0, alpha=0.1, approximation="exact")
+    >>> few = SimilarityRegressor(gamma=1.0, alpha=0.1, approximation="nystroem",
+    ...                           n_components=4, random_state=0)
+    >>> models = [model.fit(X, np.sin(X[:, 0])) for model in (exact, few)]
+    >>> display = ApproximationErrorDisplay.from_estimator(models[1], X, exact=models[0])
+    >>> display.difference_ > 0, display.ax_.get_xlabel()
+    (True, "Exact model's prediction")
+    """
+
+    _size = (6.2, 5.2)
+
+    def __init__(
+        self, exact: Any, approximate: Any, *, name: str = "approximation", unit: str | None = None
+    ) -> None:
+        self.exact = np.ravel(np.asarray(exact, dtype=float))
+        self.approximate = np.ravel(np.asarray(approximate, dtype=float))
+        if self.exact.shape != self.approximate.shape or not len(self.exact):
+            raise InvalidInputError(
+                f"exact has {len(self.exact)} predictions and approximate "
+                f"{len(self.approximate)}; give as many of both, at least one"
+            )
+        self.name, self.unit = name, unit
+        self.difference_ = float(np.sqrt(np.mean((self.exact - self.approximate) ** 2)))
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, exact: Any, ax: Axes | None = None, **options: Any
+    ) -> Self:
+        """Predict with two fitted models, and draw; options are those of the class."""
+        return cls.from_predictions(exact.predict(X), estimator.predict(X), ax=ax, **options)
+
+    @classmethod
+    def from_predictions(
+        cls, exact: Any, approximate: Any, *, ax: Axes | None = None, **options: Any
+    ) -> Self:
+        """Draw predictions that are already made."""
+        return cls(exact, approximate, **options).plot(ax)
+
+    def _draw(self, ax: Axes) -> None:
+        title = f"{self.name} against exact: RMS difference {self.difference_:.3g}"
+        plot_predictions(
+            self.exact,
+            self.approximate,
+            ax=ax,
+            title=title.replace("$", r"\$"),
+            x_label="Exact model's prediction",
+            y_label="Approximate prediction",
+            unit=self.unit,
+        )
+
+
+class ErrorCostDisplay(Display):
+    """The error of each compared model against what it costs, with the Pareto front.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Of `Comparison.rows()`; models without errors are not drawn.
+    cost : {"seconds", "bytes"}, default="seconds"
+        Time to fit and predict, or the size of the model.
+    unit : str, optional
+        Of the target.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("Agg")
+    >>> import numpy as np, scalekern
+    >>> X = np.random.default_rng(0).uniform(0, 6, (200, 1))
+    >>> table = scalekern.compare(X, np.sin(X[:, 0]), models=["exact", "linear"])
+    >>> display = scalekern.ErrorCostDisplay.from_comparison(table, cost="bytes")
+    >>> display.ax_.get_xlabel()
+    'Size of the model (logarithmic)'
+    """
+
+    def __init__(
+        self, rows: Sequence[Mapping[str, Any]], *, cost: str = "seconds", unit: str | None = None
+    ) -> None:
+        if cost not in ("seconds", "bytes"):
+            raise InvalidInputError(f"cost={cost!r}; choose one of 'seconds', 'bytes'")
+        self.rows, self.cost, self.unit = list(rows), cost, unit
+
+    @classmethod
+    def from_comparison(
+        cls, comparison: Comparison, *, ax: Axes | None = None, **options: Any
+    ) -> Self:
+        """Draw what `scalekern.compare` returned."""
+        return cls(comparison.rows(), **options).plot(ax)
+
+    def _draw(self, ax: Axes) -> None:
+        plot = plot_error_against_time if self.cost == "seconds" else plot_error_against_size
+        plot(self.rows, ax=ax, unit=self.unit)
+
+
+class AlphaPathDisplay(Display):
+    """The validation error of each alpha that a model tried, and the one that it chose.
+
+    Parameters
+    ----------
+    alphas, scores : array of shape (n_alphas,)
+    alpha : float
+        The chosen one.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("Agg")
+    >>> import numpy as np
+    >>> from scalekern import AlphaPathDisplay, SimilarityRegressor
+    >>> X = np.linspace(0, 6, 80)[:, None]
+    >>> model = SimilarityRegressor(gamma=1.0).fit(X, np.sin(X[:, 0]))
+    >>> AlphaPathDisplay.from_estimator(model).alpha == model.alpha_
+    True
+    """
+
+    _size = (7.2, 4.4)
+
+    def __init__(self, alphas: Any, scores: Any, alpha: float) -> None:
+        self.alphas, self.scores, self.alpha = np.ravel(alphas), np.ravel(scores), alpha
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
+        """Draw the path of a fitted model, or of a pipeline that ends in one.
+
+        Raises
+        ------
+        UnsupportedError
+            If alpha was given, so that there is no path.
+        """
+        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        check_is_fitted(last)
+        model = getattr(last, "model_", last)  # a classifier's scores are a model's
+        if getattr(model, "alphas_", None) is None:
+            raise UnsupportedError(
+                f"{type(last).__name__} has no path of alpha: it was given as a number, or the "
+                "model has none; fit a similarity model with alpha='loo', 'gcv', 'cv' or an array"
+            )
+        return cls(model.alphas_, model.scores_, model.alpha_).plot(ax)
+
+    def _draw(self, ax: Axes) -> None:
+        plot_alpha_path(self.alphas, self.scores, self.alpha, ax=ax)
+
+
+class ExplanationDisplay(Display):
+    """The training rows that lead from the baseline to one prediction, the strongest on top.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        What `explain` of a model returned.
+    query : int, default=0
+        Which of its queries.
+    output : int, default=0
+        Which output, or class of a classifier.
+    most : int, default=12
+        How many rows get a bar.
+    unit : str, optional
+        Of the target.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("Agg")
+    >>> from scalekern import ExplanationDisplay, KNeighborsRegressor
+    >>> model = KNeighborsRegressor(2).fit([[0.0], [1.0], [5.0]], [1.0, 3.0, 9.0])
+    >>> display = ExplanationDisplay.from_estimator(model, [[0.4]])
+    >>> display.explanation.row_id.tolist()
+    [[0, 1]]
+    """
+
+    def __init__(
+        self,
+        explanation: Explanation,
+        *,
+        query: int = 0,
+        output: int = 0,
+        most: int = 12,
+        unit: str | None = None,
+    ) -> None:
+        self.explanation = explanation
+        self.query, self.output, self.most, self.unit = query, output, most, unit
+        self._size = (8.0, 2.0 + 0.33 * min(most + 1, explanation.weight.shape[1] + 1))
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, rows: Any = None, ax: Axes | None = None, **options: Any
+    ) -> Self:
+        """Explain the predictions for `X` and draw one; `rows` as in `explain` of the model."""
+        model, queries = last_step(estimator, X)
+        if rows is not None:
+            rows = last_step(estimator, rows)[1]
+        return cls(model.explain(queries, rows), **options).plot(ax)
+
+    def _draw(self, ax: Axes) -> None:
+        options: dict[str, Any] = {"output": self.output, "most": self.most, "unit": self.unit}
+        plot_explanation(self.explanation, self.query, ax=ax, **options)
+
+
+class ComponentsDisplay(Display):
+    """The error of approximations against their number of components.
+
+    Parameters
+    ----------
+    curves : sequence of mappings
+        With `model`, `n_components` and `rmse`, as from `Comparison.curves()`.
+    exact_rmse : float, optional
+        Of the exact model, which they approach.
+    unit : str, optional
+        Of the target.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+
+    Examples
+    --------
+    >>> import matplotlib; matplotlib.use("Agg")
+    >>> import numpy as np
+    >>> from scalekern import ComponentsDisplay, SimilarityRegressor
+    >>> X = np.linspace(0, 6, 80)[:, None]
+    >>> y = np.sin(X[:, 0])
+    >>> model = SimilarityRegressor(gamma=1.0, alpha=0.1, approximation="nystroem", random_state=0)
+    >>> display = ComponentsDisplay.from_estimator(
+    ...     model, X[::2], y[::2], X[1::2], y[1::2], n_components=[2, 8, 32])
+    >>> [curve["n_components"] for curve in display.curves]
+    [2, 8, 32]
+    """
+
+    _size = (7.6, 4.6)
+
+    def __init__(
+        self,
+        curves: Sequence[Mapping[str, Any]],
+        exact_rmse: float | None = None,
+        *,
+        unit: str | None = None,
+    ) -> None:
+        self.curves, self.exact_rmse, self.unit = list(curves), exact_rmse, unit
+
+    @classmethod
+    def from_comparison(
+        cls, comparison: Comparison, *, ax: Axes | None = None, unit: str | None = None
+    ) -> Self:
+        """Draw a comparison of several sizes: of ``compare(..., n_components=[125, 250])``."""
+        curves = comparison.curves()
+        if not curves:
+            raise InvalidInputError(
+                "the comparison has one size of each model; give compare several, as "
+                "n_components=[125, 250, 500]"
+            )
+        return cls(curves, comparison.exact_rmse, unit=unit).plot(ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        X_test: Any,
+        y_test: Any,
+        *,
+        n_components: Sequence[int],
+        exact_rmse: float | None = None,
+        ax: Axes | None = None,
+        unit: str | None = None,
+    ) -> Self:
+        """Fit a clone of a regressor at each size, measure it on the test rows, and draw."""
+        curves = []
+        for size in n_components:
+            model = clone(estimator).set_params(n_components=size).fit(X, y)
+            error = np.ravel(model.predict(X_test)) - np.ravel(np.asarray(y_test, dtype=float))
+            rmse = float(np.sqrt(np.mean(error**2)))
+            name = model.report_["approximation"]
+            curves.append({"model": name, "n_components": size, "rmse": rmse})
+        return cls(curves, exact_rmse, unit=unit).plot(ax)
+
+    def _draw(self, ax: Axes) -> None:
+        plot_error_against_components(self.curves, self.exact_rmse, ax=ax, unit=self.unit)

@@ -1,0 +1,275 @@
+"""scalekern.plan: what a fit would do, before anything is read, for a person to look at.
+
+The counts are made floors below (`estimators.foresight`); here they become one object with seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from scalekern.engine.cost import Step
+from scalekern.engine.limits import memory_budget, resolve_threads
+from scalekern.engine.machine import rates
+from scalekern.engine.plan import chunk_rows
+from scalekern.estimators import SimilarityRegressor
+from scalekern.estimators.foresight import foresee
+from scalekern.estimators.planning import Limit, Outlook
+from scalekern.features.parameters import tile_dtype_of
+from scalekern.report.table import bytes_text
+from scalekern.rows import RowSource
+from scalekern.rows.outline import outline_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit would do.
+
+    Attributes
+    ----------
+    model : str
+        The estimator's class.
+    rows, columns, outputs : int
+        Columns as the model sees them; the most that there will be.
+    dtype : str
+        Of the tiles.
+    approximation, why, solver : str
+        What would run, and the reason.
+    steps, predict_steps : tuple of Step
+        Of the fit, and of predictions for as many rows, each with its rows, blocks and work.
+    model_bytes : int
+        Of the arrays that the model would predict with; the most that there will be.
+    explain_bytes : int
+        Of those that it would keep on top, to explain its predictions; the most again.
+    memory_bytes : int
+        What the fit would hold at its peak, rows in memory included where it gathers them.
+    budget_bytes : int
+        What `memory_limit`, or what is free, allows.
+    fits : bool
+        Whether the fit would start; if not, `problem` is its error and `remedy` what would fit.
+    problem, remedy : str
+    n_threads : int
+    rates : dict of str to float
+        What a core of this machine was measured to do in a second.
+    notes : tuple of str
+        What is not known before the rows are read.
+    """
+
+    model: str
+    rows: int
+    columns: int
+    outputs: int
+    dtype: str
+    approximation: str
+    why: str
+    solver: str
+    steps: tuple[Step, ...]
+    predict_steps: tuple[Step, ...]
+    model_bytes: int
+    explain_bytes: int
+    memory_bytes: int
+    budget_bytes: int
+    fits: bool
+    problem: str
+    remedy: str
+    n_threads: int
+    rates: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passes(self) -> tuple[Step, ...]:
+        """The steps that read the rows."""
+        return tuple(step for step in self.steps if step.rows)
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes that the fit reads from files."""
+        return sum(step.read_bytes for step in self.steps)
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimated seconds of the fit; None where a step's are not known."""
+        return self._seconds(self.steps)
+
+    @property
+    def predict_seconds(self) -> float | None:
+        """Estimated seconds of predictions for as many rows; None where not known."""
+        return self._seconds(self.predict_steps)
+
+    def _seconds(self, steps: tuple[Step, ...]) -> float | None:
+        if not all(step.known for step in steps):
+            return None
+        return sum(step.seconds(self.rates, self.n_threads) for step in steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return own | {
+            "steps": [self._described(step) for step in self.steps],
+            "predict_steps": [self._described(step) for step in self.predict_steps],
+            "notes": list(self.notes),
+            "passes": len(self.passes),
+            "read_bytes": self.read_bytes,
+            "seconds": self.seconds,
+            "predict_seconds": self.predict_seconds,
+        }
+
+    def _described(self, step: Step) -> dict[str, Any]:
+        return step.to_dict() | {"seconds": self._seconds((step,))}
+
+    def __str__(self) -> str:
+        facts = [f"  {name:<14}{text}" for name, text in self._facts()]
+        cells = [("step", "rows", "blocks", "reads", "seconds", "for"), *self._cells()]
+        widths = [max(len(row[j]) for row in cells) for j in range(5)]
+        table = [
+            "  "
+            + row[0].ljust(widths[0])
+            + "".join(row[j].rjust(widths[j] + 2) for j in range(1, 5))
+            + "  "
+            + row[5]
+            for row in cells
+        ]
+        end = [f"Note: {note}." for note in self.notes]
+        return "\n".join([self._title(), *facts, "", *map(str.rstrip, table), *end])
+
+    def _repr_html_(self) -> str:
+        facts = "".join(
+            f"<tr><th align=left>{escape(name)}</th><td align=left>{escape(text)}</td></tr>"
+            for name, text in self._facts()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("step", "rows", "blocks", "reads", "seconds",
+                                                       "for"))  # fmt: skip
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._cells()
+        )
+        notes = "".join(f"<p>Note: {escape(note)}.</p>" for note in self.notes)
+        return (
+            f"<p><b>{escape(self._title())}</b></p><table>{facts}</table>"
+            f"<table><tr>{head}</tr>{body}</table>{notes}"
+        )
+
+    def _title(self) -> str:
+        of = f" of {self.columns:,} columns" if self.columns else " of objects"
+        return f"{self.model} on {self.rows:,} rows{of}, nothing read or done yet"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        solver = f", solver {self.solver}" if self.solver else ""
+        budget, threads = bytes_text(self.budget_bytes), self.n_threads
+        predicting = (
+            f"{_text(self.predict_seconds)} to predict as many rows, on {threads} "
+            f"thread{'' if threads == 1 else 's'}"
+        )
+        model = f"{bytes_text(self.model_bytes)} at most"
+        if self.explain_bytes:
+            model += f", and {bytes_text(self.explain_bytes)} to explain its predictions"
+        facts = [
+            ("would run", f"{self.approximation} ({self.why}){solver}, {self.dtype} tiles"),
+            ("passes", f"{len(self.passes)} over the rows, {bytes_text(self.read_bytes)} read"),
+            ("model", model),
+            ("memory", f"{bytes_text(self.memory_bytes)} at the peak; {budget} may be used"),
+            ("seconds", f"about {_text(self.seconds)} to fit, {predicting}"),
+        ]
+        refused = [("refused", self.problem), ("would fit", self.remedy)]
+        return facts if self.fits else facts + refused
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                step.what,
+                f"{step.rows:,}" if step.rows else "",
+                f"{step.tasks:,}",
+                bytes_text(step.read_bytes) if step.read_bytes else "",
+                _text(self._seconds((step,))),
+                step.why or "as many rows again",
+            )
+            for step in (*self.steps, *self.predict_steps)
+        ]
+
+
+def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
+    """Say what a fit would do, and how long it would take, without doing it.
+
+    Only shapes, types and the footers of Parquet files are looked at. The choices, the memory and
+    the passes are those that `fit` goes by; seconds come from counted work and a measurement of
+    this machine of about half a second, once a process, and are not precise: fits took from 0.6 to
+    1.5 times as long as planned, predictions up to 1.9 times (`python -m benchmarks.plan`).
+
+    Parameters
+    ----------
+    X : array, sparse matrix, frame, rows from `scalekern.rows`, or n objects
+        CSV and NumPy files have been read by the time that they are rows.
+    y : array of shape (n,) or (n, n_outputs), optional
+        One output is assumed without it.
+    estimator : estimator or pipeline, optional
+        `SimilarityRegressor()` by default.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InvalidInputError
+        For bad values of parameters.
+    UnsupportedError
+        For an estimator that cannot be planned, or a combination that does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np, scalekern
+    >>> found = scalekern.plan(np.empty((50_000, 4)))
+    >>> found.approximation, len(found.passes), found.model_bytes
+    ('nystroem', 2, 40912)
+    """
+    model = SimilarityRegressor() if estimator is None else estimator
+    source = outline_of(X, y)
+    found, last = foresee(model, source)
+    end = model.steps[-1][1] if hasattr(model, "steps") else model
+    n_threads = resolve_threads(getattr(end, "n_jobs", None))
+    budget = memory_budget()
+    over = [limit for limit in found.limits if limit.need.bytes > budget]
+    return Plan(
+        model=type(end).__name__,
+        rows=source.n_rows,
+        columns=last.n_features,
+        outputs=max(1, last.n_outputs),
+        dtype="float64" if found.name in ("exact", "local") else str(tile_dtype_of(last)),
+        approximation=found.name,
+        why=found.why,
+        solver=found.solver,
+        steps=tuple(found.steps),
+        predict_steps=tuple(found.predict),
+        model_bytes=found.model_bytes,
+        explain_bytes=found.explain_bytes,
+        memory_bytes=_peak(found, last, n_threads),
+        budget_bytes=budget,
+        fits=not over,
+        problem=over[0].need.refusal(budget) if over else "",
+        remedy="; ".join(_remedy(limit, budget) for limit in over),
+        n_threads=n_threads,
+        rates=rates(),
+        notes=tuple(found.notes),
+    )
+
+
+def _peak(found: Outlook, source: RowSource, n_threads: int) -> int:
+    """Return the largest need, with the rows that are held and the chunks in flight."""
+    row_bytes = max(1, source.n_features) * 8
+    chunks = (n_threads + 1) * chunk_rows(source.n_rows, row_bytes) * row_bytes
+    needs = [limit.need.bytes for limit in found.limits]
+    return max(needs, default=0) + found.held_bytes + min(chunks, source.n_rows * row_bytes)
+
+
+def _remedy(limit: Limit, budget: int) -> str:
+    largest = limit.largest(budget)
+    if not largest:
+        return limit.need.cure
+    return f"up to {largest:,} {limit.name}; {limit.need.cure}"
+
+
+def _text(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return "<0.01" if seconds < 0.01 else f"{seconds:.3g}"

@@ -1,0 +1,245 @@
+"""The parts of the report of a comparison, each a function from the comparison to HTML.
+
+Apart from the page, which orders and styles them. What a part has nothing to say about is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from scalekern.report.about import written
+from scalekern.report.embed import figure_html
+from scalekern.report.markup import Html, element, join, shortened
+from scalekern.report.names import family_of, name_of
+from scalekern.report.recommend import RULE, on_front
+from scalekern.report.table import bytes_text, table_cells
+
+MOST_NAMES = 60  # of columns that are listed
+MEANINGS = {
+    "RMSE, MAE": "The root of the mean squared error and the mean absolute error on the test "
+    "rows, in the units of the target; * marks the lowest RMSE.",
+    "R²": "The share of the variance of the test targets that is explained; 1 is perfect, 0 no "
+    "better than their mean.",
+    "gap to exact": "How far predictions are from those of the exact model: the root mean squared "
+    "difference, over the standard deviation of the test targets. 0 is the same.",
+    "fit, predict": "Seconds, measured once on the machine below: to learn, and to predict all "
+    "test rows.",
+    "model size": "Bytes of what a model predicts with.",
+    "dotted steps": "The Pareto front in a picture: no other model has both less error and less "
+    "cost.",
+    "recommended": RULE,
+}
+
+
+def answer(comparison: Any) -> Html:
+    """Return the recommended model and why."""
+    advice = comparison.recommended
+    row = next(result for result in comparison.fitted if result.model == advice.model)
+    share = "" if row.r2 is None else f", R² {row.r2:.4g}"
+    facts = f"RMSE {row.rmse:.4g}{share}, {bytes_text(row.model_bytes)}."
+    return element(
+        "div",
+        element("p", "Recommended: ", element("strong", name_of(advice.model))),
+        element("p", advice.reason),
+        element("p", facts, class_="quiet"),
+        class_="answer",
+    )
+
+
+def data(comparison: Any, target: str | None, unit: str | None) -> Html:
+    """Return the summary of the rows."""
+    about, y = comparison.data, comparison.y_test
+    in_unit = f" {shortened(unit)}" if unit else ""
+    facts: dict[str, Any] = {"target": shortened(target)} if target else {}
+    if about is not None:
+        facts |= _facts(about)
+    spread = f"mean {y.mean():.4g}, standard deviation {y.std():.4g}"
+    facts["test targets"] = f"{spread}, from {y.min():.4g} to {y.max():.4g}{in_unit}"
+    pairs = [join(element("dt", name), element("dd", value)) for name, value in facts.items()]
+    return element("dl", *pairs)
+
+
+def _facts(about: Any) -> dict[str, Any]:
+    weighted = ", weighted" if about.weighted else ""
+    facts: dict[str, Any] = {
+        "training rows": f"{about.n_train:,}{weighted} ({shortened(about.train)})",
+        "test rows": f"{about.n_test:,} ({shortened(about.test)})",
+    }
+    if not about.n_columns:
+        return facts | {"features": "none: the rows are texts or other objects"}
+    facts["features"] = f"{about.n_columns:,}"
+    if about.columns:
+        shown = [shortened(name, 60) for name in about.columns[:MOST_NAMES]]
+        named = [join(element("bdi", name), ", ") for name in shown[:-1]]
+        more = len(about.columns) - len(shown)
+        end = f" and {more:,} more" if more else ""
+        facts["features"] = join(f"{about.n_columns:,}: ", *named, element("bdi", shown[-1]), end)
+    return facts
+
+
+def table(comparison: Any) -> Html:
+    """Return the table, as it is printed, the recommended model marked."""
+    header, cells, _ = table_cells(comparison.rows(), all_notes=True)
+    chosen = comparison.recommended.model
+    kinds = [{"class_": "words"} if name == "note" else {} for name in header]
+    titles = [element("th", name.replace("\n", " "), **kind)
+              for name, kind in zip(header, kinds, strict=True)]  # fmt: skip
+    lines = [
+        element(
+            "tr",
+            *(element("td", cell, **kind) for cell, kind in zip(line, kinds, strict=True)),
+            **({"class_": "chosen"} if result.model == chosen else {}),
+        )
+        for line, result in zip(cells, comparison.results, strict=True)
+    ]
+    head = element("thead", element("tr", *titles))
+    return element("div", element("table", head, element("tbody", *lines)), class_="scroll")
+
+
+def missing(comparison: Any) -> Html:
+    """Return the models that were not tried, and why."""
+    items = [
+        element("li", f"{name_of(name)}: {reason}.") for name, reason in comparison.left_out.items()
+    ]
+    return join(element("p", "Not tried:"), element("ul", *items)) if items else Html()
+
+
+def costs(comparison: Any, unit: str | None) -> Html:
+    """Return error against time and against memory."""
+    from scalekern.report.pictures import plot_error_against_size, plot_error_against_time
+
+    rows = [result.__dict__ for result in comparison.fitted]
+    errors = [row["rmse"] for row in rows]
+    seconds = [row["fit_seconds"] + row["predict_seconds"] for row in rows]
+    sizes = [row["model_bytes"] for row in rows]
+    names = [name_of(row["model"]) for row in rows]
+    return element(
+        "div",
+        figure_html(
+            lambda: plot_error_against_time(rows, unit=unit),
+            f"No model is both faster and more accurate than: {_front(names, seconds, errors)}.",
+        ),
+        figure_html(
+            lambda: plot_error_against_size(rows, unit=unit),
+            f"No model is both smaller and more accurate than: {_front(names, sizes, errors)}.",
+        ),
+        class_="pictures",
+    )
+
+
+def _front(names: list[str], costs: list[float], errors: list[float]) -> str:
+    return ", ".join(n for n, on in zip(names, on_front(costs, errors), strict=True) if on)
+
+
+def components(comparison: Any, unit: str | None) -> Html:
+    """Return error against components, where a family was fitted at several sizes."""
+    from scalekern.report.pictures import plot_error_against_components
+
+    curves = comparison.curves()
+    if not curves:
+        return Html()
+    rmse = {result.model: result.rmse for result in comparison.fitted}
+    others = {name: rmse[name] for name in ("linear", "knn", "local") if name in rmse}
+    return element(
+        "div",
+        figure_html(
+            lambda: plot_error_against_components(
+                curves, comparison.exact_rmse, references=others, unit=unit
+            ),
+            "More landmarks or random features cost more time and memory; where a line is flat, "
+            "they no longer buy accuracy.",
+        ),
+        class_="pictures",
+    )
+
+
+def gaps(comparison: Any, unit: str | None) -> Html:
+    """Return predictions of the approximations against those of the exact model."""
+    from scalekern.report.pictures import plot_predictions
+
+    largest = {
+        family_of(result.model): result
+        for result in comparison.fitted
+        if family_of(result.model) in ("nystroem", "fourier", "local")
+        and result.gap_to_exact is not None
+    }
+    exact = comparison.predictions.get("exact")
+    if exact is None or not largest:
+        return Html()
+    pictures = []
+    for result in largest.values():
+        name, ours = name_of(result.model), comparison.predictions[result.model]
+        pictures.append(
+            figure_html(
+                partial(
+                    plot_predictions,
+                    exact,
+                    ours,
+                    title=f"{name} against exact",
+                    x_label="Exact model's prediction",
+                    y_label=f"{name} prediction",
+                    unit=unit,
+                ),
+                f"{name}: gap to exact {result.gap_to_exact:.3g}; the root mean squared difference "
+                f"is {np.sqrt(np.mean((ours - exact) ** 2)):.3g}.",
+                kind="png",
+            )
+        )
+    return element("div", *pictures, class_="pictures")
+
+
+def predictions(comparison: Any, unit: str | None) -> Html:
+    """Return the recommended model's predictions against what was so."""
+    from scalekern.report.pictures import plot_predictions
+
+    name = comparison.recommended.model
+    title = f"{name_of(name)}: predicted against actual"
+    return element(
+        "div",
+        figure_html(
+            lambda: plot_predictions(
+                comparison.y_test, comparison.predictions[name], title=title, unit=unit
+            ),
+            "Each test row; on the dashed line a prediction is right.",
+            kind="png",
+        ),
+        class_="pictures",
+    )
+
+
+def meanings() -> Html:
+    """Return what the words of the report mean."""
+    pairs = [join(element("dt", name), element("dd", said)) for name, said in MEANINGS.items()]
+    return element("dl", *pairs)
+
+
+def made(comparison: Any, versions: Mapping[str, str], command: str | None) -> Html:
+    """Return the command, the settings, what was chosen in each model, and the versions."""
+    parts = [element("pre", element("code", command or comparison.call))]
+    if comparison.kernel:
+        chosen = f"{comparison.kernel} and alpha {comparison.alpha:.4g}"
+        parts.append(element("p", f"The similarity models share {chosen}."))
+    parts.append(_details("Settings", {k: written(v) for k, v in comparison.settings.items()}))
+    for name, model in comparison.models.items():
+        report = getattr(model, "report_", None) or {}
+        facts = {key: shortened(_plain(value), 300) for key, value in report.items()}
+        if facts:
+            parts.append(_details(f"How it was fitted: {name_of(name)}", facts))
+    parts.append(_details("Versions", versions))
+    return join(*parts)
+
+
+def _details(title: str, facts: Mapping[str, str]) -> Html:
+    lines = [
+        element("tr", element("td", name), element("td", value)) for name, value in facts.items()
+    ]
+    rows = element("table", element("tbody", *lines), class_="settings")
+    return element("details", element("summary", title), rows)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

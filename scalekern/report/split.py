@@ -1,0 +1,78 @@
+"""Which rows a comparison learns from and which it measures on.
+
+Apart from `compare` because it is about containers and says nothing of models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from scalekern.errors import InvalidInputError
+from scalekern.estimators import SimilarityRegressor
+from scalekern.estimators.fitting import gather
+from scalekern.report.possible import refuse_classes, rows_for
+from scalekern.rows import RowSource
+from scalekern.rows.base import take_rows
+from scalekern.rows.raw import plain_where_numbers, source_of_rows
+
+
+def split_rows(
+    X: Any,
+    y: Any,
+    test: Any,
+    test_size: float,
+    random_state: Any,
+    reader: SimilarityRegressor,
+    missing: str,
+) -> tuple[RowSource, RowSource]:
+    """Return training and test rows: those given, or a random split read into memory.
+
+    Raises
+    ------
+    InvalidInputError
+        For a bad `test_size`, test rows without a target, or several targets.
+    UnsupportedError
+        For targets that are classes.
+    """
+    train = _as_source(X, y, reader, missing)
+    if test is not None:
+        return train, _test_source(test, reader, missing)
+    # Numbers are read as such before the split: a missing one is named by its row in the file.
+    train = plain_where_numbers(train) if missing == "error" else train
+    rows = gather(train)
+    try:
+        parts = train_test_split(
+            np.arange(len(rows.y)), test_size=test_size, random_state=random_state
+        )
+    except ValueError as error:
+        raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
+    weight = rows.weight if train.has_weight else np.empty(0)
+    first, second = (
+        source_of_rows(
+            take_rows(rows.X, part),
+            rows.y[part, 0],
+            weight[part] if train.has_weight else None,
+            train,
+        )
+        for part in parts
+    )
+    return first, second
+
+
+def _as_source(X: Any, y: Any, reader: SimilarityRegressor, missing: str) -> RowSource:
+    refuse_classes(y)
+    source = rows_for(reader, X, y, missing)
+    if source.n_outputs != 1:
+        raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
+    return source
+
+
+def _test_source(test: Any, reader: SimilarityRegressor, missing: str) -> RowSource:
+    if isinstance(test, RowSource):
+        return _as_source(test, None, reader, missing)
+    if not isinstance(test, (tuple, list)) or len(test) != 2:
+        raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
+    return _as_source(test[0], test[1], reader, missing)
