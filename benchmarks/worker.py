@@ -46,11 +46,11 @@ def flights_sklearn(options: dict[str, Any]) -> dict[str, Any]:
 
 def _on_flights(model: Any, options: dict[str, Any]) -> dict[str, Any]:
     X, y, X_test, y_test = data.standardized(Path(options["cache"]), options["n"])
-    before = _mark_memory()
+    before = mark_memory()
     start = time.perf_counter()
     model.fit(X, y)
     middle = time.perf_counter()
-    fit_peak = _peak_memory() - before
+    fit_peak = peak_memory() - before
     predicted = model.predict(X_test)
     end = time.perf_counter()
     return {
@@ -123,16 +123,16 @@ def matmul_peak(options: dict[str, Any]) -> dict[str, Any]:
     return {"flops_per_second": 2 * size**3 / min(seconds)}
 
 
-def _mark_memory() -> int:
+def mark_memory() -> int:
     """Start measuring the peak afresh, and return what is resident now."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return _peak_memory()
+        return peak_memory()
     return _status("VmRSS")
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     try:
         return _status("VmHWM")
     except OSError:

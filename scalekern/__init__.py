@@ -20,10 +20,12 @@ if TYPE_CHECKING:
         KNeighborsClassifier,
         KNeighborsRegressor,
         LinearRegressor,
+        NeighborsTransformer,
         SimilarityClassifier,
         SimilarityRegressor,
     )
     from scalekern.features import FourierFeatures, Nystroem, RowPreparer
+    from scalekern.features.gram import gram
     from scalekern.kernels import BlockKernel
     from scalekern.report import (
         AlphaPathDisplay,
@@ -49,6 +51,7 @@ __all__ = [
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "NeighborsTransformer",
     "Nystroem",
     "RowPreparer",
     "SimilarityClassifier",
@@ -57,6 +60,7 @@ __all__ = [
     "config_context",
     "doctor",
     "errors",
+    "gram",
     "kernels",
     "load",
     "plan",
@@ -75,12 +79,14 @@ _HOMES = {
     "KNeighborsClassifier": "estimators",
     "KNeighborsRegressor": "estimators",
     "LinearRegressor": "estimators",
+    "NeighborsTransformer": "estimators",
     "Nystroem": "features",
     "RowPreparer": "features",
     "SimilarityClassifier": "estimators",
     "SimilarityRegressor": "estimators",
     "compare": "report",
     "doctor": "checkup",
+    "gram": "features.gram",
     "load": "storage",
     "plan": "report.plan",
     "save": "storage",

@@ -556,7 +556,7 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
     [
         (["--model", "forest"], "'forest' is not one of 'auto', 'exact'"),
         (["--model", "nystroem", "--solver", "pinv"], "solver='pinv' does not go with"),
-        (["--model", "fourier", "--kernel", "linear"], "need a stationary kernel"),
+        (["--model", "fourier", "--kernel", "linear"], "need a stationary or polynomial kernel"),
         (["--model", "knn", "--metric", "nearness"], "metric='nearness' does not exist"),
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),

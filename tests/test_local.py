@@ -151,9 +151,7 @@ def test_intervals_cover_new_targets_of_a_gaussian_process():
         stds.append(std)
     error, std = np.concatenate(errors), np.concatenate(stds)
     for width, share in ((1.0, 0.683), (1.645, 0.90), (1.96, 0.95)):
-        assert (
-            abs(np.mean(error < width * std) - share) < 0.06
-        )  # about 0.02 too few: scales are estimated
+        assert abs(np.mean(error < width * std) - share) < 0.03
     assert 0.45 < np.median(std) < 0.8  # near the noise of 0.5, not the spread of 7
 
 
@@ -166,7 +164,7 @@ def test_deviations_grow_away_from_the_rows_and_with_the_units_of_the_target():
     np.testing.assert_allclose(larger, 1000 * std[:1], rtol=1e-6)
 
 
-def test_left_out_variances_add_up_to_the_squared_errors():
+def test_nine_of_ten_rows_left_out_are_within_their_deviations():
     X, y = waves(200, noise=0.2)
     model = local("matern32").fit(X, y)
     left_out = []
@@ -177,9 +175,10 @@ def test_left_out_variances_add_up_to_the_squared_errors():
             factor=model.length_factor_,
         )  # fmt: skip
         left_out.append((y[i] - mean[0, 0], std[0, 0]))
-    errors, stds = np.square(left_out).sum(axis=0)
-    np.testing.assert_allclose(model.local_.spread[0], errors / stds, rtol=1e-6)
-    np.testing.assert_allclose(model.scores_.min(), errors / 200, rtol=1e-6)
+    errors, variances = np.square(left_out).T
+    np.testing.assert_allclose(model.scores_.min(), errors.mean(), rtol=1e-6)
+    std = np.sqrt(model.local_.spread[0] * variances)
+    assert np.mean(np.sqrt(errors) < (1 + 1e-9) * 1.6448536 * std) == pytest.approx(0.9, abs=0.006)
 
 
 def test_the_factor_and_alpha_of_the_smallest_error_are_taken():
@@ -190,14 +189,6 @@ def test_the_factor_and_alpha_of_the_smallest_error_are_taken():
     assert model.alpha_ == model.alphas_[int(np.argmin(model.scores_))]
     noiseless = local("matern32").fit(X, np.sin(2 * X).sum(axis=1))
     assert noiseless.alpha_ < 1e-3 < model.alpha_
-
-
-def test_other_approximations_have_no_deviation():
-    X, y = waves(50)
-    for name in ("exact", "nystroem", "fourier"):
-        model = sk.SimilarityRegressor(approximation=name, n_components=10, random_state=0)
-        with pytest.raises(UnsupportedError, match="'local' has"):
-            model.fit(X, y).predict(X, return_std=True)
 
 
 @pytest.mark.parametrize("d", [2, 12])

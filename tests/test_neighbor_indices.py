@@ -40,7 +40,16 @@ EXACT = [
     ("brute", "canberra"),
     ("brute", "correlation"),
 ]
-APPROXIMATE = ["hnsw", "ivf", "IVF32,SQfp16", "PCA4,IVF16,PQ4", "IVF16,PQ4x4fs,RFlat", "SQ8"]
+APPROXIMATE = [
+    "hnsw",
+    "ivf",
+    "ivfsq",
+    "ivfpq",
+    "IVF32,SQfp16",
+    "PCA4,IVF16,PQ4",
+    "IVF16,PQ4x4fs,RFlat",
+    "SQ8",
+]
 ALL = [*EXACT, *((name, "euclidean") for name in APPROXIMATE)]
 
 
@@ -279,7 +288,7 @@ def test_rows_that_were_not_found_are_minus_one_and_never_a_wrong_row():
 # ---------------------------------------------------------------- recall
 
 
-@pytest.mark.parametrize("algorithm", ["hnsw", "ivf", "IVF64,SQfp16"])
+@pytest.mark.parametrize("algorithm", ["hnsw", "ivf", "ivfsq", "ivfpq", "IVF64,SQfp16"])
 @pytest.mark.parametrize("target", [0.8, 0.97])
 def test_recall_meets_the_target_and_is_what_others_measure(algorithm, target):
     everything = clustered(12000, 16, 14)
@@ -302,7 +311,7 @@ def test_recall_is_measured_against_the_nearest_other_rows(monkeypatch):
     exact = cdist(X[sample.rows], X)
     exact[np.arange(len(exact)), sample.rows] = np.inf
     np.testing.assert_allclose(sample.kth, np.sort(exact, axis=1)[:, 4], rtol=1e-12)
-    assert 200 <= len(sample.rows) <= 500
+    assert len(sample.rows) == 2000
     halved = np.isin(np.argsort(exact, axis=1)[:, :5], np.arange(0, 2000, 2)).mean()
     assert sample.recall(EveryOtherRow(X)).mean == pytest.approx(halved, abs=0.01)
 
@@ -320,26 +329,103 @@ class EveryOtherRow:
         return np.take_along_axis(exact, rows, 1), rows
 
 
-def test_tuning_reports_every_setting_with_recall_and_counted_work():
-    built = build_index(gaussian(4000, 12, 15), algorithm="ivf", target_recall=0.9)
-    settings_tried = [trial["nprobe"] for trial in built.tuning]
-    work = [trial["distances_per_query"] for trial in built.tuning]
-    recalls = [trial["recall"] for trial in built.tuning]
-    assert settings_tried == sorted(settings_tried)
-    assert work == sorted(work)
-    assert recalls == sorted(recalls)
-    assert built.index.setting in settings_tried
+@pytest.mark.parametrize("algorithm", ["ivf", "hnsw", "ivfpq"])
+def test_tuning_reports_every_setting_with_recall_and_counted_work(algorithm):
+    built = build_index(gaussian(4000, 12, 15), algorithm=algorithm, target_recall=0.9)
+    knob = built.index.knob.name
+    for more in {trial.get("candidates") for trial in built.tuning}:
+        trials = [trial for trial in built.tuning if trial.get("candidates") == more]
+        for column in (knob, "work", "recall"):
+            values = [trial[column] for trial in trials]
+            assert values == sorted(values)
+    chosen = {(trial[knob], trial.get("candidates", 1)): trial for trial in built.tuning}
+    assert chosen[built.index.setting, built.index.more]["recall"] == built.recall
 
 
-def test_counted_work_is_near_what_faiss_counts():
+def test_the_settings_chosen_are_those_of_least_work_that_reach_the_target():
+    X = clustered(20000, 16, 24)
+    built = build_index(X, algorithm="ivfpq", target_recall=0.9, n_neighbors=10)
+    sample = draw_sample(X, "euclidean", 10, seed=0)
+    work = built.index.work(10)
+    assert built.recall >= 0.9
+    for more in (1, 2, 4, 8, 16):
+        for setting in (1, 2, 4, 8, 16):
+            other = built.index.at(setting, more)
+            if other.work(10) < 0.9 * work:
+                assert not sample.recall(other).reaches(0.9)
+
+
+def test_counted_rows_are_near_what_faiss_counts():
     import faiss
 
     X = clustered(20000, 10, 16)
-    index = IVFIndex.build(X).at(8)
+    lists = IVFIndex.build(X).at(8)
     faiss.cvar.indexIVF_stats.reset()
-    index.search(X[:1000], 5)
-    counted = faiss.cvar.indexIVF_stats.ndis / 1000 + index.knob.largest
-    assert index.work() == pytest.approx(counted, rel=0.3)
+    lists.search(X[:1000], 5)
+    counted = faiss.cvar.indexIVF_stats.ndis / 1000
+    assert lists.knob.each * 8 == pytest.approx(counted, rel=0.3)
+    assert lists.knob.centres == lists.knob.largest
+    graph = HNSWIndex.build(gaussian(8000, 16, 16)).at(64)
+    faiss.cvar.hnsw_stats.reset()
+    graph.search(gaussian(1000, 16, 17), 5)
+    assert graph.knob.each * 64 == pytest.approx(faiss.cvar.hnsw_stats.ndis / 1000, rel=0.4)
+
+
+def test_auto_takes_uncompressed_lists_only_where_they_are_less_work():
+    X = clustered(25000, 12, 25)
+    built = build_index(X, target_recall=0.95, n_neighbors=5)
+    assert built.index.name in ("ivf", "ivfpq")
+    work = built.index.work(5)
+    for name in ("ivf", "ivfpq"):
+        other = build_index(X, algorithm=name, target_recall=0.95, n_neighbors=5)
+        assert work <= 1.25 * other.index.work(5)
+
+
+def test_few_expected_queries_are_answered_by_a_scan():
+    X = gaussian(30000, 12, 26)
+    assert build_index(X, expected_queries=100).index.name == "flat"
+    assert build_index(X, expected_queries=10**9).index.name != "flat"
+
+
+def test_search_parameters_are_taken_as_given():
+    X = clustered(3000, 8)
+    built = build_index(X, algorithm="ivfpq", search_parameters={"nprobe": 3, "candidates": 5})
+    assert (built.index.setting, built.index.more) == (3, 5)
+    assert [trial["nprobe"] for trial in built.tuning] == [3]
+    assert "nprobe 3, 5 candidates" in built.description
+    for wrong in ({"efSearch": 8}, {"nprobe": 0}, {"nprobe": 10**6}, {"candidates": True}):
+        with pytest.raises(InvalidInputError, match="search_parameters"):
+            build_index(X, algorithm="ivfpq", search_parameters=wrong)
+    with pytest.raises(InvalidInputError, match="exact"):
+        build_index(X, search_parameters={"nprobe": 3})
+
+
+@pytest.mark.parametrize("d", [9, 50, 300])
+def test_coded_rows_are_found_in_any_number_of_columns(d):
+    # Odd numbers are padded, and many columns of few directions are turned into these.
+    rng = np.random.default_rng(27)
+    X = rng.normal(size=(3000, 9)) @ rng.normal(size=(9, d)) + 0.01 * rng.normal(size=(3000, d))
+    for algorithm in ("ivfpq", "ivfsq"):
+        built = build_index(X, algorithm=algorithm, target_recall=0.95, n_neighbors=5)
+        exact = np.sort(cdist(X[:300], X), axis=1)[:, :5]
+        found, _ = built.index.search(X[:300], 5)
+        assert (found <= exact[:, -1:] * (1 + 1e-9)).mean() > 0.93
+
+
+def test_tuning_to_the_error_stops_where_predictions_are_as_good():
+    X = clustered(20000, 16, 28, clusters=10)
+    y = np.argmin(cdist(X, X[:10]), axis=1).astype(float)
+
+    def losses(rows, distances, indices):
+        return (np.median(y[indices], axis=1) != y[rows]).astype(float)
+
+    near = {"algorithm": "ivf", "n_neighbors": 9, "losses": losses}
+    easy = build_index(X, target_error=0.5, **near)
+    hard = build_index(X, target_error=0.0, **near)
+    assert easy.index.setting <= hard.index.setting
+    assert all("excess_error" in trial for trial in hard.tuning)
+    chosen = next(t for t in hard.tuning if t["nprobe"] == hard.index.setting)
+    assert chosen["excess_error"] <= 0.0
 
 
 def test_a_recall_out_of_reach_warns_and_keeps_the_best():
@@ -359,10 +445,12 @@ SEARCH = """
 import sys, hashlib, numpy as np, faiss
 faiss.omp_set_num_threads(int(sys.argv[1]))
 from scalekern.neighbors import build_index
-X = np.random.default_rng(0).normal(size=(4000, 8))
+X = np.random.default_rng(0).normal(size=(6000, 9))
 digest = hashlib.sha256()
-for algorithm in ("ivf", "hnsw", "IVF32,PQ4"):
-    built = build_index(X, algorithm=algorithm, target_recall=0.7, seed=5)
+for algorithm in ("ivf", "ivfsq", "ivfpq", "hnsw", "IVF32,PQ3"):
+    built = build_index(
+        X, algorithm=algorithm, target_recall=0.7, seed=5, n_jobs=int(sys.argv[1])
+    )
     digest.update(built.index.state()[1]["index.faiss"].tobytes())
     digest.update(repr((built.recall, built.tuning)).encode())
     for part in built.index.search(X[:300], 5):
@@ -479,9 +567,9 @@ def test_missing_foreign_or_exchanged_parts_are_refused(built):
     ("n", "d", "metric", "target", "kind"),
     [
         (10**6, 3, "euclidean", 0.95, "kd_tree"),
-        (10**6, 20, "euclidean", 0.95, "ivf"),
+        (10**6, 20, "euclidean", 0.95, "contest"),
         (10**6, 20, "euclidean", 1.0, "flat"),
-        (10**6, 3, "cosine", 0.95, "ivf"),
+        (10**6, 3, "cosine", 0.95, "contest"),
         (1000, 20, "euclidean", 0.95, "flat"),
         (10**6, 12, "manhattan", 0.95, "kd_tree"),
         (10**6, 50, "manhattan", 0.95, "pairs"),
@@ -496,7 +584,6 @@ def test_auto_chooses_from_rows_columns_metric_and_target(n, d, metric, target, 
     ("parameters", "error", "words"),
     [
         ({"algorithm": "ball_tree"}, UnsupportedError, "kd_tree"),
-        ({"algorithm": "ivfpq"}, UnsupportedError, "IVF1024,PQ8"),
         ({"algorithm": "kdtree"}, InvalidInputError, "'kdtree'.*'auto', 'brute', 'kd_tree'"),
         ({"algorithm": "PQ3"}, InvalidInputError, "'PQ3'.*multiple"),
         ({"algorithm": "HNSW1"}, InvalidInputError, "'HNSW1'"),

@@ -161,6 +161,9 @@ class Forgetful:
             distances[0], indices[0] = np.inf, -1
         return distances, indices
 
+    def nearest(self, X, k):
+        return self.search(X, k)[1]
+
 
 @pytest.mark.parametrize("weights", [*WEIGHTS, lambda d: d, lambda d: 1 / (1 + d)])
 def test_what_was_not_found_never_enters_an_average(weights):
@@ -208,8 +211,8 @@ def test_a_tiny_distance_is_no_overflow():
         (lambda d: -d, "at least 0"),
         (lambda d: d * np.nan, "nan"),
         (lambda d: d[:, :1], "shape"),
-        ("kernel?", "weights='kernel\\?'; use 'uniform', 'distance' or a function"),
-        (np.ones(3), "use 'uniform', 'distance' or a function"),
+        ("kernel?", "weights='kernel\\?'; use 'uniform', 'distance', 'kernel' or a function"),
+        (np.ones(3), "use 'uniform', 'distance', 'kernel' or a function"),
     ],
 )
 def test_weights_that_are_no_weights_are_refused(weights, message):
@@ -301,7 +304,7 @@ def test_auto_is_approximate_for_many_rows_and_exact_where_that_is_asked_for():
 def test_a_recall_that_cannot_be_reached_is_warned_of(many):
     points, y = many
     with pytest.warns(RecallWarning, match="below target_recall=0.99"):
-        model = KNeighborsRegressor(algorithm="PCA2,SQ4", target_recall=0.99).fit(points, y)
+        model = KNeighborsRegressor(algorithm="PCA1,SQ4", target_recall=0.99).fit(points, y)
     assert model.recall_ < 0.99
     assert "approximate" in repr(model)
 

@@ -58,6 +58,7 @@ ESTIMATORS = [
     sk.KNeighborsRegressor(random_state=0),
     sk.KNeighborsClassifier(random_state=0),
     sk.KNeighborsRegressor(algorithm="brute", weights="distance", random_state=0),
+    sk.NeighborsTransformer(random_state=0),
     sk.Nystroem(n_components=10, random_state=0),
     sk.FourierFeatures(n_components=10, random_state=0),
     sk.RowPreparer(),

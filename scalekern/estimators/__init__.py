@@ -2,6 +2,7 @@
 
 from scalekern.estimators.classifier import SimilarityClassifier
 from scalekern.estimators.linear import LinearRegressor
+from scalekern.estimators.neighbor_transformer import NeighborsTransformer
 from scalekern.estimators.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from scalekern.estimators.similarity import SimilarityRegressor
 
@@ -9,6 +10,7 @@ __all__ = [
     "KNeighborsClassifier",
     "KNeighborsRegressor",
     "LinearRegressor",
+    "NeighborsTransformer",
     "SimilarityClassifier",
     "SimilarityRegressor",
 ]

@@ -25,6 +25,7 @@ from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.selection.local import (
     DEFAULT_ALPHA,
     DEFAULT_FACTOR,
+    LeftOut,
     LocalChoice,
     choose_local,
 )
@@ -41,6 +42,7 @@ from scalekern.solvers.local import (
 )
 
 SAMPLE_ROWS = 1_000
+"""Rows left out to choose by, and as many others to measure errors on, if there are so many."""
 BLOCK_BYTES = 1 << 20
 SEARCH_BYTES = 8 << 20
 _INDEX = "index-"
@@ -125,7 +127,7 @@ class Local(Approximation):
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
         del params
-        return SAMPLE_ROWS
+        return 2 * SAMPLE_ROWS
 
     def select(
         self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
@@ -186,17 +188,14 @@ class Local(Approximation):
         if local.index.n_rows == 1:
             alpha = DEFAULT_ALPHA if job.rule.candidates is None else job.rule.smallest
             return LocalChoice(alpha, DEFAULT_FACTOR, local.spread)
-        sample = job.seen.sample.part(np.arange(min(SAMPLE_ROWS, len(job.seen.sample.numbers))))
-        own = np.searchsorted(numbers, sample.numbers)
-        rows = ArraySource(dense_rows(sample.X), sample.y, sample.weight)
-
-        def around(block: Block) -> Neighborhoods:
-            return local.without_self(block.X, own[block.start : block.start + len(block)])
-
+        n = len(job.seen.sample.numbers)
+        chosen_by = np.arange(min(SAMPLE_ROWS, n))
+        # Rows that were chosen by have errors that are a little too small.
+        measured_on = chosen_by + SAMPLE_ROWS if n >= 2 * SAMPLE_ROWS else chosen_by
         return choose_local(
             job.engine.local,
-            rows,
-            around,
+            _left_out(job, local, numbers, chosen_by),
+            _left_out(job, local, numbers, measured_on),
             job.kernel,
             job.rule,
             length,
@@ -247,6 +246,17 @@ class Local(Approximation):
             arrays.pop("spread_"),
         )
         return meta | arrays | {"local_": local}
+
+
+def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray) -> LeftOut:
+    """Return some of the rows of the sample, and what finds their neighbours."""
+    sample = job.seen.sample.part(some)
+    own = np.searchsorted(numbers, sample.numbers)
+
+    def around(block: Block) -> Neighborhoods:
+        return local.without_self(block.X, own[block.start : block.start + len(block)])
+
+    return LeftOut(ArraySource(dense_rows(sample.X), sample.y, sample.weight), around)
 
 
 def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarray]:

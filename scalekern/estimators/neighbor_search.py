@@ -1,8 +1,10 @@
-"""What both k-NN estimators share: the index, its recall, and how much each neighbour weighs."""
+"""What all neighbour estimators share: the index, its recall, and its answers.
+
+Separate from how neighbours are weighed, which only predictions need.
+"""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -10,60 +12,45 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import Engine, engine_for
+from scalekern.engine import engine_for
+from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates, named_rows
-from scalekern.estimators.fitting import gather
+from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.weighing import Sink, Weigher, kept_ids
+from scalekern.estimators.neighbor_graphs import NeighborGraphs
+from scalekern.estimators.weighing import kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
-from scalekern.rows import ArraySource, Block, RowSource, source_of
+from scalekern.rows import Block, RowSource, source_of
+from scalekern.rows.base import stack_rows
 from scalekern.rows.validate import predict_source
 
-WEIGHTS = ("uniform", "distance")
-QUERY_ROWS = 4_096
+FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
 OPTIONAL_ARRAYS = ("explain_ids_", RESIDUALS)
 
 
-class Neighbors(Explains, BaseEstimator):
-    """What both estimators share: the index, its recall, and weighted neighbours."""
+class NeighborSearch(NeighborGraphs, BaseEstimator):
+    """The index, its recall, `kneighbors`, and how they are put down."""
 
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        weights: Any = "uniform",
-        metric: Any = "euclidean",
-        algorithm: str = "auto",
-        target_recall: float = 0.95,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.weights = weights
-        self.metric = metric
-        self.algorithm = algorithm
-        self.target_recall = target_recall
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+    n_neighbors: int
+    metric: Any
+    algorithm: str
+    target_recall: float
+    expected_queries: int | None
+    search_parameters: dict[str, int] | None
+    random_state: Any
+    n_jobs: int | None
 
     def _fit_index(self, source: RowSource) -> np.ndarray:
         """Build the index over the rows and return their targets."""
         k = check_integer("n_neighbors", self.n_neighbors)
-        named = isinstance(self.weights, str) and self.weights in WEIGHTS
-        if not (callable(self.weights) or named):
-            raise InvalidInputError(
-                f"weights={self.weights!r}; use 'uniform', 'distance' or a function of distances"
-            )
         if source.has_weight:
             raise InvalidInputError("k-NN takes no sample weights; leave weight=... out of rows()")
         if k > source.n_rows:
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
             )
-        rows = gather(source)
+        rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name in OPTIONAL_ARRAYS:
             self.__dict__.pop(name, None)
         for name, ids in kept_ids(rows.ids).items():
@@ -74,12 +61,17 @@ class Neighbors(Explains, BaseEstimator):
             metric=self.metric,
             algorithm=self.algorithm,
             target_recall=self.target_recall,
+            **self._goal(rows.y),
             n_neighbors=k,
+            expected_queries=self._expected_queries(),
+            search_parameters=self.search_parameters,
             seed=seed_of(self.random_state),
+            n_jobs=self.n_jobs,
+            graph_threads=self._graph_threads(),
         )
         self._index: NeighborIndex = built.index
         self.recall_, self.index_description_ = built.recall, built.description
-        self.tuning_ = built.tuning
+        self.tuning_, self.tuned_ = built.tuning, built.tuned
         self.n_samples_fit_ = source.n_rows
         self.report_ = {
             "index": built.description,
@@ -88,6 +80,20 @@ class Neighbors(Explains, BaseEstimator):
             "rows": source.n_rows,
         }
         return rows.y
+
+    def _goal(self, y: np.ndarray) -> dict[str, Any]:
+        """Return what `build_index` takes to tune to something else than recall."""
+        del y
+        return {}
+
+    def _expected_queries(self) -> int | None:
+        if self.expected_queries is None:
+            return None
+        return check_integer("expected_queries", self.expected_queries)
+
+    def _graph_threads(self) -> int:
+        """Return the threads to build a graph on: a seed asks for the same one every time."""
+        return resolve_threads(self.n_jobs) if self.random_state is None else 1
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
@@ -147,46 +153,27 @@ class Neighbors(Explains, BaseEstimator):
         function: Callable[[np.ndarray, np.ndarray], Any],
         sink: Callable[[Block, Any], None],
         what: str = "searching neighbours",
+        *,
+        exact: bool = True,
     ) -> None:
-        """Search block by block; only what `function` makes of the neighbours is kept."""
+        """Search block by block; only what `function` makes of the neighbours is kept.
+
+        Where exact distances are not needed, those of neighbours found are 1.
+        """
 
         def of_block(block: Block) -> Any:
             X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
+            if not exact:
+                numbers = self._index.nearest(X, k)
+                return function(np.where(numbers < 0, np.inf, 1.0), numbers)
             return function(*self._index.search(X, k))
 
         engine = engine_for(source, self.n_jobs)
-        engine.map_blocks(source, of_block, sink, what, QUERY_ROWS)
-
-    def _weighted(
-        self, distances: np.ndarray, indices: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights that add up to 1 for each query, and indices safe to gather with.
-
-        What was not found weighs nothing, so that row -1 never enters a mean.
-        """
-        found = indices >= 0
-        weights = neighbor_weights(self.weights, distances, found)
-        total = weights.sum(axis=1, keepdims=True)
-        lost = total[:, 0] <= 0
-        if lost.any():
-            weights[lost] = found[lost]
-            total[lost] = np.maximum(found[lost].sum(axis=1, keepdims=True), 1)
-        return weights / total, np.where(found, indices, 0)
+        size = query_rows(source.n_rows, engine.n_threads)
+        engine.map_blocks(source, of_block, sink, what, size)
 
     def _takes_objects(self) -> bool:
         return takes_objects(self.metric)
-
-    @abstractmethod
-    def _target_mean(self) -> np.ndarray:
-        """Return what is predicted without neighbours, shape (n_outputs,) or (n_classes,)."""
-
-    @abstractmethod
-    def _targets(self) -> np.ndarray:
-        """Return the targets or labels of the training rows, shape (n, n_outputs)."""
-
-    def _weigher(self, rows: RowSource | None) -> Weigher:
-        del rows
-        return NeighborWeigher(self)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -202,7 +189,14 @@ class Neighbors(Explains, BaseEstimator):
     def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what was fitted: values for JSON, and arrays."""
         meta, arrays = self._index.state()
-        names = ("recall_", "index_description_", "tuning_", "n_samples_fit_", "report_")
+        names = (
+            "recall_",
+            "index_description_",
+            "tuning_",
+            "tuned_",
+            "n_samples_fit_",
+            "report_",
+        )
         own = {name: getattr(self, name) for name in (*names, *self._own_names)}
         optional = [name for name in OPTIONAL_ARRAYS if hasattr(self, name)]
         targets = {name: getattr(self, name) for name in (*self._own_arrays, *optional)}
@@ -215,7 +209,8 @@ class Neighbors(Explains, BaseEstimator):
         index_meta = meta.pop("index")
         function = self.metric if callable(self.metric) else None
         self._index = index_from_state(index_meta, parts, function)
-        for name, value in meta.items():
+        # Models stored by the first version do not say what the tuning chose.
+        for name, value in ({"tuned_": {}} | meta).items():
             setattr(self, name, value)
         for name in (*self._own_arrays, *(set(OPTIONAL_ARRAYS) & set(arrays))):
             setattr(self, name, arrays[name])
@@ -224,51 +219,21 @@ class Neighbors(Explains, BaseEstimator):
     _own_arrays: tuple[str, ...] = ()
 
 
-class NeighborWeigher(Weigher):
-    """The neighbours themselves, with the weights that the prediction gives them."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
-
-    def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
-        """Give the neighbours of each query, the nearest first."""
-        del engine
-        model = self._model
-        distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
-        weight, safe = model._weighted(distances, indices)  # noqa: SLF001
-        ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
-        row_id = named_rows(ids, indices)
-        target = model._targets()[safe]  # noqa: SLF001
-        sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
+def _gather_rows(source: RowSource) -> GatheredRows:
+    """Read all rows that have no target."""
+    blocks = list(source.blocks(max(1, source.n_rows)))
+    X, ids = stack_rows([block.X for block in blocks]), np.concatenate([b.ids for b in blocks])
+    n = source.n_rows
+    return GatheredRows(X, np.zeros((n, 0)), np.ones(n), np.arange(n), ids)
 
 
-def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the weight of each neighbour, shape as `distances`, not yet adding up to 1.
+def query_rows(n_rows: int, n_threads: int) -> int:
+    """Return the queries of a block: the same number for each thread, from 256 up to 4,096.
 
-    Those that were not `found` weigh nothing.
+    The neighbours of a query do not depend on its block.
     """
-    if callable(weights):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            given = np.asarray(weights(distances), dtype=np.float64)
-        if given.shape != distances.shape:
-            raise InvalidInputError(
-                f"weights returned shape {given.shape} for distances of shape {distances.shape}"
-            )
-        given = np.where(found, given, 0.0)
-        bad = ~(np.isfinite(given) & (given >= 0))
-        if bad.any():
-            raise InvalidInputError(
-                f"weights returned {given[bad][0]} for the distance {distances[bad][0]}; it must "
-                "return finite numbers of at least 0 (for 1 / distance use weights='distance')"
-            )
-        return given
-    if weights == "uniform":
-        return found.astype(np.float64)
-    with np.errstate(divide="ignore", over="ignore"):
-        inverse = 1.0 / distances
-    at_zero = np.isinf(inverse)
-    return np.where(at_zero.any(axis=1, keepdims=True), at_zero, inverse)
+    rounds = -(-n_rows // (QUERY_ROWS * n_threads))
+    return max(FEWEST_QUERY_ROWS, -(-n_rows // (rounds * n_threads)))
 
 
 def _without_self(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
-from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -21,24 +21,37 @@ from scalekern.storage import storable
 
 
 @storable
-class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
+class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     """Predict the weighted mean of the targets of the nearest training rows.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-    weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
-        an array of distances that returns an array of weights.
+    weights : {"uniform", "distance", "kernel"} or callable, default="uniform"
+        Equal weights; 1 / distance, where rows at distance 0 outweigh all others; a Gaussian of the
+        distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
+        function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
         "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
         texts, or a function of two objects of any kind.
     algorithm : str, default="auto"
-        "auto", "brute", "kd_tree", "hnsw", "ivf", or a FAISS factory string. "auto" is exact in few
-        columns and for few rows, else approximate; `report_` says which.
+        "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
+        byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns
+        and for few rows, else what reaches the target at the least counted work; `report_` says
+        which.
     target_recall : float, default=0.95
         What share of the true neighbours an approximate index must find; 1.0 means exact.
+    target_error : float or None, default=None
+        Tune an approximate index to the error of its predictions instead: on training rows left
+        out, it may exceed that with exact neighbours by this share (0.01: by 1%).
+    expected_queries : int or None, default=None
+        For "auto": so few are answered by a scan, where building an index costs more. None is many.
+    search_parameters : dict or None, default=None
+        "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
+        and not tuned.
     random_state : int, RandomState or None, default=None
+        The same seed gives the same index. Without one "hnsw" is built on all threads, which is
+        faster and comes out a little different each time.
     n_jobs : int or None, default=None
         Threads; None is one a core.
 
@@ -48,7 +61,11 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
         Measured in `fit`, at `n_neighbors`; 1.0 for exact indices.
     index_description_ : str
     tuning_ : list of dict
-        The settings that were tried to reach the recall, and what each gave.
+        The settings that were tried, and what each gave: "index", "nprobe" or "efSearch",
+        "candidates", "recall", and "work", the nanoseconds of a query by counted steps; drawn by
+        `scalekern.report.tuning.TuningDisplay`.
+    tuned_ : dict
+        That of the settings taken.
     report_ : dict
 
     Raises
@@ -120,7 +137,11 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
             means[(indices < 0).all(axis=1)] = self.y_.mean(axis=0)
             return means
 
-        self._map_neighbors(source, self.n_neighbors, mean, sink, what)
+        self._map_weighted(source, mean, sink, what)
+
+    def _loss(self, truth: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        means = np.einsum("qk,qkt->qt", weights, targets)
+        return np.square(means - truth).mean(axis=1)
 
     def _target_mean(self) -> np.ndarray:
         return np.asarray(self.y_.mean(axis=0))
@@ -135,24 +156,37 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, Neighbors):
 
 
 @storable
-class KNeighborsClassifier(ClassifierMixin, Neighbors):
+class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     """Predict by the weighted vote of the nearest training rows.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-    weights : {"uniform", "distance"} or callable, default="uniform"
-        Equal weights; 1 / distance, where rows at distance 0 outweigh all others; or a function of
-        an array of distances that returns an array of weights.
+    weights : {"uniform", "distance", "kernel"} or callable, default="uniform"
+        Equal weights; 1 / distance, where rows at distance 0 outweigh all others; a Gaussian of the
+        distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
+        function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
         "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
         texts, or a function of two objects of any kind.
     algorithm : str, default="auto"
-        "auto", "brute", "kd_tree", "hnsw", "ivf", or a FAISS factory string. "auto" is exact in few
-        columns and for few rows, else approximate; `report_` says which.
+        "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
+        byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns
+        and for few rows, else what reaches the target at the least counted work; `report_` says
+        which.
     target_recall : float, default=0.95
         What share of the true neighbours an approximate index must find; 1.0 means exact.
+    target_error : float or None, default=None
+        Tune an approximate index to the error of its predictions instead: on training rows left
+        out, it may exceed that with exact neighbours by this share (0.01: by 1%).
+    expected_queries : int or None, default=None
+        For "auto": so few are answered by a scan, where building an index costs more. None is many.
+    search_parameters : dict or None, default=None
+        "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
+        and not tuned.
     random_state : int, RandomState or None, default=None
+        The same seed gives the same index. Without one "hnsw" is built on all threads, which is
+        faster and comes out a little different each time.
     n_jobs : int or None, default=None
         Threads; None is one a core.
 
@@ -163,7 +197,11 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         Measured in `fit`, at `n_neighbors`; 1.0 for exact indices.
     index_description_ : str
     tuning_ : list of dict
-        The settings that were tried to reach the recall, and what each gave.
+        The settings that were tried, and what each gave: "index", "nprobe" or "efSearch",
+        "candidates", "recall", and "work", the nanoseconds of a query by counted steps; drawn by
+        `scalekern.report.tuning.TuningDisplay`.
+    tuned_ : dict
+        That of the settings taken.
     report_ : dict
 
     Raises
@@ -227,7 +265,7 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         def write(block: Block, part: np.ndarray) -> None:
             out[block.start : block.start + len(block)] = part
 
-        self._map_neighbors(source, self.n_neighbors, self._votes, write, "predicting")
+        self._map_weighted(source, self._votes, write, "predicting")
         return out
 
     def _votes(self, distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -268,7 +306,14 @@ class KNeighborsClassifier(ClassifierMixin, Neighbors):
         def labels(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             return self._winner(self._votes(distances, indices))[:, None]
 
-        self._map_neighbors(source, self.n_neighbors, labels, sink, what)
+        self._map_weighted(source, labels, sink, what)
+
+    def _loss(self, truth: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        classes = np.unique(np.concatenate([truth.ravel(), targets.ravel()]))
+        votes = [(weights * (targets[:, :, 0] == one)).sum(axis=1) for one in classes]
+        # As in `predict`: the first of equals wins, and equal means but for rounding.
+        winner = classes[np.argmax(np.round(votes, 12), axis=0)]
+        return (winner != truth[:, 0]).astype(np.float64)
 
     def _target_mean(self) -> np.ndarray:
         return np.bincount(self.y_, minlength=len(self.classes_)) / len(self.y_)

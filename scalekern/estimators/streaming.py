@@ -14,7 +14,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.classifier import SimilarityClassifier
 from scalekern.estimators.intervals import SplitConformal
-from scalekern.estimators.neighbor_search import Neighbors
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.features import RowPreparer
 from scalekern.rows import Block, RowSource
 from scalekern.rows.files import find_files
@@ -33,7 +33,7 @@ def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
 def last_step(model: Any, source: RowSource) -> tuple[Any, RowSource]:
     """Return the estimator at the end of a pipeline, and the rows as the steps before make them."""
     steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    if not isinstance(steps[-1], (RowPredictor, Neighbors, SimilarityClassifier)):
+    if not isinstance(steps[-1], (RowPredictor, WeighedNeighbors, SimilarityClassifier)):
         raise InvalidInputError(
             f"the model is a {type(steps[-1]).__name__}, which does not predict; "
             "put an estimator of scalekern at its end"

@@ -50,7 +50,6 @@ class RBF(RadialKernel):
         """Return exp(t), the derivative of itself."""
         return np.exp(t)
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return 1/length: the spectral density is normal."""
-        del rng
-        return np.full(n, 1.0 / self.length)
+        return np.full(len(u), 1.0 / self.length)

@@ -1,7 +1,8 @@
-"""Approximate FAISS indices: one setting (efSearch or nprobe) trades recall for work.
+"""Approximate FAISS indices: a setting (efSearch or nprobe) trades recall for work.
 
 The setting is passed with each query, never written into the FAISS index: several threads search
-the same one. HNSW, IVF and factory indices differ only in how they are built and described.
+the same one. Indices that keep codes in place of the rows fetch several candidates for each
+neighbour and compare these with the query itself; how many is a second setting.
 """
 
 from __future__ import annotations
@@ -13,55 +14,103 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from scalekern.engine.limits import memory_budget
 from scalekern.errors import ModelFormatError
-from scalekern.neighbors.base import Indices, State, stored
+from scalekern.neighbors.base import Distances, Indices, State, check_queries, nearest_first, stored
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import FaissIndex
+from scalekern.neighbors.faiss_index import FaissIndex, faiss_module, one_openmp_thread
 from scalekern.neighbors.knobs import find_knob, search_parameters
+from scalekern.neighbors.work import work_of
+
+Points = NDArray[np.float32]
+MOST_CANDIDATES = 64
 
 
 class ApproximateIndex(FaissIndex):
-    """A FAISS index searched at one setting of its `knob`."""
+    """A FAISS index searched at one setting of its `knob`.
+
+    Attributes
+    ----------
+    setting : int
+        efSearch or nprobe.
+    more : int
+        Candidates fetched for each neighbour asked for.
+    """
 
     exact: ClassVar[bool] = False
-    #: more candidates than asked for, k·more + 8, since FAISS's order is only that of float32
-    #: or of compressed codes
-    more: ClassVar[int] = 1
+    #: whether FAISS keeps codes, by which neighbours come in rough order only
+    compressed: ClassVar[bool] = False
 
     def __init__(self, embedding: Embedding, index: Any, setting: int = 1) -> None:
         super().__init__(embedding, index)
         self.setting = setting
+        self.more = 4 if self.compressed else 1
         self.knob = find_knob(index)
+        self._points = _points_of(embedding) if self.compressed else None
 
-    def at(self, setting: int) -> Self:
-        """Return the same index, searched at another setting; the FAISS index is shared."""
+    def at(self, setting: int, more: int | None = None) -> Self:
+        """Return the same index, searched at other settings; the FAISS index is shared."""
         other = object.__new__(type(self))
-        other.__dict__.update({**self.__dict__, "setting": setting})
+        changed = {"setting": setting, "more": self.more if more is None else more}
+        other.__dict__.update({**self.__dict__, **changed})
         return other
 
-    def work(self) -> int:
-        """Return how many distances one query computes at this setting, on average at most."""
-        knob = self.knob
-        return round(min(knob.fixed_work + self.setting * knob.work_per_unit, 2.0 * self.n_rows))
+    def work(self, k: int = 1) -> float:
+        """Return the counted work of one query for k neighbours, on average; see `work`."""
+        knob, n, d = self.knob, self.n_rows, self._embedding.dimensions
+        refined = k * self.more if self.compressed else 0
+        return (
+            work_of("centre", knob.centres, d)
+            + work_of("table", self.setting if knob.code_parts else 0, d)
+            + work_of("rows", knob.step == "row", d)
+            + work_of("candidate", min(refined, n), d)
+            + work_of(
+                knob.step,
+                min(knob.fixed + self.setting * knob.each, 2.0 * n),
+                knob.code_parts or d,
+            )
+        )
 
     @property
     def description(self) -> str:
         at = f", {self.knob.name} {self.setting}" if self.knob.name else ""
-        return f"{self._words()}{at}, {self.metric} distances"
+        more = f", {self.more} candidates a neighbour" if self.compressed else ""
+        return f"{self._words()}{at}{more}, {self.metric} distances"
 
     @abstractmethod
     def _words(self) -> str:
         """Name the index and what it was built with."""
 
-    def _candidates(self, points: NDArray[np.float32], k: int) -> Indices:
-        wanted = min(k * self.more + 8, self.n_rows)
+    def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
+        queries = check_queries(X, self.rows.shape[1])
+        found = self._nearest(queries, k)
+        return nearest_first(self._embedding.distances(queries, found), found, k)
+
+    def _nearest(self, X: Any, k: int) -> Indices:
+        """Return the k nearest by float32 distances: those of an uncompressed index, or refined."""
+        queries = check_queries(X, self.rows.shape[1])
+        points = self._embedding.embed(queries)
+        with one_openmp_thread():
+            candidates = self._candidates(points, k)
+            if candidates.shape[1] == k:
+                return candidates
+            if self._points is None:
+                exact = self._embedding.distances(queries, candidates)
+                return nearest_first(exact, candidates, k)[1]
+            if self._points is self.rows:
+                points = np.ascontiguousarray(queries, dtype=np.float32)
+            return _refined(points, self._points, candidates, k)
+
+    def _candidates(self, points: Points, k: int) -> Indices:
+        wanted = min(k * self.more, self.n_rows)
         parameters = search_parameters(self._index, self.setting)
         _, labels = self._index.search(points, wanted, params=parameters)
         return labels.astype(np.int64, copy=False)
 
     def state(self) -> State:
         meta, arrays = super().state()
-        return {**meta, "setting": self.setting, "class": type(self._index).__name__}, arrays
+        own = {"setting": self.setting, "more": self.more, "class": type(self._index).__name__}
+        return {**meta, **own}, arrays
 
     @classmethod
     def _restore(cls, meta: Mapping[str, Any], embedding: Embedding, index: Any) -> Self:
@@ -71,11 +120,36 @@ class ApproximateIndex(FaissIndex):
                 "the model was altered"
             )
         restored = cls._around(meta, embedding, index)
-        setting = stored(meta, "setting")
-        if not isinstance(setting, int) or not 1 <= setting <= max(restored.knob.largest, 1):
-            raise ModelFormatError(f"the stored setting {setting!r} is out of range")
-        return restored.at(setting)
+        more = meta.get("more", restored.more)
+        largest = {"setting": max(restored.knob.largest, 1), "more": MOST_CANDIDATES}
+        for name, value in (("setting", stored(meta, "setting")), ("more", more)):
+            if not isinstance(value, int) or not 1 <= value <= largest[name]:
+                raise ModelFormatError(f"the stored {name} {value!r} is out of range")
+        return restored.at(meta["setting"], more)
 
     @classmethod
     def _around(cls, meta: Mapping[str, Any], embedding: Embedding, index: Any) -> Self:
         return cls(embedding, index)
+
+
+def _points_of(embedding: Embedding) -> Points | None:
+    """Return float32 points to refine with: the rows themselves, or a copy where there is room."""
+    rows = embedding.rows
+    plain = embedding.metric == "euclidean" and rows.dtype == np.float32
+    if plain and rows.flags.c_contiguous and 2.0**-50 < embedding.scale < 2.0**50:
+        return rows
+    if 4 * len(rows) * embedding.dimensions > memory_budget():
+        return None
+    return np.concatenate([*embedding.embedded_blocks()])
+
+
+def _refined(points: Points, rows: Points, candidates: Indices, k: int) -> Indices:
+    """Return the k of the candidates whose rows are nearest to the points, in float32."""
+    faiss = faiss_module()
+    q, n = candidates.shape
+    candidates = np.ascontiguousarray(candidates)
+    near, found = np.empty((q, k), np.float32), np.empty((q, k), np.int64)
+    x, y, ids, distances, numbers = map(faiss.swig_ptr, (points, rows, candidates, near, found))
+    n_rows, d = rows.shape
+    faiss.knn_L2sqr_by_idx(x, y, ids, d, q, n_rows, n, k, distances, numbers, n)
+    return found

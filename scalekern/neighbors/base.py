@@ -7,7 +7,7 @@ library (FAISS, SciPy, a Python loop) answers the queries.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -99,15 +99,83 @@ class NeighborIndex(ABC):
         if k < 1:
             raise InvalidInputError(f"k={k} neighbours were asked for; ask for at least 1")
         distances, indices = self._search(X, min(k, self.n_rows))
-        missing = k - indices.shape[1]
-        if missing:
-            distances = np.pad(distances, ((0, 0), (0, missing)), constant_values=np.inf)
-            indices = np.pad(indices, ((0, 0), (0, missing)), constant_values=-1)
-        return distances, indices
+        missing = ((0, 0), (0, k - indices.shape[1]))
+        distances = np.pad(distances, missing, constant_values=np.inf)
+        return distances, np.pad(indices, missing, constant_values=-1)
+
+    def nearest(self, X: Any, k: int) -> Indices:
+        """Return only the numbers of the k nearest rows, in no order; -1 where fewer were found.
+
+        What `search` finds, without the work of exact distances where they are not needed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern.neighbors import build_index
+        >>> index = build_index(np.array([[0.0], [3.0], [10.0]]), n_neighbors=2).index
+        >>> sorted(index.nearest(np.array([[4.0]]), 2)[0].tolist())
+        [0, 1]
+        """
+        if k < 1:
+            raise InvalidInputError(f"k={k} neighbours were asked for; ask for at least 1")
+        indices = self._nearest(X, min(k, self.n_rows))
+        return np.pad(indices, ((0, 0), (0, k - indices.shape[1])), constant_values=-1)
+
+    def _nearest(self, X: Any, k: int) -> Indices:
+        return self._search(X, k)[1]
+
+    def within(self, X: Any, radius: float) -> list[tuple[Distances, Indices]]:
+        """Return all fitted rows within `radius` of each query; exact for every index.
+
+        Parameters
+        ----------
+        X : array of shape (n_queries, n_features), or a sequence of objects
+        radius : float
+            At least 0; rows at just this distance are found.
+
+        Returns
+        -------
+        list of (distances, indices)
+            One pair of arrays for each query, in the order of `search`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern.neighbors import build_index
+        >>> index = build_index(np.array([[0.0], [3.0], [10.0]]), n_neighbors=2).index
+        >>> [(distances, numbers)] = index.within(np.array([[4.0]]), 4.0)
+        >>> distances.tolist(), numbers.tolist()
+        ([1.0, 4.0], [1, 0])
+        """
+        if not radius >= 0:
+            raise InvalidInputError(f"radius={radius!r} must be a number of at least 0")
+        found = []
+        for distances, indices in self._within(X, float(radius)):
+            order = np.lexsort((indices, distances))
+            found.append((distances[order], indices[order]))
+        return found
+
+    @abstractmethod
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        """Yield the rows within the radius of each query, in any order."""
 
 
 def nearest_first(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:
-    """Keep the k best of every row of candidates: by distance, then by index, unfound (-1) last."""
+    """Keep the k best of every row of candidates: by distance, then by index, unfound (-1) last.
+
+    The arrays given may be put in order in place.
+    """
+    if distances.shape[1] == k:
+        # Most often they are in order; what is not, ties above all, is put in order by itself.
+        wrong = ~(distances[:, 1:] > distances[:, :-1]).all(axis=1)
+        if wrong.all():
+            return _sorted(distances, indices, k)
+        distances[wrong], indices[wrong] = _sorted(distances[wrong], indices[wrong], k)
+        return distances, indices
+    return _sorted(distances, indices, k)
+
+
+def _sorted(distances: Distances, indices: Indices, k: int) -> tuple[Distances, Indices]:
     order = np.lexsort((np.where(indices < 0, _LAST, indices), distances), axis=-1)[:, :k]
     return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
 

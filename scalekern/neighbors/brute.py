@@ -6,7 +6,7 @@ vectors, strings, graphs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, final
 
@@ -61,20 +61,27 @@ class BruteIndex(NeighborIndex):
         return f"all pairs, exact, {name or self.metric} distances"
 
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
+        nearest = [k_smallest(row, k) for row in self._all_distances(X)]
+        shape = (len(nearest), k)
+        distances = np.array([d for d, _ in nearest]).reshape(shape)
+        return distances, np.array([i for _, i in nearest], dtype=np.int64).reshape(shape)
+
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        for row in self._all_distances(X):
+            near = np.flatnonzero(row <= radius)
+            yield row[near], near
+
+    def _all_distances(self, X: Any) -> Iterator[Distances]:
+        """Yield the distances of each query to all rows."""
         metric = self.metric
         if callable(metric):
-            queries: Any = as_objects(X)
-            rows = (_loop(x, self.rows, metric) for x in queries)
+            rows = (_loop(x, self.rows, metric) for x in as_objects(X))
         else:
-            queries = check_queries(X, self.rows.shape[1])
-            rows = self._scan(queries)
-        found = (len(queries), k)
-        distances, indices = np.empty(found), np.empty(found, dtype=np.int64)
+            rows = self._scan(check_queries(X, self.rows.shape[1]))
         for q, row in enumerate(rows):
             if np.isnan(row).any():
                 raise self._undefined(q, int(np.isnan(row).argmax()))
-            distances[q], indices[q] = k_smallest(row, k)
-        return distances, indices
+            yield row
 
     def _scan(self, queries: NDArray[Any]) -> Any:
         step = max(1, _TILE_ENTRIES // self.n_rows)

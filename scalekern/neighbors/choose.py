@@ -6,23 +6,26 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scalekern.errors import InvalidInputError, RecallWarning
-from scalekern.neighbors.approximate import ApproximateIndex
+from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
 from scalekern.neighbors.base import FloatArray, NeighborIndex, as_rows
 from scalekern.neighbors.brute import BruteIndex, as_objects
+from scalekern.neighbors.contest import contest
 from scalekern.neighbors.factory import FactoryIndex
 from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
-from scalekern.neighbors.ivf import IVFIndex
+from scalekern.neighbors.ivf import LISTS
 from scalekern.neighbors.kd_tree import KDTreeIndex
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.neighbors.metrics import Metric, canonical_metric, takes_objects
 from scalekern.neighbors.texts import TextIndex
-from scalekern.neighbors.tune import draw_sample, tuned
+from scalekern.neighbors.tune import Goal, Losses, Tuned, draw_sample, measured, tuned
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +43,15 @@ class BuiltIndex:
         Human words, with the recall where it was measured.
     tuning : list of dict
         One for each setting tried: its value, its recall, its counted work; empty if exact.
+    tuned : dict
+        That of the setting taken.
     """
 
     index: NeighborIndex
     recall: float
     description: str
     tuning: list[dict[str, Any]] = field(default_factory=list)
+    tuned: dict[str, Any] = field(default_factory=dict)
 
 
 def build_index(
@@ -54,8 +60,14 @@ def build_index(
     metric: Metric = "euclidean",
     algorithm: str = "auto",
     target_recall: float = 0.95,
+    target_error: float | None = None,
+    losses: Losses | None = None,
     n_neighbors: int = 5,
+    expected_queries: int | None = None,
+    search_parameters: Mapping[str, int] | None = None,
     seed: int = 0,
+    n_jobs: int | None = None,
+    graph_threads: int = 1,
 ) -> BuiltIndex:
     """Choose, build and tune an index over the rows of X.
 
@@ -67,14 +79,27 @@ def build_index(
         A name, or a function f(x, z) -> distance of two objects.
     algorithm : str, default "auto"
         "auto": all pairs for a function, a KD-tree in up to 8 columns, a scan below 20,000 rows or
-        for `target_recall` 1.0, else IVF. "brute" (exact), "kd_tree" (exact), "hnsw", "ivf", or a
-        FAISS factory string.
+        for `target_recall` 1.0, else what reaches the target at the least counted work. "brute"
+        (exact), "kd_tree" (exact), "hnsw", "ivf", "ivfsq", "ivfpq", or a FAISS factory string.
     target_recall : float in (0, 1], default 0.95
         Recall at `n_neighbors` that an approximate index is tuned to; 1.0 means exact.
+    target_error : float, optional
+        Tune by the error of predictions instead: it may exceed that with exact neighbours by this
+        share.
+    losses : callable, optional
+        With `target_error`: gives the errors of the rows with the numbers and neighbours given.
     n_neighbors : int, default 5
         Number of neighbours the recall is measured at.
+    expected_queries : int, optional
+        So few may be cheaper by scans than building what answers each of them faster; None is many.
+    search_parameters : mapping of str to int, optional
+        "nprobe" or "efSearch", and "candidates" of each neighbour, as given and not tuned.
     seed : int, default 0
         Draws the rows of k-means and of the measurement; same seed, same index, on any machine.
+    n_jobs : int or None, default None
+        Threads; None is one a core. The index does not depend on it.
+    graph_threads : int, default 1
+        Of building "hnsw"; with more than one the graph differs from run to run.
 
     Returns
     -------
@@ -98,23 +123,45 @@ def build_index(
     ('KD-tree, exact, euclidean distances', 1.0)
     """
     metric = canonical_metric(metric)
+    goal = Goal(target_recall, target_error, losses)
     if takes_objects(metric):
         rows: Any = as_objects(X)
         kind = kind_for_function(algorithm) if callable(metric) else kind_for_texts(algorithm)
     else:
         rows = as_rows(X)
-        kind = kind_for_rows(algorithm, rows.shape[0], rows.shape[1], str(metric), target_recall)
-    _check(len(rows), target_recall, n_neighbors)
-    index = _build(kind, rows, metric, seed)
-    if not isinstance(index, ApproximateIndex):
-        return BuiltIndex(index, 1.0, index.description)
-    return _tune(index, rows, target_recall, n_neighbors, seed)
+        shape = rows.shape[0], rows.shape[1]
+        kind = kind_for_rows(algorithm, *shape, str(metric), target_recall, expected_queries)
+    _check(len(rows), goal, n_neighbors)
+    _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
+    exact = _exact(kind, rows, metric)
+    if exact is not None:
+        if search_parameters:
+            raise InvalidInputError(
+                f"search_parameters={dict(search_parameters)!r} are of approximate indices, and "
+                f"this one is exact ({exact.description}); leave them out or name an algorithm"
+            )
+        return BuiltIndex(exact, 1.0, exact.description)
+    name = str(metric)
+    sample = draw_sample(rows, name, n_neighbors, seed, n_jobs)
+    if kind == "contest" and not search_parameters:
+        return _described(contest(rows, name, sample, goal, seed, n_jobs), goal, n_neighbors)
+    kind = "ivfpq" if kind == "contest" else kind
+    index = _approximate(kind, rows, name, seed, n_jobs, graph_threads)
+    if search_parameters:
+        found = measured(_at(index, search_parameters), sample, goal)
+        return _described(found, goal, n_neighbors, asked=False)
+    return _described(tuned(index, sample, goal), goal, n_neighbors)
 
 
-def _check(n_rows: int, target_recall: float, n_neighbors: int) -> None:
-    if not 0 < target_recall <= 1:
+def _check(n_rows: int, goal: Goal, n_neighbors: int) -> None:
+    if not 0 < goal.recall <= 1:
         raise InvalidInputError(
-            f"target_recall={target_recall!r} is not in (0, 1]; 0.95 is usual, 1.0 means exact"
+            f"target_recall={goal.recall!r} is not in (0, 1]; 0.95 is usual, 1.0 means exact"
+        )
+    if goal.error is not None and not 0 <= goal.error < math.inf:
+        raise InvalidInputError(
+            f"target_error={goal.error!r} must be at least 0; 0.01 lets the error of predictions "
+            "be 1% above that with exact neighbours"
         )
     if n_neighbors < 1:
         raise InvalidInputError(f"n_neighbors={n_neighbors!r} must be at least 1")
@@ -125,35 +172,61 @@ def _check(n_rows: int, target_recall: float, n_neighbors: int) -> None:
         )
 
 
-def _build(kind: str, rows: Any, metric: Any, seed: int) -> NeighborIndex:
-    _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
-    if kind in ("pairs", "texts"):
-        return BruteIndex(rows, metric) if kind == "pairs" else TextIndex(rows)
+def _exact(kind: str, rows: Any, metric: Any) -> NeighborIndex | None:
+    """Return the index of an exact kind, None for other kinds."""
+    if kind == "pairs":
+        return BruteIndex(rows, metric)
+    if kind == "texts":
+        return TextIndex(rows)
     if kind == "kd_tree":
         return KDTreeIndex(rows, metric)
-    if kind == "flat":
-        return FlatIndex.build(rows, metric)
+    return FlatIndex.build(rows, metric) if kind == "flat" else None
+
+
+def _approximate(
+    kind: str, rows: FloatArray, metric: str, seed: int, n_jobs: int | None, graph_threads: int
+) -> ApproximateIndex:
     if kind == "hnsw":
-        return HNSWIndex.build(rows, metric)
-    if kind == "ivf":
-        return IVFIndex.build(rows, metric, seed)
+        return HNSWIndex.build(rows, metric, graph_threads)
+    if kind in LISTS:
+        return LISTS[kind].build(rows, metric, seed, n_jobs)
     return FactoryIndex.build(rows, kind, metric, seed)
 
 
-def _tune(
-    index: ApproximateIndex, rows: FloatArray, target: float, k: int, seed: int
-) -> BuiltIndex:
-    if len(rows) == 1:
-        return BuiltIndex(index, 1.0, index.description)
-    sample = draw_sample(rows, index.metric, k, seed)
-    index, recall, trials = tuned(index, sample, target)
-    if recall < target:
+def _at(index: ApproximateIndex, given: Mapping[str, int]) -> ApproximateIndex:
+    """Return the index at the search parameters that were given."""
+    knob = index.knob
+    largest = {knob.name: knob.largest} if knob.name else {}
+    largest |= {"candidates": MOST_CANDIDATES} if index.compressed else {}
+    for name, value in given.items():
+        if name not in largest:
+            raise InvalidInputError(
+                f"search_parameters has {name!r}, which {index.name!r} does not have; it has "
+                f"{', '.join(map(repr, largest)) or 'none'}"
+            )
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= largest[name]:
+            raise InvalidInputError(
+                f"search_parameters has {name!r}: {value!r}; give a whole number from 1 to "
+                f"{largest[name]}"
+            )
+    return index.at(given.get(knob.name, index.setting), given.get("candidates"))
+
+
+def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> BuiltIndex:
+    """Return what is known of a tuned index, and warn where it does not do what was asked."""
+    recall, words = found.trial.recall.mean, found.index.description
+    if asked and not found.reached and not found.meets(goal):
+        what = f"recall at {k} neighbours is {recall:.3f}, below target_recall={goal.recall}"
+        if found.trial.excess is not None:
+            what = (
+                f"the error is {found.trial.excess:.1%} above that of exact neighbours, more than "
+                f"target_error={goal.error}"
+            )
         warnings.warn(
-            f"recall at {k} neighbours is {recall:.3f}, below target_recall={target}, even at the "
-            f"largest setting of {index.description}; the best one is kept. Use "
+            f"{what}, even at the largest setting of {words}; the best one is kept. Use "
             "algorithm='brute' for exact neighbours, or a lower target",
             RecallWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    words = f"{index.description}, recall {recall:.3f} at {k} neighbours"
-    return BuiltIndex(index, recall, words, trials)
+    words = f"{words}, recall {recall:.3f} at {k} neighbours"
+    return BuiltIndex(found.index, recall, words, found.table, found.line)

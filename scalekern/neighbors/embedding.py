@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scalekern.neighbors.base import Distances, FloatArray, Indices
 
 _BLOCK_ROWS = 65536
-_GATHER_BYTES = 8 << 20
+_GATHER_BYTES = 1 << 20
 FARTHEST = 2.0**50
 
 
@@ -49,6 +49,8 @@ class Embedding:
         plain = cls(rows, metric, np.zeros(rows.shape[1] + flagged), 1.0)
         sums = [plain.points(block).sum(axis=0) for block in row_blocks(rows)]
         center = np.sum(sums, axis=0) / len(rows)
+        if rows.dtype == np.float32:
+            center = center.astype(np.float32).astype(np.float64)
         farthest = max(np.abs(plain.points(b) - center).max() for b in row_blocks(rows))
         return cls(rows, metric, center, float(np.ldexp(1.0, -int(np.frexp(farthest)[1]))))
 
@@ -78,8 +80,21 @@ class Embedding:
     def embed(self, X: FloatArray) -> NDArray[np.float32]:
         """Return the points of the rows of X for FAISS, C-contiguous float32."""
         # The limit is far outside the fitted points; beyond it squares could overflow in float32.
+        if X.dtype == np.float32 and self._stays_in_float32:
+            centred = X - self.center.astype(np.float32)
+            centred *= np.float32(self.scale)
+            return np.ascontiguousarray(np.clip(centred, -FARTHEST, FARTHEST, out=centred))
         centred = np.clip((self.points(X) - self.center) * self.scale, -FARTHEST, FARTHEST)
         return np.ascontiguousarray(centred, dtype=np.float32)
+
+    @property
+    def _stays_in_float32(self) -> bool:
+        """Whether float32 rows are embedded with the one rounding of their centring.
+
+        Their centre is a float32 and the scale a power of two.
+        """
+        moderate = 2.0**-60 < self.scale < 2.0**60
+        return moderate and self.metric == "euclidean" and self.rows.dtype == np.float32
 
     def embedded_blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the points of all fitted rows, in order, block by block."""
@@ -99,8 +114,9 @@ class Embedding:
 
     def _pair_distances(self, queries: NDArray[np.float64], candidates: Indices) -> Distances:
         rows = self.rows[candidates.ravel()]
-        Z = self.points(rows).reshape(*candidates.shape, self.dimensions)
-        difference = queries[:, None, :] - Z
+        Z = rows if self.metric == "euclidean" else self.points(rows)
+        Z = Z.reshape(*candidates.shape, self.dimensions)
+        difference = np.subtract(queries[:, None, :], Z, dtype=np.float64)
         squared = np.einsum("qcd,qcd->qc", difference, difference)
         return self.from_squared(squared)
 

@@ -30,7 +30,7 @@ class FactoryIndex(ApproximateIndex):
     """
 
     name: ClassVar[str] = "factory"
-    more: ClassVar[int] = 4
+    compressed: ClassVar[bool] = True
 
     def __init__(
         self, embedding: Embedding, index: Any, setting: int = 1, *, factory: str = ""

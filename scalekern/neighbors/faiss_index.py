@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ from scalekern.neighbors.base import (
 )
 from scalekern.neighbors.embedding import Embedding
 from scalekern.neighbors.metrics import FAISS_METRICS, stored_metric
+
+# Beyond any squared distance of embedded points, yet a float32.
+_REACH = 2.0**126
 
 
 class FaissIndex(NeighborIndex):
@@ -54,6 +57,27 @@ class FaissIndex(NeighborIndex):
         with one_openmp_thread():
             candidates = self._candidates(self._embedding.embed(queries), k)
         return nearest_first(self._embedding.distances(queries, candidates), candidates, k)
+
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        """Scan all rows, block by block: no graph and no list can promise to miss none."""
+        queries = check_queries(X, self.rows.shape[1])
+        embedding, empty = self._embedding, np.zeros(0, np.int64)
+        near = [[empty] for _ in queries]
+        points = embedding.embed(queries)
+        reach = reach_of(embedding, points, np.full(len(queries), radius))
+        with one_openmp_thread():
+            start = 0
+            for block in embedding.embedded_blocks():
+                scan = faiss_module().IndexFlatL2(block.shape[1])
+                scan.add(block)
+                for q in range(len(queries)):
+                    _, _, rows = scan.range_search(points[q : q + 1], float32_above(reach[q]))
+                    near[q].append(rows.astype(np.int64) + start)
+                start += len(block)
+        for q, parts in enumerate(near):
+            rows = np.concatenate(parts)
+            distances = embedding.distances(queries[q : q + 1], rows[None, :])[0]
+            yield distances[distances <= radius], rows[distances <= radius]
 
     def state(self) -> State:
         embedding = self._embedding
@@ -95,20 +119,25 @@ class FaissIndex(NeighborIndex):
 
 
 @contextmanager
-def one_openmp_thread() -> Iterator[None]:
-    """Hold FAISS to one thread, in the calling thread only: OpenMP's limit is per thread."""
+def openmp_threads(n_threads: int) -> Iterator[None]:
+    """Hold FAISS to some threads, in the calling thread only: OpenMP's limit is per thread."""
     faiss = faiss_module()
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(n_threads)
     try:
         yield
     finally:
         faiss.omp_set_num_threads(before)
 
 
-def filled(index: Any, embedding: Embedding) -> Any:
-    """Add every fitted row to a (trained) FAISS index, in order, on one thread, and return it."""
-    with one_openmp_thread():
+def one_openmp_thread() -> AbstractContextManager[None]:
+    """Hold FAISS to one thread, in the calling thread only."""
+    return openmp_threads(1)
+
+
+def filled(index: Any, embedding: Embedding, n_threads: int = 1) -> Any:
+    """Add every fitted row to a (trained) FAISS index, in order, and return it."""
+    with openmp_threads(n_threads):
         for block in embedding.embedded_blocks():
             index.add(block)
     return index
@@ -120,6 +149,23 @@ def training_points(embedding: Embedding, n: int, seed: int) -> NDArray[np.float
     if n < len(rows):
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
     return embedding.embed(rows)
+
+
+def reach_of(embedding: Embedding, points: NDArray[np.float32], distances: Distances) -> Distances:
+    """Return, of each query, FAISS's squared distance within which no row so near is missed.
+
+    FAISS's float32 value of ‖x − z‖² is off by at most δ = c·u·(‖x‖ + ‖z‖)², with u = 2⁻²⁴ and c of
+    the order of the dimensions, and ‖z‖ ≤ ‖x‖ + d.
+    """
+    d = np.sqrt(embedding.to_squared(distances))
+    lengths = np.linalg.norm(points.astype(np.float64), axis=1)
+    unit = (points.shape[1] + 16) * 2.0**-23
+    return d**2 + unit * (2 * lengths + d) ** 2
+
+
+def float32_above(value: float) -> float:
+    """Return a float32 above `value`, and no infinity."""
+    return float(np.nextafter(np.float32(min(value, _REACH)), np.float32(np.inf)))
 
 
 def faiss_module() -> Any:

@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from scalekern.errors import ModelFormatError
 from scalekern.neighbors.base import Distances, FloatArray, Indices, check_queries, nearest_first
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import FaissIndex, faiss_module, filled, one_openmp_thread
+from scalekern.neighbors.faiss_index import (
+    FaissIndex,
+    faiss_module,
+    filled,
+    float32_above,
+    one_openmp_thread,
+    reach_of,
+)
 
 _SPARE = 8
-# Beyond any squared distance of embedded points, yet a float32.
-_REACH = 2.0**126
 
 
 @final
@@ -63,7 +68,7 @@ class FlatIndex(FaissIndex):
             exact = self._embedding.distances(queries, candidates)
             distances, indices = nearest_first(exact, candidates, k)
             if candidates.shape[1] < self.n_rows:
-                reach = self._reach(points, distances[:, -1])
+                reach = reach_of(self._embedding, points, distances[:, -1])
                 for q in np.flatnonzero(~(reach < squared[:, -1])):
                     row = slice(q, q + 1)
                     distances[row], indices[row] = self._all_within(
@@ -71,18 +76,10 @@ class FlatIndex(FaissIndex):
                     )
         return distances, indices
 
-    def _reach(self, points: NDArray[np.float32], kth: Distances) -> Distances:
-        """Return d_k² + δ of every query, in FAISS's units."""
-        d_k = np.sqrt(self._embedding.to_squared(kth))
-        lengths = np.linalg.norm(points.astype(np.float64), axis=1)
-        unit = (points.shape[1] + 16) * 2.0**-23
-        return d_k**2 + unit * (2 * lengths + d_k) ** 2
-
     def _all_within(
         self, query: FloatArray, point: NDArray[np.float32], reach: float, k: int
     ) -> tuple[Distances, Indices]:
-        limit = float(np.nextafter(np.float32(min(reach, _REACH)), np.float32(np.inf)))
-        _, _, labels = self._index.range_search(point, limit)
+        _, _, labels = self._index.range_search(point, float32_above(reach))
         candidates = labels.astype(np.int64)[None, :]
         return nearest_first(self._embedding.distances(query, candidates), candidates, k)
 

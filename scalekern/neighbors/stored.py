@@ -13,13 +13,23 @@ from scalekern.neighbors.brute import BruteIndex
 from scalekern.neighbors.factory import FactoryIndex
 from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
-from scalekern.neighbors.ivf import IVFIndex
+from scalekern.neighbors.ivf import IVFIndex, IVFPQIndex, IVFSQIndex
 from scalekern.neighbors.kd_tree import KDTreeIndex
 from scalekern.neighbors.metrics import PairMetric
 from scalekern.neighbors.texts import TextIndex
 
 _CLASSES: dict[str, type[NeighborIndex]] = {
-    cls.name: cls for cls in (KDTreeIndex, FlatIndex, HNSWIndex, IVFIndex, FactoryIndex, TextIndex)
+    cls.name: cls
+    for cls in (
+        KDTreeIndex,
+        FlatIndex,
+        HNSWIndex,
+        IVFIndex,
+        IVFSQIndex,
+        IVFPQIndex,
+        FactoryIndex,
+        TextIndex,
+    )
 }
 
 

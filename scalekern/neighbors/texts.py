@@ -6,7 +6,7 @@ because a named metric is stored and loaded without a function.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -49,14 +49,23 @@ class TextIndex(NeighborIndex):
         return "all pairs, exact, levenshtein distances"
 
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
+        distances = np.empty((len(X), k))
+        indices = np.empty((len(X), k), dtype=np.int64)
+        for q, row in enumerate(self._all_distances(X)):
+            distances[q], indices[q] = k_smallest(row, k)
+        return distances, indices
+
+    def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
+        for row in self._all_distances(X):
+            near = np.flatnonzero(row <= radius)
+            yield row[near], near
+
+    def _all_distances(self, X: Any) -> Iterator[Distances]:
+        """Yield the distances of each query to all rows."""
         queries = list(X)
-        distances = np.empty((len(queries), k))
-        indices = np.empty((len(queries), k), dtype=np.int64)
         step = max(1, _TILE_ENTRIES // self.n_rows)
         for start in range(0, len(queries), step):
-            for q, row in enumerate(levenshtein(queries[start : start + step], self.rows), start):
-                distances[q], indices[q] = k_smallest(row, k)
-        return distances, indices
+            yield from levenshtein(queries[start : start + step], self.rows)
 
     def state(self) -> State:
         return {"name": self.name, "metric": "levenshtein", "n": self.n_rows}, packed(self.rows)

@@ -1,7 +1,8 @@
-"""The smallest setting of an approximate index that reaches the recall asked for, and that recall.
+"""The settings of least work at which an approximate index does what was asked, and what it does.
 
-Measured on fitted rows drawn by seed, each left out of its own answers, against exact answers.
-Only counted work is compared, never seconds, so every machine settles on the same setting.
+Measured on fitted rows drawn by seed, each left out of its own answers, against exact answers: by
+the share of the true neighbours found, or by how much worse predictions become. Only counted work
+is compared, never seconds, so every machine settles on the same settings.
 """
 
 from __future__ import annotations
@@ -11,13 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scalekern.neighbors.approximate import ApproximateIndex
+from scalekern.engine import ThreadEngine
+from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
 from scalekern.neighbors.base import Distances, FloatArray, Indices, nearest_first
 from scalekern.neighbors.flat import FlatIndex
+from scalekern.rows import ArraySource
 
-_QUERIES = 400
+FEWEST_QUERIES, MOST_QUERIES = 400, 2_000
+_SCANNED_NUMBERS = 4e10
 _EXACT_BLOCK_ROWS = 1 << 18
+_QUERY_ROWS = 64
+_FIRST_CANDIDATES = 8
+
+Losses = Callable[[Indices, Distances, Indices], NDArray[np.float64]]
+"""From row numbers, and the distances and numbers of their neighbours, to the errors of the rows'
+predictions."""
 
 
 @dataclass(frozen=True)
@@ -31,37 +42,115 @@ class Recall:
         """Say whether the recall is at least `target` beyond the luck of the draw."""
         return self.mean - self.error >= target
 
+    @classmethod
+    def of(cls, found: NDArray[np.bool_]) -> Recall:
+        """Return the recall of (queries, k) neighbours found or not."""
+        shares = found.mean(axis=1)
+        return cls(float(shares.mean()), float(shares.std() / np.sqrt(len(shares))))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What an index must do.
+
+    Attributes
+    ----------
+    recall : float
+        The share of the true neighbours to find; not looked at where there is an `error`.
+    error : float or None
+        By what share the mean loss of predictions may exceed that with the true neighbours.
+    losses : callable or None
+        Gives the losses.
+    """
+
+    recall: float
+    error: float | None = None
+    losses: Losses | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an index does at one setting: its recall, and how far it exceeds the exact error."""
+
+    recall: Recall
+    excess: float | None
+
+    def reaches(self, goal: Goal) -> bool:
+        """Say whether it does what it must."""
+        if goal.error is None or self.excess is None:
+            return self.recall.reaches(goal.recall)
+        return self.excess <= goal.error
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Fitted rows used as queries, with the exact distance of the k-th other row of each."""
+    """Fitted rows used as queries, with the exact nearest k other rows of each."""
 
     rows: Indices
     queries: FloatArray
-    kth: Distances
+    distances: Distances
+    indices: Indices
     k: int
+
+    @property
+    def kth(self) -> Distances:
+        """The distance of the k-th other row of each."""
+        return self.distances[:, -1]
 
     def recall(self, index: ApproximateIndex) -> Recall:
         """Measure the recall of `index`; a row as near as the k-th counts as well as the k-th."""
-        found = others(*index.search(self.queries, self.k + 1), self.rows, self.k)[0]
-        shares = (found <= self.kth[:, None] * (1 + 1e-9)).mean(axis=1)
-        error = shares.std() / np.sqrt(len(shares))
-        return Recall(float(shares.mean()), float(error))
+        return self._recall(self._found(index)[0])
+
+    def trial(self, index: ApproximateIndex, goal: Goal) -> Trial:
+        """Measure what `index` does at its setting."""
+        distances, indices = self._found(index)
+        if goal.losses is None:
+            return Trial(self._recall(distances), None)
+        exact = float(goal.losses(self.rows, self.distances, self.indices).mean())
+        loss = float(goal.losses(self.rows, distances, indices).mean())
+        excess = (loss - exact) / exact if exact > 0 else float(loss > 0)
+        return Trial(self._recall(distances), excess)
+
+    def _found(self, index: ApproximateIndex) -> tuple[Distances, Indices]:
+        return others(*index.search(self.queries, self.k + 1), self.rows, self.k)
+
+    def _recall(self, distances: Distances) -> Recall:
+        return Recall.of(distances <= self.kth[:, None] * (1 + 1e-9))
 
 
-def draw_sample(rows: FloatArray, metric: str, k: int, seed: int) -> Sample:
-    """Draw queries from the fitted rows and find their exact neighbours by a scan of all rows."""
+def draw_sample(
+    rows: FloatArray, metric: str, k: int, seed: int, n_jobs: int | None = None
+) -> Sample:
+    """Draw queries from the fitted rows and find their exact neighbours by a scan of all rows.
+
+    As many are drawn as a fixed amount of work allows, within bounds.
+    """
     n = len(rows)
     k = min(k, n - 1)
-    drawn = np.sort(np.random.default_rng(seed).choice(n, min(_QUERIES, n), replace=False))
-    queries = rows[drawn]
+    size = int(np.clip(_SCANNED_NUMBERS / (n * rows.shape[1]), FEWEST_QUERIES, MOST_QUERIES))
+    drawn = np.sort(np.random.default_rng(seed).choice(n, min(size, n), replace=False))
+    queries = np.ascontiguousarray(rows[drawn])
     best: tuple[Distances, Indices] = (np.empty((len(drawn), 0)), np.empty((len(drawn), 0), int))
     for start in range(0, n, _EXACT_BLOCK_ROWS):
         block = FlatIndex.build(rows[start : start + _EXACT_BLOCK_ROWS], metric)
-        distances, indices = block.search(queries, min(k + 1, block.n_rows))
+        distances, indices = _searched(block, queries, min(k + 1, block.n_rows), n_jobs)
         both = np.hstack([best[0], distances]), np.hstack([best[1], indices + start])
         best = nearest_first(*both, k + 1)
-    return Sample(drawn, queries, others(*best, drawn, k)[0][:, -1], k)
+    return Sample(drawn, queries, *others(*best, drawn, k), k)
+
+
+def _searched(
+    index: FlatIndex, queries: FloatArray, k: int, n_jobs: int | None
+) -> tuple[Distances, Indices]:
+    parts: list[tuple[Distances, Indices]] = []
+    ThreadEngine(n_jobs).map_blocks(
+        ArraySource(queries),
+        lambda block: index.search(block.X, k),
+        lambda _, part: parts.append(part),
+        "exact neighbours",
+        _QUERY_ROWS,
+    )
+    return np.concatenate([d for d, _ in parts]), np.concatenate([i for _, i in parts])
 
 
 def others(
@@ -72,31 +161,118 @@ def others(
     return nearest_first(np.where(own, np.inf, distances), np.where(own, -1, indices), k)
 
 
-def tuned(
-    index: ApproximateIndex, sample: Sample, target: float
-) -> tuple[ApproximateIndex, float, list[dict[str, Any]]]:
-    """Return `index` at the smallest setting found to reach `target`, its recall, all trials.
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """An index at the settings chosen, what it does there, and all settings tried."""
 
-    Each trial is a dict: the knob's name ("nprobe", "efSearch" or "setting") with its value,
-    "recall", and "distances_per_query", the counted work.
+    index: ApproximateIndex
+    trial: Trial
+    reached: bool
+    work: float
+    table: list[dict[str, Any]]
+    line: dict[str, Any]
+
+    def meets(self, goal: Goal) -> bool:
+        """Return whether it does what it must, but for the luck of the draw."""
+        if self.trial.excess is not None:
+            return self.reached
+        return self.trial.recall.mean >= goal.recall
+
+
+def tuned(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
+    """Return `index` at the settings of least work found to reach the goal.
+
+    Where none does, the one of highest recall is taken. Each line of the table is a dict: "index",
+    the knob's name ("nprobe", "efSearch" or "setting") with its value, "candidates" for each
+    neighbour where it has codes, "recall", "excess_error" where that is asked for, and "work" of
+    one query, as `work` counts it.
     """
-    trials: dict[int, Recall] = {}
+    search = _Search(index, sample, goal)
+    search.run()
+    chosen = search.best
+    reached = chosen is not None
+    if chosen is None:
+        chosen = max(search.trials, key=lambda s: (search.trials[s].recall.mean, -search.work(s)))
+    at = index.at(*chosen)
+    return Tuned(
+        at, search.trials[chosen], reached, search.work(chosen), search.table(), search.line(chosen)
+    )
 
-    def reaches(setting: int) -> bool:
-        trials[setting] = sample.recall(index.at(setting))
-        return trials[setting].reaches(target)
 
-    best = smallest_reaching(reaches, index.knob.smallest, index.knob.largest)
-    best = best if best is not None else max(trials, key=lambda s: (trials[s].mean, -s))
-    table = [
-        {
-            index.knob.name or "setting": setting,
-            "recall": trials[setting].mean,
-            "distances_per_query": index.at(setting).work(),
+def measured(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
+    """Return `index` at the settings it has, and what it does there."""
+    search = _Search(index, sample, goal)
+    settings = index.setting, index.more
+    reached = search.reaches(settings)
+    work, line = search.work(settings), search.line(settings)
+    return Tuned(index, search.trials[settings], reached, work, search.table(), line)
+
+
+class _Search:
+    """The trials of one index; more candidates need fewer probes, and the other way round."""
+
+    def __init__(self, index: ApproximateIndex, sample: Sample, goal: Goal) -> None:
+        self._index, self._sample, self._goal = index, sample, goal
+        self.trials: dict[tuple[int, int], Trial] = {}
+        self.best: tuple[int, int] | None = None
+
+    def work(self, settings: tuple[int, int]) -> float:
+        return self._index.at(*settings).work(self._sample.k)
+
+    def table(self) -> list[dict[str, Any]]:
+        return [self.line(settings) for settings in sorted(self.trials)]
+
+    def line(self, settings: tuple[int, int]) -> dict[str, Any]:
+        trial, index = self.trials[settings], self._index
+        return {
+            "index": index.name,
+            index.knob.name or "setting": settings[0],
+            **({"candidates": settings[1]} if index.compressed else {}),
+            "recall": trial.recall.mean,
+            **({} if trial.excess is None else {"excess_error": trial.excess}),
+            "work": round(self.work(settings)),
         }
-        for setting in sorted(trials)
-    ]
-    return index.at(best), trials[best].mean, table
+
+    def run(self) -> None:
+        if not self._index.compressed:
+            self._try(1)
+            return
+        more = _FIRST_CANDIDATES
+        self._try(more)
+        while self.best is not None and more > 1 and self.best[1] == more:
+            more //= 2
+            self._try(more)
+        more = _FIRST_CANDIDATES
+        while more < MOST_CANDIDATES and (self.best is None or self.best[1] == more):
+            more *= 2
+            self._try(more)
+
+    def _try(self, more: int) -> None:
+        knob = self._index.knob
+        largest = max(knob.smallest, self._dearest(more))
+        if self.best is not None and self.work((knob.smallest, more)) >= self.work(self.best):
+            return
+        found = smallest_reaching(lambda s: self.reaches((s, more)), knob.smallest, largest)
+        if found is not None and (
+            self.best is None or self.work((found, more)) < self.work(self.best)
+        ):
+            self.best = (found, more)
+
+    def _dearest(self, more: int) -> int:
+        """Return the largest setting that costs no more than the best so far."""
+        low, high = self._index.knob.smallest, self._index.knob.largest
+        if self.best is None:
+            return high
+        limit = self.work(self.best)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.work((middle, more)) <= limit else (low, middle - 1)
+        return low
+
+    def reaches(self, settings: tuple[int, int]) -> bool:
+        if settings not in self.trials:
+            self.trials[settings] = self._sample.trial(self._index.at(*settings), self._goal)
+        return self.trials[settings].reaches(self._goal)
 
 
 def smallest_reaching(reaches: Callable[[int], bool], smallest: int, largest: int) -> int | None:

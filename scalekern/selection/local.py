@@ -27,6 +27,8 @@ from scalekern.solvers.path import AlphaRule, best
 
 FACTORS = 2.0 ** np.arange(-2, 7)
 ALPHAS = 10.0 ** np.array([-10.0, -8, -6, -5, -4, -3, -2, -1, 0, 1])
+COVERED, NORMAL_WIDTH = 0.9, 1.6448536269514722
+"""Of a normal variable, so much is within so many standard deviations."""
 DEFAULT_FACTOR, DEFAULT_ALPHA = 1.0, 1e-3
 """Where there is one row only, and so nothing to choose by."""
 
@@ -48,7 +50,7 @@ class LocalChoice:
     factor : float
         What multiplies the length: that of each query's radius, or the one given.
     spread : float64 array of shape (n_outputs,)
-        What multiplies variances so that they add up to the squared leave-one-out errors.
+        What multiplies variances so that normal intervals cover nine of ten rows left out.
     alphas, scores : float64 arrays or None
         The alphas tried, and their mean squared errors at the factor chosen.
     report : dict
@@ -62,10 +64,26 @@ class LocalChoice:
     report: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Training rows, each with its neighbours without itself.
+
+    Attributes
+    ----------
+    rows : RowSource
+        With their targets and weights.
+    around : callable
+        Returns the neighbours of a block of the rows without the rows themselves.
+    """
+
+    rows: RowSource
+    around: Around
+
+
 def choose_local(
     engine: Engine,
-    sample: RowSource,
-    around: Around,
+    sample: LeftOut,
+    measured_on: LeftOut,
     kernel: Kernel,
     rule: AlphaRule,
     length: float | None,
@@ -78,10 +96,10 @@ def choose_local(
     Parameters
     ----------
     engine : Engine
-    sample : RowSource
-        Training rows, with their targets and weights.
-    around : callable
-        Returns the neighbours of a block of the sample without the rows themselves.
+    sample : LeftOut
+        To choose by.
+    measured_on : LeftOut
+        To measure errors on; others than those chosen by, if there are so many.
     kernel : Kernel
     rule : AlphaRule
         Its number is kept and its array tried; all else tries `ALPHAS`.
@@ -101,7 +119,7 @@ def choose_local(
         sums, total = np.zeros(len(places)), 0.0
 
         def errors(block: Block) -> np.ndarray:
-            hoods = around(block)
+            hoods = sample.around(block)
             E = exponents(kernel, hoods, _lengths(hoods, length))
             weight = np.ones(len(block)) if block.weight is None else block.weight
             out = []
@@ -121,13 +139,13 @@ def choose_local(
         keys = [(i, j) for i, columns in of_factor.items() for j in columns]
         return dict(zip(keys, (sums / total).tolist(), strict=True))
 
-    known, i = _search(sample, look, (len(factors), len(alphas)))
+    known, i = _search(sample.rows, look, (len(factors), len(alphas)))
     tried = sorted({k for k, _ in known})
     lowest = [min(error for (k, _), error in known.items() if k == one) for one in tried]
     scores = np.array([known[i, j] for j in range(len(alphas))])
     factor, alpha = float(factors[i]), float(alphas[best(scores)])
-    spread = _spread(engine, sample, around, kernel, length, factor, alpha, centre, block_rows)
-    report: dict[str, Any] = {"selection_rows": sample.n_rows}
+    spread = _spread(engine, measured_on, kernel, length, factor, alpha, centre, block_rows)
+    report: dict[str, Any] = {"selection_rows": sample.rows.n_rows}
     if length is None:
         report |= {"length_factors": factors[tried].tolist(), "factor_errors": lowest}
     if len(alphas) == 1:
@@ -166,8 +184,7 @@ def _lengths(hoods: Neighborhoods, length: float | None) -> np.ndarray:
 
 def _spread(
     engine: Engine,
-    sample: RowSource,
-    around: Around,
+    sample: LeftOut,
     kernel: Kernel,
     length: float | None,
     factor: float,
@@ -175,19 +192,50 @@ def _spread(
     centre: bool,
     block_rows: int,
 ) -> np.ndarray:
-    squares = np.zeros((2, sample.n_outputs))
+    parts: list[np.ndarray] = []
 
     def of_block(block: Block) -> np.ndarray:
-        hoods = around(block)
+        hoods = sample.around(block)
         E = rescaled(kernel, exponents(kernel, hoods, _lengths(hoods, length)), factor)
         K = similarities(kernel, E)
         found = solve_gram(K, hoods, alpha, centre=centre, with_scale=True)
         variance = found.variance[:, None] * found.scale2
-        return np.stack([np.square(found.prediction - block.y), variance]).sum(axis=1)
+        return np.stack([np.square(found.prediction - block.y), variance])
 
-    def add(_: Block, part: np.ndarray) -> None:
-        squares[...] += part
+    engine.map_blocks(
+        sample.rows,
+        of_block,
+        lambda _, part: parts.append(part),
+        "measuring the errors",
+        block_rows,
+    )
+    errors, variances = np.concatenate(parts, axis=1)
+    return np.array([spread_of(e, v) for e, v in zip(errors.T, variances.T, strict=True)])
 
-    engine.map_blocks(sample, of_block, add, "measuring the errors", block_rows)
-    errors, variances = squares
-    return np.divide(errors, variances, out=np.ones_like(errors), where=variances > 0)
+
+def spread_of(errors: np.ndarray, variances: np.ndarray) -> float:
+    """Return what variances must be multiplied by for normal intervals of them to cover 90%.
+
+    Each variance is estimated on a few rows. Were they multiplied so as to add up to the squared
+    errors, intervals would cover too little: it is the small ones that leave errors outside.
+
+    Parameters
+    ----------
+    errors : float64 array of shape (n,)
+        Squared.
+    variances : float64 array of shape (n,)
+
+    Examples
+    --------
+    >>> errors = np.random.default_rng(0).standard_normal(100_000) ** 2
+    >>> round(spread_of(errors, np.full(100_000, 0.5)), 1)
+    2.0
+    """
+    known = variances > 0
+    if not known.any():
+        return 1.0
+    ratio = float(np.quantile(errors[known] / variances[known], COVERED))
+    if ratio > 0 and np.isfinite(ratio):
+        return ratio / NORMAL_WIDTH**2
+    # Most errors are 0; those that are not must still be accounted for.
+    return float(errors[known].sum() / variances[known].sum()) or 1.0

@@ -2,8 +2,9 @@
 
 A neighbourhood and its query are k + 1 points. One Cholesky factor of their Gram matrix, with the
 penalty on the diagonal, holds all there is to know: its last row is L^-1 k_x, and the square of its
-corner is what a new target varies by. Pure arithmetic on stacked arrays; who the neighbours are is
-found floors above.
+corner is what a new target varies by. With the targets r as further rows below, it holds L^-1 r
+too, and the prediction is the product of the two. Pure arithmetic on stacked arrays; who the
+neighbours are is found floors above.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from scalekern.kernels.radial import RadialKernel
 
 DIRECT_COLUMNS = 16
 """Up to here differences are taken column by column, which no cancellation can spoil."""
+MOST_BORDERED = 8
+"""Up to so many targets stand below the similarities; more are solved for after them."""
 FARTHEST = -1e8
 """Exponents end here, where every kernel is 0 and none is inf * 0."""
 
@@ -54,8 +57,8 @@ class LocalSolution:
     Attributes
     ----------
     prediction : float64 array of shape (q, t)
-    weights : float64 array of shape (q, k)
-        ``(K + alpha W^-1)^-1 k_x``: the prediction is the mean plus their sum of targets less mean.
+    factor : float64 array of shape (q, m, m)
+        The Cholesky factors, m of at least k + 1.
     variance : float64 array of shape (q,)
         ``1 + alpha - k_x' (K + alpha W^-1)^-1 k_x``: of a new target, for a scale of 1.
     scale2 : float64 array of shape (q, t) or None
@@ -63,9 +66,19 @@ class LocalSolution:
     """
 
     prediction: np.ndarray
-    weights: np.ndarray
+    factor: np.ndarray
     variance: np.ndarray
     scale2: np.ndarray | None
+    n_neighbors: int
+
+    @property
+    def weights(self) -> np.ndarray:
+        """``(K + alpha W^-1)^-1 k_x``, float64 of shape (q, k).
+
+        The prediction is the mean plus their sum of targets less mean.
+        """
+        k = self.n_neighbors
+        return _back_substituted(self.factor, self.factor[:, k, :k].copy())
 
 
 def is_local(kernel: Kernel) -> bool:
@@ -195,21 +208,50 @@ def solve_gram(
     """Return the models from the similarities of neighbours and query; K is kept as it is."""
     q, m, _ = K.shape
     k = m - 1
-    found = hoods.found
-    A = K.copy() if found is None else _masked(K, found)
-    diagonal = A.reshape(q, -1)[:, :: m + 1]
+    mean, rest = _centred(hoods, centre)
+    bordered = rest.shape[2] <= MOST_BORDERED
+    A = _bordered(K, hoods.found, rest if bordered else rest[:, :, :0])
+    diagonal = A.reshape(q, -1)[:, :: A.shape[1] + 1]
     diagonal[:, :k] += _ridge(alpha, hoods.weight, m)
     diagonal[:, k] += max(alpha, _least(m))
+    diagonal[:, m:] = 2.0 + 2.0 * k / max(alpha, _least(m))
     L = _cholesky(A)
-    weights = _back_substituted(L, L[:, k, :k].copy())
-    mean, rest = _centred(hoods, centre)
-    prediction = mean + (weights[:, None] @ rest)[:, 0]
+    if bordered:
+        U = L[:, m:, :k].transpose(0, 2, 1) * _size(rest)[:, None]
+    else:
+        U = _forward_substituted(L, rest)
+    prediction = mean + (L[:, k, None, :k] @ U)[:, 0]
     scale2 = None
     if with_scale:
-        n = k if found is None else found.sum(axis=1)[:, None]
+        n = k if hoods.found is None else hoods.found.sum(axis=1)[:, None]
         freedom = np.maximum(n - int(centre), 1)
-        scale2 = np.square(_forward_substituted(L, rest)).sum(axis=1) / freedom
-    return LocalSolution(prediction, weights, L[:, k, k] ** 2, scale2)
+        scale2 = np.square(U).sum(axis=1) / freedom
+    return LocalSolution(prediction, L, L[:, k, k] ** 2, scale2, k)
+
+
+def _bordered(K: np.ndarray, found: np.ndarray | None, rest: np.ndarray) -> np.ndarray:
+    """Return the similarities with the targets, of size 1 at most, as further rows below.
+
+    What was not found is similar to itself only, and weighs 0. What stands above the diagonal to
+    the right of the similarities is never read.
+    """
+    q, m, _ = K.shape
+    t = rest.shape[2]
+    A = np.zeros((q, m + t, m + t))
+    A[:, :m, :m] = K
+    if found is not None:
+        there = np.pad(found, ((0, 0), (0, 1)), constant_values=True)
+        A[:, :m, :m] *= there[:, :, None] & there[:, None, :]
+        A.reshape(q, -1)[:, : m * (m + t) : m + t + 1] = 1.0
+    if t:
+        np.divide(rest.transpose(0, 2, 1), _size(rest)[:, :, None], out=A[:, m:, : m - 1])
+    return A
+
+
+def _size(rest: np.ndarray) -> np.ndarray:
+    """Return the largest target of each neighbourhood by size, (q, t), and 1 where all are 0."""
+    size = np.abs(rest).max(axis=1)
+    return np.where(size > 0, size, 1.0)
 
 
 def solve_coefficients(
@@ -217,9 +259,10 @@ def solve_coefficients(
 ) -> np.ndarray:
     """Return ``(K + alpha W^-1)^-1 (y - mean)`` of each neighbourhood, of shape (q, k, t)."""
     k = K.shape[1] - 1
-    A = (K.copy() if hoods.found is None else _masked(K, hoods.found))[:, :k, :k]
+    _, rest = _centred(hoods, centre)
+    A = _bordered(K, hoods.found, rest[:, :, :0])[:, :k, :k]
     np.einsum("qii->qi", A)[...] += _ridge(alpha, hoods.weight, k + 1)
-    return np.linalg.solve(A, _centred(hoods, centre)[1])
+    return np.linalg.solve(A, rest)
 
 
 def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool) -> np.ndarray:
@@ -232,14 +275,6 @@ def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool)
         return weights
     shares: np.ndarray = _mean_shares(hoods)
     return weights + shares * (1.0 - weights.sum(axis=1, keepdims=True))
-
-
-def _masked(K: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the similarities with what was not found similar to itself only, which weighs 0."""
-    there = np.pad(found, ((0, 0), (0, 1)), constant_values=True)
-    A = K * (there[:, :, None] & there[:, None, :])
-    A.reshape(len(K), -1)[:, :: K.shape[1] + 1] = 1.0
-    return A
 
 
 def _least(m: int) -> float:
