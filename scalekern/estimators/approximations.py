@@ -17,6 +17,7 @@ from scalekern._config import get_config
 from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.combination import WithLocal
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import (
     exact_solver,
@@ -284,7 +285,15 @@ class Fourier(MapApproximation):
 
 
 APPROXIMATIONS: dict[str, Approximation] = {
-    approximation.name: approximation for approximation in (Exact(), Nystroem(), Fourier(), Local())
+    approximation.name: approximation
+    for approximation in (
+        Exact(),
+        Nystroem(),
+        Fourier(),
+        Local(),
+        WithLocal(Nystroem()),
+        WithLocal(Fourier()),
+    )
 }
 
 

@@ -39,7 +39,7 @@ from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
-from scalekern.solvers import AlphaRule
+from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
 
@@ -198,7 +198,8 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
         kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall, expected)
     k = check_integer("n_neighbors", model.n_neighbors)
     why = f"{n} rows of {d} columns, {metric if isinstance(metric, str) else 'a'} metric"
-    plan = Outlook(kind, why if model.algorithm == "auto" else "asked for")
+    name = "ivf or ivfpq" if kind == "contest" else kind
+    plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
     plan.held_bytes = shape.row_bytes
     plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
     query = _index(plan, shape, kind, k)
@@ -250,8 +251,17 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
-    parts = {"exact": _exact, "local": _local}.get(approximation.name, _on_features)
-    parts(plan, model, kernel, rule, shape)
+    first, _, second = approximation.name.partition("+")
+    parts = {"exact": _exact, "local": _local}
+    parts.get(first, _on_features)(plan, model, kernel, rule, shape)
+    if second:
+        rest = Outlook(second, "of the residuals")
+        _local(rest, model, kernel, alpha_rule("loo"), shape)
+        plan.steps += [shape.a_pass("looking at the residuals", "", Counter()), *rest.steps]
+        plan.predict += rest.predict
+        plan.limits += rest.limits
+        plan.held_bytes += rest.held_bytes
+        plan.model_bytes += rest.model_bytes
     return plan
 
 
@@ -295,7 +305,7 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     path, path_bytes = _path(rule, tile.dtype)
     m, kept = _components(plan, model, shape)
     plan.solver = "sgd" if model.solver == "sgd" else "cholesky"
-    nystroem = plan.name == "nystroem"
+    nystroem = plan.name.startswith("nystroem")
     if nystroem:
         plan.add("factoring the landmarks", f"{m} x {m} similarities", count.whitening(m))
         made, doubles = count.nystroem_rows(kernel, n, m, tile), Tile(np.dtype(float), d)
