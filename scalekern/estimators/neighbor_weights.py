@@ -55,6 +55,11 @@ class WeighedNeighbors(NeighborSearch, Explains):
                 f"weights={self.weights!r}; use 'uniform', 'distance', 'kernel' or a function of "
                 "distances"
             )
+        if self.metric == "inner_product" and self.weights in ("distance", "kernel"):
+            raise InvalidInputError(
+                f"weights={self.weights!r} are of distances, and metric='inner_product' gives none "
+                "(minus the products, which may be below 0); use 'uniform' or a function of them"
+            )
         return super()._fit_index(source)
 
     def _goal(self, y: np.ndarray) -> dict[str, Any]:
@@ -135,7 +140,9 @@ class NeighborWeigher(Weigher):
         ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
         row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
-        sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
+        products = model.metric == "inner_product"
+        similarity = -distances if products else 1.0 / (1.0 + distances)
+        sink(Candidates(row_id, weight, similarity, target))
 
 
 def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:

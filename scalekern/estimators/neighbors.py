@@ -32,8 +32,9 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
         function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
-        texts, or a function of two objects of any kind.
+        "euclidean", "cosine", "inner_product" (the largest are nearest, their "distances" are minus
+        the products), a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for texts, or
+        a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
         byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns
@@ -167,8 +168,9 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
         function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
-        texts, or a function of two objects of any kind.
+        "euclidean", "cosine", "inner_product" (the largest are nearest, their "distances" are minus
+        the products), a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for texts, or
+        a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
         byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns

@@ -19,7 +19,12 @@ from scalekern.neighbors.approximate import ApproximateIndex
 from scalekern.neighbors.base import FloatArray, Indices
 from scalekern.neighbors.centres import ASSIGN_ROWS, lists_of, quantizer_of, train_centres
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import faiss_module, one_openmp_thread, training_points
+from scalekern.neighbors.faiss_index import (
+    faiss_module,
+    metric_type,
+    one_openmp_thread,
+    training_points,
+)
 from scalekern.rows import ArraySource, Block
 
 TRAINING_ROWS_A_LIST = 64
@@ -155,7 +160,8 @@ class IVFIndex(ListsIndex):
 
     @classmethod
     def _trained(cls, quantizer: Any, lists: Lists) -> Any:
-        return faiss_module().IndexIVFFlat(quantizer, lists.dimensions, lists.n_lists)
+        kind = metric_type(lists.embedding)
+        return faiss_module().IndexIVFFlat(quantizer, lists.dimensions, lists.n_lists, kind)
 
     def _words(self) -> str:
         return f"IVF, {self.knob.largest} lists"
