@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         target_error: float | None = None,
         expected_queries: int | None = None,
         search_parameters: dict[str, int] | None = None,
+        index_path: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -45,6 +47,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         self.target_error = target_error
         self.expected_queries = expected_queries
         self.search_parameters = search_parameters
+        self.index_path = index_path
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -66,6 +69,11 @@ class WeighedNeighbors(NeighborSearch, Explains):
         if self.target_error is None:
             return {}
         return {"target_error": self.target_error, "losses": self._losses(y)}
+
+    def _goal_on_disk(self) -> dict[str, Any]:
+        if self.target_error is None:
+            return {}
+        return {"target_error": self.target_error, "losses": self._losses}
 
     def _losses(self, y: np.ndarray) -> Losses:
         """Return the function from rows and their neighbours to the errors of predictions."""

@@ -50,6 +50,10 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     search_parameters : dict or None, default=None
         "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
         and not tuned.
+    index_path : path or None, default=None
+        A folder to build the index in, for rows beyond memory: `fit` reads them once, block by
+        block, and maps them from there. It must be new, or hold what an earlier fit on the same
+        rows left there: an unfinished index is taken up, a finished one is used as it is.
     random_state : int, RandomState or None, default=None
         The same seed gives the same index. Without one "hnsw" is built on all threads, which is
         faster and comes out a little different each time.
@@ -186,6 +190,10 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     search_parameters : dict or None, default=None
         "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
         and not tuned.
+    index_path : path or None, default=None
+        A folder to build the index in, for rows beyond memory: `fit` reads them once, block by
+        block, and maps them from there. It must be new, or hold what an earlier fit on the same
+        rows left there: an unfinished index is taken up, a finished one is used as it is.
     random_state : int, RandomState or None, default=None
         The same seed gives the same index. Without one "hnsw" is built on all threads, which is
         faster and comes out a little different each time.

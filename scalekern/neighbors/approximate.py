@@ -139,6 +139,8 @@ def _points_of(embedding: Embedding) -> Points | None:
     plain = embedding.metric == "euclidean" and rows.dtype == np.float32
     if plain and rows.flags.c_contiguous and 2.0**-50 < embedding.scale < 2.0**50:
         return rows
+    if isinstance(rows, np.memmap):
+        return None
     if 4 * len(rows) * embedding.dimensions > memory_budget():
         return None
     return np.concatenate([*embedding.embedded_blocks()])

@@ -21,6 +21,7 @@ from scalekern.neighbors.base import (
     FloatArray,
     Indices,
     NeighborIndex,
+    forget_pages,
     nearest_first,
 )
 from scalekern.neighbors.brute import BruteIndex
@@ -145,6 +146,8 @@ def draw_sample(
         distances, indices = _searched(block, queries, min(k + 1, block.n_rows), n_jobs)
         both = np.hstack([best[0], distances]), np.hstack([best[1], indices + start])
         best = nearest_first(*both, k + 1)
+        del block
+        forget_pages(rows)
     return Sample(drawn, queries, *others(*best, drawn, k), k)
 
 
