@@ -175,6 +175,37 @@ def test_explanations_know_the_map():
         np.testing.assert_allclose(contributions, model.predict(NEW[:3]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_standard_deviations_know_the_map(model):
+    settings = MODELS[model] | {"alpha": 0.1, "gamma": 0.3}
+    if model == "nystroem":
+        settings["landmarks"] = X[:50]
+    ours = regressor(**settings, metric=MAP).fit(X, Y)
+    settings |= {"landmarks": X[:50] @ MAP} if model == "nystroem" else {}
+    expected = regressor(**settings).fit(X @ MAP, Y)
+    for one, other in zip(
+        ours.predict(NEW, return_std=True),
+        expected.predict(NEW @ MAP, return_std=True),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_the_gap_to_exact_knows_the_map():
+    settings = {"approximation": "nystroem", "n_components": 40, "alpha": 0.1, "gamma": 0.3}
+    ours = regressor(**settings, metric=MAP).fit(X, Y).gap_to_exact(NEW, (X, Y))
+    expected = regressor(**settings).fit(X @ MAP, Y).gap_to_exact(NEW @ MAP, (X @ MAP, Y))
+    np.testing.assert_allclose(ours.gap, expected.gap, rtol=1e-6)
+
+
+def test_residuals_of_an_automatic_kernel_have_its_family_and_a_length_of_their_own():
+    model = regressor(kernel="auto", gamma="cv", approximation="nystroem+local", n_components=50)
+    model.fit(X, Y)
+    assert type(model.rest_.kernel_) is type(model.kernel_)
+    assert model.rest_.kernel_.needs_gamma
+    assert not model.kernel_.needs_gamma
+
+
 def test_partial_fit_adds_rows_in_the_map():
     settings = MODELS["nystroem"] | {"metric": MAP, "alpha": 0.1, "gamma": 0.3}
     parts = regressor(**settings).partial_fit(X[:300], Y[:300]).partial_fit(X[300:], Y[300:])

@@ -77,7 +77,7 @@ MODELS = {
     "auto": SimilarityRegressor(gamma=2.0, n_components=60),
     "tried": SimilarityRegressor(n_components=60),
     "learned": SimilarityRegressor(metric="learned", approximation="nystroem", n_components=60),
-    "scales": SimilarityRegressor(metric=[1.0, 2.0, 1.0], approximation="nystroem",
+    "scales": SimilarityRegressor("laplacian", metric=[1.0, 2.0, 1.0], approximation="nystroem",
                                   n_components=60),
     "nystroem": SimilarityRegressor("laplacian", approximation="nystroem", n_components=60),
     "nystroem-gcv": SimilarityRegressor(Matern(0.5), alpha="gcv", approximation="nystroem",

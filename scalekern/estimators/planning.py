@@ -49,7 +49,7 @@ from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
 from scalekern.selection.trials import MOST_SCORED, NEIGHBORS, SIZES, sample_size
-from scalekern.solvers import AlphaRule
+from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
@@ -279,11 +279,20 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
-    if approximation.name == "local":
+    first, _, second = approximation.name.partition("+")
+    if first == "local":
         _local(plan, known.n_neighbors, kernel, rule, shape)
     else:
-        parts = _exact if approximation.name == "exact" else _on_features
+        parts = _exact if first == "exact" else _on_features
         parts(plan, model, kernel, rule, shape)
+    if second:
+        rest = Outlook(second, "of the residuals")
+        _local(rest, known.n_neighbors, kernel, alpha_rule("loo"), shape)
+        plan.steps += [shape.a_pass("looking at the residuals", "", Counter()), *rest.steps]
+        plan.predict += rest.predict
+        plan.limits += rest.limits
+        plan.held_bytes += rest.held_bytes
+        plan.model_bytes += rest.model_bytes
     return plan
 
 
@@ -384,7 +393,7 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     tile = Tile(tile_dtype_of(shape.source), d)
     path, path_bytes = _path(rule, tile.dtype)
     m, kept = _components(plan, model, shape)
-    nystroem = plan.name == "nystroem"
+    nystroem = plan.name.startswith("nystroem")
     plan.solver = landmark_solver(model.solver, rule, n, m, d) if nystroem else model.solver
     plan.solver = "cholesky" if plan.solver == "auto" else plan.solver
     if nystroem:

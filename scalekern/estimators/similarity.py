@@ -40,7 +40,7 @@ from scalekern.features.survey import GAMMA_RULES, check_gamma
 from scalekern.kernels import Precomputed, as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
-from scalekern.selection.bandwidth import select_kernel
+from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
@@ -51,7 +51,7 @@ VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
 def _has_sums(model: SimilarityRegressor) -> bool:
-    if model.approximation in ("exact", "local"):
+    if model.approximation == "exact" or model.approximation.endswith("local"):
         raise AttributeError(
             f"partial_fit adds up sums, which approximation={model.approximation!r} does not have; "
             "use 'nystroem' or 'fourier'"
@@ -85,7 +85,8 @@ class SimilarityRegressor(RowPredictor):
         exact model, of 4,096 of the training rows else. An array is a path of your own. "gcv" is
         generalised cross-validation, which a few rows far from all others can mislead; "cv" is
         five-fold cross-validation. None of them needs another pass.
-    approximation : {"auto", "exact", "nystroem", "fourier", "local"}, default="auto"
+    approximation : str, default="auto"
+        "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
         "auto" is exact up to 2,500 rows, else Nyström, unless local models have a squared error
         lower by 2% and by its noise on up to 1,000 rows held out of a sample of up to 50,000; they
         are tried from 300 rows on, where kernel, bandwidth and solver allow it.
@@ -94,6 +95,8 @@ class SimilarityRegressor(RowPredictor):
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
         and `alpha` name; numbers are kept, for all queries. Its kernels are "rbf", "matern12",
         "matern32", "matern52" and "laplacian".
+        With "+local" the residuals of the first are predicted by the second, whose factor and alpha
+        are its own; `gamma` and `alpha` are those of the first.
     metric : {"euclidean", "learned"} or array, default="euclidean"
         "learned" finds a linear map of the inputs, of scales or a whole matrix, before all else:
         local models' gradients say along which directions the target changes, and a map is kept
@@ -339,6 +342,8 @@ class SimilarityRegressor(RowPredictor):
             choice.kernel = kernel
             choice.report |= found
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
+        if self.kernel == "auto":
+            params["kernel"] = without_bandwidth(kernel)
         return Job(engine, source, kernel, rule, seen, params), choice
 
     def _keep(self, job: Job, choice: Choice) -> None:
@@ -352,7 +357,7 @@ class SimilarityRegressor(RowPredictor):
         return mapped_source(source, self.input_map_) if hasattr(self, "input_map_") else source
 
     def _forget(self) -> None:
-        for name in ("_running", "_loaded", "local_", "length_factor_", *ARRAYS, *VALUES):
+        for name in ("_running", "_loaded", "local_", "rest_", "length_factor_", *ARRAYS, *VALUES):
             self.__dict__.pop(name, None)
 
     def _finish(
@@ -441,7 +446,7 @@ class SimilarityRegressor(RowPredictor):
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
             both[:, block.start : block.start + len(block)] = found
 
-        engine, source = engine_for(source, self.n_jobs), self._in_metric(source)
+        engine = engine_for(source, self.n_jobs)
         engine.map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std

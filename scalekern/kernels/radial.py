@@ -69,13 +69,3 @@ class _RadialColumns(Columns):
         for rows in subtiles(X.shape[0], self.n_columns * out.itemsize):
             self._profile(self._half_squares(X[rows], out[rows]))
         return out
-
-
-def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
-    parts = []
-    for _ in range(-(-n // d)):
-        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
-        lengths = np.sqrt(rng.chisquare(d, size=d))
-        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
-    return np.concatenate(parts)[:n]

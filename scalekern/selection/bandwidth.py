@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from scalekern.engine import Engine
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, by_median, resolve_kernel
@@ -97,6 +98,19 @@ def select_kernel(
     search.refine(FINE // 2)
     search = _more_rows(search)
     return search.at(search.place), _report(search)
+
+
+def without_bandwidth(kernel: Kernel) -> Kernel:
+    """Return a kernel of the same family whose bandwidth is open.
+
+    Examples
+    --------
+    >>> from scalekern.kernels import Matern
+    >>> without_bandwidth(Matern(2.0, nu=2.5))
+    Matern(nu=2.5)
+    """
+    name = "length_scale" if "length_scale" in kernel.get_params(deep=False) else "gamma"
+    return clone(kernel).set_params(**{name: None})
 
 
 def _best_family(
