@@ -24,7 +24,7 @@ from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import ArraySource, RowSource
 from scalekern.rows.base import take_rows
-from scalekern.selection.bandwidth import select_kernel
+from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.selection.closed_form import left_out_errors
 from scalekern.selection.local_trial import TrialRows
 from scalekern.selection.metric import LearnedMetric, is_better, relevances
@@ -61,6 +61,8 @@ class Choice:
         Squared errors on rows held out, where there was a choice.
     seen : Survey or None
         Of the rows, where models were tried.
+    start : (float, float) or None
+        The length factor and alpha of local models that were tried.
     """
 
     approximation: Approximation
@@ -72,6 +74,7 @@ class Choice:
     report: dict[str, Any] = field(default_factory=dict)
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seen: Survey | None = None
+    start: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -275,14 +278,21 @@ class _Search:
         if kernels:
             trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
             kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
-            more = {"local_settings": trial.settings}
+            start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
         else:
             metric.trial.refine()
-            k, errors, more = sizes[0], metric.trial.errors, {}
+            start, k, errors, more = None, sizes[0], metric.trial.errors, {}
         approximation = approximation_named("local", self.params["solver"])
         transform = _composed(metric, spread)
         return Choice(
-            approximation, kernel, self.params["gamma"], k, transform, report=more, errors=errors
+            approximation,
+            kernel,
+            self.params["gamma"],
+            k,
+            transform,
+            report=more,
+            errors=errors,
+            start=start,
         )
 
     def _global(
@@ -296,13 +306,12 @@ class _Search:
     ) -> Choice:
         """Choose the map by the closed form on few rows; measure the model itself if asked to."""
         transform = _composed(metric, spread)
-        kernel, report, seen = self._kernel(None)
+        kernel, report, seen = self._kernel(transform, self.params["kernel"])
         if transform is not None:
-            new, new_report, new_seen = self._kernel(transform)
-            if is_better(self._left_out(new, new_seen), self._left_out(kernel, seen)):
-                kernel, report = new, new_report
-            else:
-                transform = None
+            family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
+            plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
+            if not is_better(self._left_out(kernel, seen), self._left_out(plain, plain_seen)):
+                kernel, report, transform = plain, report | plain_report, None
         approximation = approximation_named(name, self.params["solver"])
         k = self.params["n_neighbors"]
         choice = Choice(
@@ -317,14 +326,14 @@ class _Search:
             choice.errors = self._errors(choice, rows)
         return choice
 
-    def _kernel(self, transform: np.ndarray | None) -> tuple[Kernel, dict[str, Any], Survey]:
+    def _kernel(
+        self, transform: np.ndarray | None, kernel: Any
+    ) -> tuple[Kernel, dict[str, Any], Survey]:
         X = self.sample.X if transform is None else in_map(self.sample.X, transform)
         y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
         seen = Survey(_with(self.sample, X), y_mean, _variance(X))
-        kernel, report = select_kernel(
-            self.engine, self.params["kernel"], self.params["gamma"], self.rule, seen
-        )
-        return kernel, report, seen
+        found, report = select_kernel(self.engine, kernel, self.params["gamma"], self.rule, seen)
+        return found, report, seen
 
     def _left_out(self, kernel: Kernel, seen: Survey) -> np.ndarray:
         (left,) = left_out_errors(self.engine, [kernel], self.rule, seen, BANDWIDTH_ROWS)

@@ -199,6 +199,7 @@ class Local(Approximation):
             job.kernel,
             job.rule,
             length,
+            start=job.start,
             centre=job.fit_intercept,
             block_rows=local.block_rows,
         )

@@ -344,7 +344,7 @@ class SimilarityRegressor(RowPredictor):
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
         if self.kernel == "auto":
             params["kernel"] = without_bandwidth(kernel)
-        return Job(engine, source, kernel, rule, seen, params), choice
+        return Job(engine, source, kernel, rule, seen, params, choice.start), choice
 
     def _keep(self, job: Job, choice: Choice) -> None:
         self.kernel_ = job.kernel

@@ -38,9 +38,12 @@ class _Search:
     seen: Survey
     n_rows: int
     tried: dict[int, LeftOut] = field(default_factory=dict)
+    kernels: dict[int, Kernel] = field(default_factory=dict)
 
     def at(self, place: int) -> Kernel:
-        return by_median(self.family, self.seen, 4.0 ** (place / FINE))
+        if place not in self.kernels:
+            self.kernels[place] = by_median(self.family, self.seen, 4.0 ** (place / FINE))
+        return self.kernels[place]
 
     @property
     def place(self) -> int:
@@ -66,7 +69,7 @@ class _Search:
             step //= 2
 
     def on(self, n_rows: int) -> _Search:
-        return _Search(self.family, self.engine, self.rule, self.seen, n_rows)
+        return _Search(self.family, self.engine, self.rule, self.seen, n_rows, kernels=self.kernels)
 
 
 def select_kernel(
@@ -137,9 +140,11 @@ def _best_family(
 
 
 def _more_rows(search: _Search) -> _Search:
-    if len(search.seen.sample.numbers) <= search.n_rows:
+    """Go on with half of the rows, since all would cost as much as a fit for each candidate."""
+    size = min(BANDWIDTH_ROWS, len(search.seen.sample.numbers) // 2)
+    if size <= search.n_rows:
         return search
-    more = search.on(BANDWIDTH_ROWS)
+    more = search.on(size)
     more.look((search.place, 0))
     more.refine(1)
     return more

@@ -96,7 +96,7 @@ def learn_metric(
     best.trial.refine()
     tried = [_noted(best, 0)]
     for name, scales in starts[1:]:
-        candidate = LearnedMetric(scales, make_trial(scales, None), name)
+        candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
         candidate.trial.refine()
         tried.append(_noted(candidate, 0))
         best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
