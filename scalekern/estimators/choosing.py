@@ -110,7 +110,7 @@ def outset(params: dict[str, Any], source: RowSource) -> Outset:
     """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
     names, why = candidates(params, source)
     given = check_metric(params["metric"])
-    learn = given is None and params["metric"] == "learned"
+    learn = given is None and _learns(params, source)
     if (learn or given is not None) and not _of_vectors(params["kernel"], source):
         raise UnsupportedError(
             f"metric={params['metric']!r} needs rows of numbers, which a map can multiply; use "
@@ -205,6 +205,14 @@ def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
         return list(LOCAL_KERNELS)
     kernel = as_kernel(kernel)
     return [kernel] if isinstance(kernel, RadialKernel) and kernel.needs_gamma else []
+
+
+def _learns(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
+    if params["metric"] == "auto":
+        chosen = isinstance(params["gamma"], str) and params["gamma"] == "cv"
+        return chosen and source.n_features > 1 and bool(local_kernels(params))
+    return bool(params["metric"] == "learned")
 
 
 def _of_vectors(kernel: Any, source: RowSource) -> bool:
@@ -382,4 +390,5 @@ def _with(sample: HashSample, X: Any) -> HashSample:
 
 
 def _variance(X: Any) -> float:
-    return float(X.toarray().var() if hasattr(X, "toarray") else np.var(X))
+    X = X.toarray() if hasattr(X, "toarray") else X
+    return float(np.var(X, dtype=np.float64))

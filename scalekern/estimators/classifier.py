@@ -95,12 +95,12 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
 
     def __init__(
         self,
-        kernel: Any = "rbf",
+        kernel: Any = "auto",
         *,
-        gamma: Any = "median",
+        gamma: Any = "cv",
         alpha: Any = "loo",
         approximation: str = "auto",
-        metric: Any = "euclidean",
+        metric: Any = "auto",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",

@@ -16,7 +16,7 @@ from scalekern.selection.metric import LearnedMetric, Trial, is_better, learn_me
 TRIAL_ROWS = 50_000
 MOST_BYTES = 128 << 20
 MOST_SCORED, MOST_SLOPED = 1_000, 4_000
-FEWEST_ROWS = 300
+FEWEST_ROWS = 360
 """With fewer the errors held out say too little."""
 MOST_FEATURES = 1_024
 NEIGHBORS = 64
