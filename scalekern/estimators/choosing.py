@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Engine, HashSample
+from scalekern.engine import Engine, HashSample, memory_budget
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
+from scalekern.estimators.iterating import exact_work
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
@@ -34,6 +35,7 @@ from scalekern.selection.trials import (
     MOST_FEATURES,
     NEIGHBORS,
     SIZES,
+    TRIAL_ROWS,
     best_neighborhoods,
     given_metric,
     learned_metric,
@@ -41,9 +43,13 @@ from scalekern.selection.trials import (
     trial_rows,
 )
 from scalekern.solvers import AlphaRule
+from scalekern.solvers.exact_cg import preconditioner_rank
 
-MOST_EXACT_ROWS = 2_500
-"""Up to here exact is tried: the decomposition costs less than a sum over 1,000 components."""
+MOST_DENSE_ROWS = 2_500
+"""Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
+more rows Nyström stands in for it, whose error is a little larger."""
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
+"""Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
 
 
 @dataclass
@@ -152,7 +158,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         return chosen
     seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
     seen = survey(engine, source, size, seed, gamma=params["gamma"])
-    sample = _first(seen.sample, sample_size(source.n_features))
+    sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
     search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
     best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
@@ -164,7 +170,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
 def survey_size(params: dict[str, Any], names: list[str], source: RowSource) -> int:
     """Return the rows to draw for trials and for any model that may follow."""
     sizes = [approximation_named(name, params["solver"]).sample_size(params) for name in names]
-    return max(BANDWIDTH_ROWS, sample_size(source.n_features), *sizes)
+    return max(BANDWIDTH_ROWS, sample_size(source.n_rows, source.n_features), *sizes)
 
 
 def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[str, Any]) -> Survey:
@@ -191,9 +197,29 @@ def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], st
         return ["exact"], "the similarities are precomputed"
     if not isinstance(params["landmarks"], str):
         return ["nystroem"], "landmarks were given"
-    first = "exact" if n <= MOST_EXACT_ROWS else "nystroem"
+    first = "exact" if exact_fits(params, source) else "nystroem"
     names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
-    return names, f"{n} rows; exact up to {MOST_EXACT_ROWS}"
+    if n <= MOST_DENSE_ROWS:
+        return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
+    work = exact_work(n, source.n_features, fixed=False)[1]
+    return (
+        names,
+        f"{n} rows; exact takes {work:.1e} multiplications, of {MOST_EXACT_WORK:.0e} at most",
+    )
+
+
+def exact_fits(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether an exact model is small enough, by decomposition or else by iterations."""
+    n, d, kernel = source.n_rows, source.n_features, params["kernel"]
+    if n <= MOST_DENSE_ROWS:
+        return True
+    automatic = isinstance(kernel, str) and kernel == "auto"
+    iterates = d and params["solver"] in ("auto", "cg")
+    if not iterates or not (automatic or as_kernel(kernel).positive_definite):
+        return False
+    held = 8 * n * preconditioner_rank(n)
+    work = exact_work(n, d, fixed=False)[1]
+    return n <= MOST_EXACT_ROWS and work <= MOST_EXACT_WORK and held <= memory_budget() // 2
 
 
 def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
@@ -351,15 +377,19 @@ class _Search:
         """Return squared errors on the rows held out, of a model of the other rows."""
         X, transform = self.sample.X, choice.input_map
         X = X if transform is None else in_map(X, transform)
-        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, len(rows.X))
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), TRIAL_ROWS))
         weight = rows.weight
         source = ArraySource(
             take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
         )
-        size = choice.approximation.sample_size(self.params)
+        approximation, params = choice.approximation, self.params
+        if approximation.name == "exact" and len(kept) > MOST_DENSE_ROWS:
+            params = params | {"solver": "cholesky"}
+            approximation = approximation_named("nystroem", "cholesky")
+            choice.report["tried"] = "nystroem for exact"
+        size = approximation.sample_size(params)
         seen = survey(self.engine, source, size, self.sample.seed)
-        job = Job(self.engine, source, choice.kernel, self.rule, seen, self.params)
-        fitted = choice.approximation.fit(job)
+        fitted = approximation.fit(Job(self.engine, source, choice.kernel, self.rule, seen, params))
         predict = kernel_predictor(
             choice.kernel,
             fitted.arrays["landmarks_"],

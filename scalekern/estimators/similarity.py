@@ -87,9 +87,10 @@ class SimilarityRegressor(RowPredictor):
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
-        "auto" is exact up to 2,500 rows, else Nyström, unless local models have a squared error
-        lower by 2% and by its noise on up to 1,000 rows held out of a sample of up to 50,000; they
-        are tried from 360 rows on, where kernel, bandwidth and solver allow it.
+        "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
+        unless local models have a squared error lower by 2% and by its noise on up to 1,000 rows
+        held out of a sample of up to 50,000; they are tried from 360 rows on, where kernel,
+        bandwidth and solver allow it. Of more than 2,500 rows Nyström stands in for exact there.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
