@@ -336,14 +336,13 @@ def test_no_metric_is_learned_where_the_bandwidth_is_settled(told):
     assert "metric" not in model.report_
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_heavy_tails_do_not_break_what_is_chosen(dtype):
+def test_heavy_tails_do_not_break_what_is_chosen():
     """As in network measurements: columns whose kurtosis is in the thousands."""
     rng = np.random.default_rng(0)
     Z = rng.standard_normal((1_600, 6))
     rows = np.hstack([Z[:, :3], np.exp(6.0 * Z[:, 3:])])
     target = np.sin(2 * Z[:, 0]) + Z[:, 1] * np.tanh(Z[:, 3]) + 0.5 * Z[:, 4]
-    rows = ((rows - rows[:1_200].mean(axis=0)) / rows[:1_200].std(axis=0)).astype(dtype)
+    rows = ((rows - rows[:1_200].mean(axis=0)) / rows[:1_200].std(axis=0)).astype(np.float32)
     centred = rows - rows.mean(axis=0)
     kurtosis = (centred**4).mean(axis=0) / (centred**2).mean(axis=0) ** 2
     assert kurtosis.max() > 1_000

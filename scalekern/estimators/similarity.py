@@ -88,7 +88,7 @@ class SimilarityRegressor(RowPredictor):
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
         "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
-        unless local models have a squared error lower by 2% and by its noise on up to 1,000 rows
+        unless local models have a squared error lower by 2% and two standard errors on up to 1,000 rows
         held out of a sample of up to 50,000; they are tried from 360 rows on, where kernel,
         bandwidth and solver allow it. Of more than 2,500 rows Nyström stands in for exact there.
         "local" solves an exact model on the nearest training rows of each query, with a length
@@ -122,7 +122,7 @@ class SimilarityRegressor(RowPredictor):
         then chosen, where it is to be, on a random sample of rows.
     n_neighbors : int or "auto", default="auto"
         The rows of each model of "local"; "auto" is 32, doubled up to 128 as long as that lowers
-        the error held out by 2% and by its noise.
+        the error held out by 2% and two standard errors.
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
     max_iter : int or None, default=None

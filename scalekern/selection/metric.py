@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-LEAST_GAIN = 0.02
-"""A map is kept for a held-out squared error lower by this share, and by its standard error."""
+LEAST_GAIN, LEAST_ERRORS = 0.02, 2.0
+"""A map is kept for a held-out squared error lower by this share, and by so many standard errors:
+the best of many rounds is lower by one where there is nothing to learn."""
 MOST_ROUNDS = 24
 PATIENCE = 3
 """Rounds without an error lower than all before; noisy targets need many small steps."""
@@ -132,7 +133,7 @@ def is_better(new: np.ndarray, old: np.ndarray) -> bool:
     gains = old - new
     gain = gains.mean()
     noise = gains.std() / np.sqrt(len(gains))
-    return bool(gain > LEAST_GAIN * old.mean() and gain > noise)
+    return bool(gain > LEAST_GAIN * old.mean() and gain > LEAST_ERRORS * noise)
 
 
 def mapped(X: np.ndarray, transform: np.ndarray) -> np.ndarray:
