@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SimilarityRegressor,
     )
     from scalekern.features import FourierFeatures, Nystroem, RowPreparer
+    from scalekern.features.gram import gram
     from scalekern.kernels import BlockKernel
     from scalekern.report import (
         AlphaPathDisplay,
@@ -59,6 +60,7 @@ __all__ = [
     "config_context",
     "doctor",
     "errors",
+    "gram",
     "kernels",
     "load",
     "plan",
@@ -84,6 +86,7 @@ _HOMES = {
     "SimilarityRegressor": "estimators",
     "compare": "report",
     "doctor": "checkup",
+    "gram": "features.gram",
     "load": "storage",
     "plan": "report.plan",
     "save": "storage",

@@ -407,8 +407,8 @@ def test_threads_of_predict_are_those_asked_for(data, tmp_path, monkeypatch):
     from scalekern.estimators import base
 
     seen = []
-    engine = base.ThreadEngine
-    monkeypatch.setattr(base, "ThreadEngine", lambda n: seen.append(n) or engine(n))
+    engine_for = base.engine_for
+    monkeypatch.setattr(base, "engine_for", lambda rows, n: seen.append(n) or engine_for(rows, n))
     words = ["predict", tmp_path / "m", data / "x.csv", "-o", tmp_path / "o.parquet"]
     succeeds(*words, "--n-jobs", 1)
     succeeds(*words)
@@ -556,7 +556,7 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
     [
         (["--model", "forest"], "'forest' is not one of 'auto', 'exact'"),
         (["--model", "nystroem", "--solver", "pinv"], "solver='pinv' does not go with"),
-        (["--model", "fourier", "--kernel", "linear"], "need a stationary kernel"),
+        (["--model", "fourier", "--kernel", "linear"], "need a stationary or polynomial kernel"),
         (["--model", "knn", "--metric", "nearness"], "metric='nearness' does not exist"),
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),

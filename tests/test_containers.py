@@ -526,6 +526,27 @@ def test_compare_matches_the_columns_of_its_test_rows_by_name():
     np.testing.assert_allclose(table.predictions["linear"], known)
 
 
+@pytest.mark.parametrize("kind", ["F order", "pandas", "arrow"])
+@pytest.mark.parametrize("where", ["split", "train", "test"])
+def test_compare_names_a_missing_value_of_any_container(kind, where):
+    holed = X.copy()
+    holed[7, 1] = np.nan
+    bad, good = CONTAINERS[kind](holed), CONTAINERS[kind](X)
+    train, test = (good, (bad, Y)) if where == "test" else (bad, (good, Y))
+    with pytest.raises(InvalidInputError, match=r"missing.*value.*row 7"):
+        sk.compare(train, Y, test=None if where == "split" else test, models=["linear", "knn"])
+    filled = sk.compare(bad, Y, test=(bad, Y), missing="mean", models=["linear"])
+    assert filled.rows()[0]["rmse"] > 0
+
+
+def test_compare_raises_its_own_errors_where_no_model_can_be_fitted():
+    with pytest.raises(InvalidInputError, match="no model could be fitted"):
+        sk.compare(X, Y, test=(X * 1e200, Y), models=["linear"], scaler="none")
+    for size in (None, "many", 5.5, [5, None], []):
+        with pytest.raises(InvalidInputError, match="n_components"):
+            sk.compare(X, Y, models=["linear"], n_components=size)
+
+
 def test_compare_says_what_is_missing():
     frame = pd.DataFrame(X, columns=NAMES)
     for rows in (X, frame):

@@ -451,6 +451,19 @@ def test_the_command_names_rows_by_key_and_shows_columns_as_they_are(tmp_path):
     assert found["query"]["colour"] == table["colour"][17].as_py()
 
 
+def test_rows_of_texts_are_refused_as_images(tmp_path):
+    table = pa.table({"code": ["a", "b"] * 20, "x": np.arange(40.0), "y": np.arange(40.0)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    file, folder, run = str(tmp_path / "t.parquet"), str(tmp_path / "m"), CliRunner()
+    fit = ["fit", file, "--target", "y", "--categories", "onehot", "-o", folder]
+    assert run.invoke(main, fit).exit_code == 0
+    ask = ["neighbors", folder, file, "--row", "0", "--rows", file, "--target", "y"]
+    picture = ["--picture", str(tmp_path / "why.png"), "--image", "1x2"]
+    wrong = run.invoke(main, [*ask, *picture], standalone_mode=False)
+    assert isinstance(wrong.exception, InvalidInputError)
+    assert "no pixels" in str(wrong.exception)
+
+
 def test_the_command_draws_rows_as_images(tmp_path):
     pixels = rng.integers(0, 255, (60, 12))
     columns = {f"p{i}": pixels[:, i] for i in range(12)} | {"label": np.arange(60) % 3}
@@ -469,4 +482,5 @@ def test_the_command_draws_rows_as_images(tmp_path):
     wrong = run.invoke(main, [*ask, *picture, "5x5"])
     assert wrong.exit_code != 0
     assert "25 pixels, but a row has 12" in f"{wrong.output}{wrong.exception}"
+    assert "height x width" in run.invoke(main, [*ask, *picture, "0x4"]).output
     assert "needs --rows" in run.invoke(main, [*ask[:5], "--image", "3x4"]).output

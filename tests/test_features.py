@@ -162,22 +162,22 @@ def test_cutoff_leaves_out_directions():
 # ----- Fourier ---------------------------------------------------------------------------------
 
 
-def kernel_error(kernel, D, seeds, *, orthogonal=True, rows=X):
+def kernel_error(kernel, D, seeds, *, sampling="orthogonal", rows=X):
     """The root mean squared error of kernel entries, over seeds."""
     K, squares = kernel.block(rows, rows), []
     for seed in range(seeds):
         model = sk.FourierFeatures(
-            kernel, n_components=D, orthogonal=orthogonal, random_state=seed
+            kernel, n_components=D, sampling=sampling, random_state=seed
         ).fit(rows)
         squares.append(np.mean((inner_products(model, rows) - K) ** 2))
     return np.sqrt(np.mean(squares))
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("orthogonal", [True, False])
-def test_fourier_error_falls_as_one_over_the_root_of_the_features(name, orthogonal):
+@pytest.mark.parametrize("sampling", ["orthogonal", "random"])
+def test_fourier_error_falls_as_one_over_the_root_of_the_features(name, sampling):
     sizes = 2 ** np.arange(6, 13)
-    errors = [kernel_error(KERNELS[name], D, 6, orthogonal=orthogonal) for D in sizes]
+    errors = [kernel_error(KERNELS[name], D, 6, sampling=sampling) for D in sizes]
     slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.08)
     # One cosine has a variance of at most 1/2.
@@ -188,7 +188,7 @@ def test_orthogonal_features_beat_plain_ones():
     rows = RNG.normal(size=(80, 16))
     kernel = RBF(1 / 32)
     orthogonal = kernel_error(kernel, 256, 10, rows=rows)
-    plain = kernel_error(kernel, 256, 10, orthogonal=False, rows=rows)
+    plain = kernel_error(kernel, 256, 10, sampling="random", rows=rows)
     assert orthogonal**2 < 0.5 * plain**2
 
 
@@ -262,7 +262,7 @@ def test_sparse_rows_have_the_features_of_dense_ones(name):
 @pytest.mark.parametrize(
     ("landmarks", "message"),
     [
-        ("kmeans", r"'kmeans'.*'uniform'"),
+        ("medoids", r"'medoids'.*'uniform'"),
         (np.ones((3, 9)), r"\(3, 9\).*\(m, 4\)"),
         (np.full((2, 4), np.nan), "missing or infinite"),
         ([0, 120], "row 120.*120 rows"),

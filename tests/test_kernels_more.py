@@ -234,7 +234,7 @@ def test_fourier_errors_fall_with_the_square_root_of_the_number_of_features(kern
 
 
 def test_kernels_that_are_not_stationary_have_no_fourier_features():
-    for kernel in ("polynomial", "cosine", RBF(1.0) + Linear(), -1.0 * RBF(1.0)):
+    for kernel in ("linear", "cosine", RBF(1.0) + Linear(), -1.0 * RBF(1.0)):
         with pytest.raises(UnsupportedError, match=r"stationary.*'rational_quadratic'"):
             sk.FourierFeatures(kernel).fit(X)
 

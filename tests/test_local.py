@@ -191,14 +191,6 @@ def test_the_factor_and_alpha_of_the_smallest_error_are_taken():
     assert noiseless.alpha_ < 1e-3 < model.alpha_
 
 
-def test_other_approximations_have_no_deviation():
-    X, y = waves(50)
-    for name in ("exact", "nystroem", "fourier"):
-        model = sk.SimilarityRegressor(approximation=name, n_components=10, random_state=0)
-        with pytest.raises(UnsupportedError, match="'local' has"):
-            model.fit(X, y).predict(X, return_std=True)
-
-
 @pytest.mark.parametrize("d", [2, 12])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_predictions_do_not_depend_on_their_company_or_the_threads(d, dtype):

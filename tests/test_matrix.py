@@ -77,6 +77,7 @@ def valid_choices():
         [repr(name) for name in stationary],
         ["'rbf'", "'matern12'", "'matern32'", "'matern52'", "'laplacian'", "local"],
         ["approximation='exact'", "precomputed"],
+        ["positive definite", "solver='pinv'", "'cholesky'"],
     ]
 
 
@@ -265,7 +266,12 @@ def test_every_estimator_takes_texts_or_lists_what_does(name, kind):
     else:
         message = ""
     if message:
-        says = ("stationary kernel", "'local'", "edit_distance", "approximation='local'")
+        says = (
+            "stationary or polynomial kernel",
+            "'local'",
+            "edit_distance",
+            "approximation='local'",
+        )
         assert any(word in message for word in says)
         with pytest.raises(ScalekernError):
             model.fit(texts, None if isinstance(texts, RowSource) else Y)

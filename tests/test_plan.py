@@ -143,7 +143,13 @@ def test_an_index_is_planned_as_it_is_chosen():
         scalekern.plan(X, estimator=KNeighborsRegressor(target_recall=recall)).approximation
         for X, recall in ((few, 0.95), (many, 0.95), (many, 1.0), (many[:100], 0.95))
     ]
-    assert kinds == ["kd_tree", "ivf or ivfpq", "flat", "flat"]
+    assert kinds == ["kd_tree", "approximate index", "flat", "flat"]
+
+
+@pytest.mark.parametrize(("n", "d"), [(30_000, 4), (30_000, 20), (100, 20)])
+def test_the_peak_of_a_fit_is_at_least_the_model_that_it_leaves(n, d):
+    plan = scalekern.plan(np.empty((n, d)), estimator=KNeighborsRegressor())
+    assert plan.memory_bytes >= plan.model_bytes
 
 
 def test_descent_is_planned_with_all_the_passes_it_may_take():
@@ -161,8 +167,10 @@ def test_descent_is_planned_with_all_the_passes_it_may_take():
 @pytest.mark.parametrize(
     ("model", "name", "limit"),
     [
-        (SimilarityRegressor(approximation="exact", alpha=1.0), "rows", 7 * 8 * 400**2),
-        (SimilarityRegressor(approximation="exact", alpha="cv"), "rows", 11 * 8 * 400**2),
+        (SimilarityRegressor(approximation="exact", alpha=1.0, solver="cholesky"),
+         "rows", 7 * 8 * 400**2),
+        (SimilarityRegressor(approximation="exact", alpha="cv", solver="pinv"),
+         "rows", 11 * 8 * 400**2),
         (SimilarityRegressor(approximation="fourier", n_components=300, n_jobs=1),
          "n_components", 3 * 8 * 200 * 201),
         (SimilarityRegressor("laplacian", approximation="nystroem", n_components=300, n_jobs=1,

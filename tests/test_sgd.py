@@ -295,7 +295,7 @@ def test_bad_settings_are_refused_by_name(rows):
         for value in values:
             with pytest.raises(InvalidInputError, match=name):
                 model(**{name: value}).fit(X, y)
-    with pytest.raises(UnsupportedError, match="nystroem: cholesky, sgd"):
+    with pytest.raises(UnsupportedError, match="nystroem: cholesky, cg, sgd"):
         model(approximation="exact").fit(X, y)
 
 

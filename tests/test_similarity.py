@@ -381,14 +381,14 @@ def test_solver_that_does_not_go_with_the_approximation_lists_those_that_do(mode
     ("parameters", "message"),
     [
         ({"approximation": "best"}, r"approximation='best'.*'auto', 'exact', 'nystroem'"),
-        ({"solver": "cg"}, r"solver='cg'.*'auto'.*'cholesky'.*'pinv'"),
+        ({"solver": "lu"}, r"solver='lu'.*'auto'.*'cholesky'.*'pinv'"),
         ({"fit_intercept": "yes"}, "fit_intercept='yes'.*True or False"),
         ({"n_components": 0}, "n_components=0"),
         ({"gamma": "auto"}, r"gamma='auto'.*'scale', 'median'.*'cv'"),
         ({"gamma": -1.0}, "gamma=-1"),
         ({"kernel": "gauss"}, "'gauss'.*'rbf'"),
         ({"kernel": "linear", "approximation": "fourier"}, "stationary"),
-        ({"landmarks": "kmeans", "approximation": "nystroem"}, "'kmeans'.*'uniform'"),
+        ({"landmarks": "medoids", "approximation": "nystroem"}, "'medoids'.*'uniform'"),
     ],
 )
 def test_wrong_parameter_is_named_with_what_there_is(parameters, message):

@@ -183,3 +183,22 @@ def test_a_thousand_outputs(name, dtype):
     y = X @ rng.normal(size=(D, 1_000)) * 10.0 ** rng.integers(-9, 9, size=1_000)
     found = held_to(clone(MODELS[name]), X, y)
     assert found.shape == (N, 1_000)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("approximation", ["exact", "nystroem", "fourier", "local"])
+def test_kurtosis_in_the_thousands_is_borne_and_beaten(approximation, dtype):
+    rng = np.random.default_rng(5)
+    X = rng.standard_t(1.0, size=(4_000, 3)) ** 3 * [1.0, 1e-6, 1e6]
+    X[:, 2] += 1e6 * rng.normal(size=4_000)
+    y = np.tanh(X[:, 0]) + 0.1 * rng.normal(size=4_000)
+    spread = X - X.mean(axis=0)
+    assert (np.mean(spread**4, axis=0) / np.mean(spread**2, axis=0) ** 2 > 1_000).all()
+    train, test = slice(0, 3_500), slice(3_500, None)
+    few = {"alpha": 1.0} if approximation == "exact" else {"n_components": 200}
+    model = sk.SimilarityRegressor(approximation=approximation, random_state=0, **few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = model.fit(X[train].astype(dtype), y[train]).predict(X[test].astype(dtype))
+    assert np.isfinite(found).all()
+    assert np.mean((found - y[test]) ** 2) < 1.1 * np.var(y[test])

@@ -20,6 +20,10 @@ KERNEL_WIDTHS = {
     "avx2": ("haswell", "zen", "excavator", "steamroller", "piledriver"),
     "avx512": ("skylakex", "cooperlake", "sapphirerapids", "icelake"),
 }
+NARROW = ("katmai", "coppermine", "northwood", "prescott", "banias", "atom", "core2", "penryn",
+          "dunnington", "nehalem", "athlon", "opteron", "barcelona", "bobcat", "sandybridge",
+          "bulldozer")  # fmt: skip
+"""OpenBLAS's kernels of x86 without AVX2."""
 AVX512 = ("avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw")
 """What OpenBLAS's and FAISS's AVX-512 kernels ask of a processor."""
 
@@ -46,10 +50,12 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
         yield Finding(OK, "kernel variables", "none set")
     for name, value in there.items():
         narrow = _width_of(value)
-        slow = narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]
-        found = f"{name}={value}"
-        if slow:
-            found += f" forces {narrow} kernels; the processor has {_widest()}: half the speed"
+        found, slow = f"{name}={value}", False
+        if narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]:
+            slow = True
+            found += (
+                f" forces {named(narrow)}; the processor has {named(_widest())}: half the speed"
+            )
         yield Finding(
             PROBLEM if slow else WARNING, "kernel variables", found,
             f"unset {name} before Python starts",
@@ -68,12 +74,16 @@ def check_faiss() -> Iterator[Finding]:
 def faiss_finding(used: str, version: str) -> Finding:
     """Return what to say of a FAISS that uses the instructions `used`."""
     there = _widest()
-    name = {"none": "generic instructions", "avx2": "AVX2", "avx512": "AVX-512"}
-    found = f"{version}, {name[used]}"
+    found = f"{version}, {named(used)}"
     if WIDTHS[used] < WIDTHS["avx2"] <= WIDTHS[there]:
         cure = "unset FAISS_OPT_LEVEL if it is set; else pip install --force-reinstall faiss-cpu"
-        return Finding(PROBLEM, "FAISS", f"{found}; the processor has {name[there]}", cure)
+        return Finding(PROBLEM, "FAISS", f"{found}; the processor has {named(there)}", cure)
     return Finding(OK, "FAISS", found)
+
+
+def named(width: str) -> str:
+    """Return instructions of a width in words."""
+    return {"none": "generic instructions", "avx2": "AVX2", "avx512": "AVX-512"}[width]
 
 
 def cpu_flags() -> set[str]:
@@ -100,7 +110,7 @@ def _width_of(kernel: str) -> str | None:
         if any(low.startswith(name) for name in names):
             return width
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return "none" if x86 and low in ("prescott", "core2", "nehalem", "sandybridge") else None
+    return "none" if x86 and low.startswith(NARROW) else None
 
 
 def _loaded() -> list[dict[str, Any]]:
@@ -123,7 +133,7 @@ def _blas(lib: Mapping[str, Any]) -> Finding:
     width = _width_of(kernels)
     if width is not None and WIDTHS[width] < WIDTHS[_widest()] and not _is_zen(kernels):
         cure = "unset OPENBLAS_CORETYPE if it is set; else upgrade: pip install -U numpy scipy"
-        return Finding(PROBLEM, "BLAS", f"{found}; the processor has {_widest()}", cure)
+        return Finding(PROBLEM, "BLAS", f"{found}; the processor has {named(_widest())}", cure)
     return Finding(OK, "BLAS", found)
 
 

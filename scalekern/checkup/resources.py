@@ -92,7 +92,7 @@ def check_thread_variables(environment: Mapping[str, str] | None = None) -> Iter
 
 
 def _is_count(value: str) -> bool:
-    return all(part.strip().isdigit() and int(part) > 0 for part in value.split(","))
+    return all(part.strip().isdecimal() and int(part) > 0 for part in value.split(","))
 
 
 def _most(value: str) -> int:

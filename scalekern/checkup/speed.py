@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scalekern.checkup.findings import OK, PROBLEM, Finding
-from scalekern.checkup.libraries import _widest
+from scalekern.checkup.libraries import _widest, named
 
 FLOPS_A_CYCLE = {"avx512": 32, "avx2": 16, "none": 4}
 """Of float64, with one fused multiply-add unit of AVX-512 (many have two), or two of AVX2."""
@@ -29,7 +29,8 @@ def product_finding(float64: float, float32: float) -> Finding:
     found = f"{float64 / 1e9:.0f} GFLOP/s a core in float64, {float32 / 1e9:.0f} in float32"
     if float64 < least:
         return Finding(
-            PROBLEM, "matrix products", f"{found}; {width} should reach {least / 1e9:.0f} or more",
+            PROBLEM, "matrix products",
+            f"{found}; {named(width)} should reach {least / 1e9:.0f} or more",
             "see BLAS and kernel variables above; if they are well, other programs take the cores",
         )  # fmt: skip
     return Finding(OK, "matrix products", found)

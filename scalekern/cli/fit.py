@@ -31,8 +31,9 @@ def fit_options(command: Command) -> Command:
     return add_options(
         command,
         click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True),
-        click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky"]), default="auto",
-                     show_default=True),
+        click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
+                     default="auto", show_default=True,
+                     help="cg: exact and nystroem; sgd: nystroem and fourier; pinv: exact."),
         click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
                      show_default=True, help="Of the neighbours (knn)."),
         click.option("--metric", default="euclidean", show_default=True,
@@ -50,6 +51,8 @@ def fit_options(command: Command) -> Command:
 @click.option("--calibrate", type=click.FloatRange(0, 1, min_open=True, max_open=True),
               metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
               "prediction intervals on (predict --coverage).")  # fmt: skip
+@click.option("--checkpoint", metavar="DIR", help="Save the sums so far there; after a kill the "
+              "same command goes on (nystroem, fourier).")  # fmt: skip
 @prepare_options
 @model_options
 @run_options
@@ -64,12 +67,15 @@ def fit_command(data: str, **options: Any) -> None:
     from scalekern.storage.directory import check_target
 
     check_target(options["output"])
+    if options["checkpoint"] and options["model"] not in ("nystroem", "fourier"):
+        raise click.UsageError("--checkpoint goes with --model nystroem or fourier")
     source = source_from(data, options)
     model = make_model(options)
     source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
     with run_settings(options):
-        model.fit(source)
+        kept = options["checkpoint"]
+        model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)
     seconds = time.perf_counter() - start

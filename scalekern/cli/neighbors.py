@@ -66,7 +66,7 @@ def _shape(options: dict[str, Any]) -> tuple[int, int] | None:
     if not (options["picture"] and options["train"]):
         raise click.UsageError("--image draws rows of TRAIN; it needs --rows and --picture")
     height, _, width = options["image"].lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
+    if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
         raise click.UsageError(f"--image {options['image']!r}: give height x width, as 28x28")
     return int(height), int(width)
 
@@ -171,5 +171,11 @@ def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title
             "--image: the training rows that were found are not all in TRAIN; give the file that "
             "was fitted, with its --key"
         )
-    pixels = np.array(list(values.values()), dtype=float).T
-    plot_explanation_images(why, list(asked.values()), pixels, shape, path=path, title=title)
+    try:
+        pixels = np.array(list(values.values()), dtype=float).T
+        query = np.array(list(asked.values()), dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            "--image: not all columns are numbers, so they are no pixels; leave --image out"
+        ) from None
+    plot_explanation_images(why, query, pixels, shape, path=path, title=title)

@@ -154,9 +154,16 @@ def _failures(client: Any) -> Iterator[None]:
             raise LostData from error
         if client.status == "running" and not isinstance(error, CommClosedError):
             raise
-        raise ClusterError(
-            "the Dask scheduler is gone; start it again and repeat the call"
-        ) from error
+        raise _gone() from error
+    except AttributeError as error:
+        # A client that has lost its scheduler for good has None in its place.
+        if client.scheduler is not None:
+            raise
+        raise _gone() from error
+
+
+def _gone() -> ClusterError:
+    return ClusterError("the Dask scheduler is gone; start it again and repeat the call")
 
 
 def _unlucky(what: str) -> ClusterError:

@@ -32,24 +32,24 @@ class MergeTree(Generic[P]):
 
     def __init__(self, merge: Callable[[P, P], P]) -> None:
         self._merge = merge
-        self._levels: list[tuple[int, P] | None] = []
+        self.levels: list[tuple[int, P] | None] = []
 
     def add(self, part: P) -> None:
         """Add the sum that comes next."""
-        for level in range(len(self._levels) + 1):
-            if level == len(self._levels):
-                self._levels.append(None)
-            held = self._levels[level]
+        for level in range(len(self.levels) + 1):
+            if level == len(self.levels):
+                self.levels.append(None)
+            held = self.levels[level]
             count, merged = (1, part) if held is None else (held[0] + 1, self._merge(held[1], part))
             if count < IN_A_ROW:
-                self._levels[level] = (count, merged)
+                self.levels[level] = (count, merged)
                 return
-            self._levels[level], part = None, merged
+            self.levels[level], part = None, merged
 
     def total(self) -> P | None:
         """Return the sum of all; None of nothing."""
         total: P | None = None
-        for held in reversed(self._levels):
+        for held in reversed(self.levels):
             if held is not None:
                 total = held[1] if total is None else self._merge(total, held[1])
         return total

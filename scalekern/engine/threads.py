@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
+
 from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
+from scalekern.engine.checkpoint import EVERY_BLOCKS, current_checkpoint
 from scalekern.engine.limits import resolve_threads
 from scalekern.engine.merging import MergeTree
 from scalekern.engine.plan import chunk_rows
@@ -54,8 +57,16 @@ class ThreadEngine(Engine):
             return statistic
 
         tree: MergeTree[S] = MergeTree(_merged)
-        for _, partial in self._in_order(source, of_chunk, what, None):
+        checkpoint = current_checkpoint()
+        file = None if checkpoint is None else checkpoint.next_pass()
+        done = 0 if file is None else file.fill(tree, make_statistic)
+        for _, partial in self._in_order(source, of_chunk, what, None, done):
             tree.add(partial)
+            done += 1
+            if file is not None and done % EVERY_BLOCKS == 0:
+                file.save(tree, done)
+        if file is not None:
+            file.save(tree, done)
         total = tree.total()
         return make_statistic() if total is None else total
 
@@ -102,10 +113,14 @@ class ThreadEngine(Engine):
         function: Callable[[Block], Any],
         what: str,
         max_rows: int | None,
+        first: int = 0,
     ) -> Iterator[tuple[Block, Any]]:
         row_bytes = max(1, source.n_features) * 8
         step = chunk_rows(source.n_rows, row_bytes) if max_rows is None else max_rows
-        return self._flow(source.blocks(step), function, what, source.n_rows, source.n_rows <= step)
+        blocks = source.blocks(step)
+        if first:
+            blocks = source.runs(np.arange(first, -(-source.n_rows // step)), step)
+        return self._flow(blocks, function, what, source.n_rows, source.n_rows <= step)
 
     def _flow(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.estimators.certificate import Gap
 from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.features.survey import Survey
@@ -118,7 +119,16 @@ class Approximation(ABC):
         """Return the function from X to predictions and standard deviations, (rows, n_outputs)."""
         del model
         raise UnsupportedError(
-            f"approximation={self.name!r} has no return_std=True; approximation='local' has"
+            f"approximation={self.name!r} has no return_std=True; 'exact', 'nystroem', 'fourier' "
+            "and 'local' have"
+        )
+
+    def gap_to_exact(self, model: Any, queries: RowSource, rows: RowSource | None) -> Gap:
+        """Return how far the model is from the exact one."""
+        del model, queries, rows
+        raise UnsupportedError(
+            f"gap_to_exact does not exist for approximation={self.name!r}; 'nystroem' and "
+            "'fourier' have it"
         )
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,17 +17,25 @@ from scalekern._config import get_config
 from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.certificate import Gap, gap_to_exact
 from scalekern.estimators.combination import WithLocal
 from scalekern.estimators.descent import descend, sample_rows
-from scalekern.estimators.fitting import (
+from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
+from scalekern.estimators.iterating import (
+    exact_by_cg,
+    exact_sample_rows,
     exact_solver,
-    fit_exact,
-    residual_pass,
-    solve_sums,
-    sum_over,
+    landmark_solver,
+    landmarks_by_cg,
 )
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
+from scalekern.estimators.variances import (
+    amplitude_of,
+    exact_variance,
+    feature_variance,
+    with_std,
+)
 from scalekern.estimators.weighing import (
     ExactWeigher,
     FeatureWeigher,
@@ -36,21 +44,27 @@ from scalekern.estimators.weighing import (
     kept_elimination,
     kept_of_exact,
     kept_of_features,
+    kept_sample,
     kept_smoother,
     kernel_similarity,
+    require_kept,
 )
 from scalekern.features import (
     FeatureMap,
-    FourierMap,
     NystroemMap,
     ProjectedMap,
+    RandomMap,
     centre_of,
-    fourier_map,
-    fourier_map_at,
+    random_map,
+    random_map_at,
 )
-from scalekern.features.landmarks import choose_landmarks, landmark_numbers, without_landmarks
+from scalekern.features.landmarks import (
+    choose_landmarks,
+    landmark_sample_rows,
+    without_landmarks,
+)
 from scalekern.features.maps import UnfinishedNystroemMap
-from scalekern.features.parameters import require_stationary
+from scalekern.features.parameters import require_random_features
 from scalekern.rows import RowSource
 from scalekern.solvers import Solution, alpha_rule, solve_ridge
 
@@ -62,17 +76,29 @@ class Exact(Approximation):
     """Every training row has its weight."""
 
     name = "exact"
-    solvers = ("cholesky", "pinv")
+    solvers = ("cholesky", "pinv", "cg")
+
+    def sample_size(self, params: dict[str, Any]) -> int:
+        """Rows to choose alpha on, where that of all rows is too dear."""
+        return exact_sample_rows(params)
 
     def fit(self, job: Job) -> Fitted:
         """Solve for the weights of all rows."""
-        solver = exact_solver(job.params["solver"], job.kernel)
-        rows, solution = fit_exact(
-            job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
-        )
-        solution.report |= {"solver": solver, "tile_dtype": "float64"}
+        n, d = job.source.n_rows, job.source.n_features
+        solver, why = exact_solver(job.params["solver"], job.kernel, job.rule, n, d)
+        if solver == "cg":
+            rows, solution = exact_by_cg(job)
+        else:
+            rows, solution = fit_exact(
+                job.engine.local, job.source, job.kernel, job.rule, solver, job.fit_intercept
+            )
+            solution.report |= {"tile_dtype": "float64"}
+        solution.report |= {"solver": solver, "why_solver": why}
         kept = kept_of_exact(rows, job.fit_intercept)
-        return Fitted(solution, {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept)
+        return Fitted(
+            solution,
+            {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept | amplitude_of(solution),
+        )
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""
@@ -86,15 +112,19 @@ class Exact(Approximation):
         """
         return _weighted_sum(model, np.dtype(get_config().tile_dtype or np.float64))
 
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations."""
+        return with_std(model, self.predictor(model, np.dtype(np.float64)), exact_variance(model))
+
 
 class MapApproximation(Approximation):
     """A linear model on a feature map, from sums over the rows."""
 
-    solvers = ("cholesky", "sgd")
+    solvers: ClassVar[tuple[str, ...]] = ("cholesky", "sgd")
 
     @abstractmethod
-    def draw(self, job: Job) -> FeatureMap:
-        """Return the feature map."""
+    def draw(self, job: Job) -> tuple[FeatureMap, np.ndarray]:
+        """Return the feature map, and the numbers of the rows that it is built on."""
 
     def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
         """Return a map of as few features as the rows have directions, or the map as it is."""
@@ -105,16 +135,10 @@ class MapApproximation(Approximation):
     def kept(self, feature_map: Any, solution: Solution) -> dict[str, Any]:
         """Return the arrays that the model keeps, and note the map in the solution's report."""
 
-    def landmark_numbers(self, job: Job) -> np.ndarray:
-        """Return the numbers of the rows that the map is built on."""
-        del job
-        return np.zeros(0, dtype=np.int64)
-
     def fit(self, job: Job) -> Fitted:
         """Add up the sums and solve them."""
-        feature_map = self.draw(job)
+        feature_map, sample = self.drawn(job)
         if job.params["solver"] == "sgd":
-            sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
             solution, _ = descend(
                 job.engine,
                 job.source,
@@ -127,10 +151,16 @@ class MapApproximation(Approximation):
             return self.fitted(feature_map, solution)
         feature_map = self.narrowed(feature_map, job)
         stat = sum_over(job.engine, job.source, feature_map, job.seen.y_mean, job.rule)
-        sample = without_landmarks(job.seen.sample, self.landmark_numbers(job))
         measure = residual_pass(job.engine, job.source, feature_map)
         solution = solve_sums(stat, feature_map, job.rule, job.fit_intercept, sample, measure)
         return self.fitted(feature_map, solution, job.seen.sample)
+
+    def drawn(self, job: Job) -> tuple[FeatureMap, HashSample]:
+        """Return the feature map, and random rows that it is not built on."""
+        feature_map, numbers = self.draw(job)
+        others = without_landmarks(job.seen.sample, numbers)
+        wanted = max(sample_rows(job.params, LOO_ROWS), len(numbers))
+        return feature_map, others.part(np.arange(min(wanted, len(others.numbers))))
 
     def fitted(
         self, feature_map: FeatureMap, solution: Solution, sample: HashSample | None = None
@@ -139,7 +169,7 @@ class MapApproximation(Approximation):
         solution.report.setdefault("solver", "cholesky")
         solution.report["tile_dtype"] = str(feature_map.dtype)
         explain = kept_of_features(solution.smoother, sample, *self.basis(feature_map))
-        return Fitted(solution, self.kept(feature_map, solution) | explain)
+        return Fitted(solution, self.kept(feature_map, solution) | explain | amplitude_of(solution))
 
     def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
         """Return what turns the map's raw columns into features, and arrays that make them."""
@@ -151,8 +181,19 @@ class MapApproximation(Approximation):
         """Return the function from rows to the raw columns of the map."""
 
     @abstractmethod
-    def map_of(self, model: Any) -> FeatureMap:
-        """Return the feature map of a fitted model, in float64."""
+    def feature_map(self, model: Any) -> FeatureMap:
+        """Return the map of a fitted model, in float64."""
+
+    def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+        """Return the function from X to predictions and standard deviations."""
+        require_kept(model, "for return_std fit with solver='cholesky' and fewer n_components")
+        variance = feature_variance(model, self.raw_columns(model), self.feature_map(model))
+        return with_std(model, self.predictor(model, np.dtype(np.float64)), variance)
+
+    def gap_to_exact(self, model: Any, queries: RowSource, rows: RowSource | None) -> Gap:
+        """Compare with the exact model on parts of the rows given, or kept."""
+        known = kept_sample(model) if rows is None else rows
+        return gap_to_exact(model, self.feature_map(model), queries, known)
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh the rows given, or the sample that the model keeps."""
@@ -167,7 +208,7 @@ class MapApproximation(Approximation):
 
         The objective of "sgd" is the same, so its weights are those, to its tolerance.
         """
-        feature_map, rule = self.map_of(model), alpha_rule(model.alpha_)
+        feature_map, rule = self.feature_map(model), alpha_rule(model.alpha_)
         engine = engine_for(rows, model.n_jobs)
         y_mean = np.atleast_1d(model.intercept_)
         stat = sum_over(engine, rows, feature_map, y_mean, rule)
@@ -184,21 +225,29 @@ class Nystroem(MapApproximation):
     """Some landmarks stand for all rows."""
 
     name = "nystroem"
+    solvers = ("cholesky", "cg", "sgd")
 
     def sample_size(self, params: dict[str, Any]) -> int:
-        """Landmarks, and other rows to leave out."""
-        return int(params["n_components"]) + sample_rows(params, LOO_ROWS)
+        """Rows to choose landmarks from, and other rows to leave out."""
+        m = int(params["n_components"])
+        return max(landmark_sample_rows(params["landmarks"], m), m + sample_rows(params, LOO_ROWS))
 
-    def draw(self, job: Job) -> NystroemMap:
+    def fit(self, job: Job) -> Fitted:
+        """Add up the sums and solve them, or iterate where that is asked for or cheaper."""
+        solver, m = job.params["solver"], int(job.params["n_components"])
+        if landmark_solver(solver, job.rule, job.source.n_rows, m, job.source.n_features) != "cg":
+            return super().fit(job)
+        feature_map, rows = self.drawn(job)
+        assert isinstance(feature_map, NystroemMap)
+        return self.fitted(feature_map, landmarks_by_cg(job, feature_map, rows), job.seen.sample)
+
+    def draw(self, job: Job) -> tuple[NystroemMap, np.ndarray]:
         """Choose the landmarks."""
-        sample, m = job.seen.sample, job.params["n_components"]
-        Z = choose_landmarks(job.params["landmarks"], job.source, sample, m)
-        return NystroemMap(job.kernel, Z, job.tile_dtype)
-
-    def landmark_numbers(self, job: Job) -> np.ndarray:
-        """Return the numbers of the landmarks among the rows."""
-        sample: HashSample = job.seen.sample
-        return landmark_numbers(job.params["landmarks"], sample, job.params["n_components"])
+        params, sample = job.params, job.seen.sample
+        chosen = choose_landmarks(
+            params["landmarks"], job.source, sample, params["n_components"], job.kernel
+        )
+        return NystroemMap(job.kernel, chosen.rows, job.tile_dtype), chosen.numbers
 
     def kept(self, feature_map: NystroemMap, solution: Solution) -> dict[str, Any]:
         """Return the landmarks and their weights."""
@@ -220,8 +269,8 @@ class Nystroem(MapApproximation):
             model.kernel_, model.landmarks_, elimination(model), np.dtype(np.float64)
         )
 
-    def map_of(self, model: Any) -> NystroemMap:
-        """Return the map of the landmarks."""
+    def feature_map(self, model: Any) -> NystroemMap:
+        """Return the map on the landmarks."""
         return NystroemMap(model.kernel_, model.landmarks_, np.float64)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
@@ -230,7 +279,7 @@ class Nystroem(MapApproximation):
 
 
 class Fourier(MapApproximation):
-    """Random cosines and sines stand for a stationary kernel."""
+    """Random features stand for a stationary or polynomial kernel."""
 
     name = "fourier"
 
@@ -238,12 +287,13 @@ class Fourier(MapApproximation):
         """Rows to leave out."""
         return sample_rows(params, LOO_ROWS)
 
-    def draw(self, job: Job) -> FourierMap:
+    def draw(self, job: Job) -> tuple[RandomMap, np.ndarray]:
         """Draw the frequencies."""
-        kernel, D = require_stationary(job.kernel), job.params["n_components"]
+        kernel, D = require_random_features(job.kernel), job.params["n_components"]
         d, seed = job.source.n_features, job.seen.sample.seed
-        dtype, centre = job.tile_dtype, centre_of(job.seen.sample.X)
-        return fourier_map(kernel, D, d, seed, dtype, orthogonal=True, centre=centre)
+        centre = centre_of(job.seen.sample.X)
+        feature_map = random_map(kernel, D, d, seed, job.tile_dtype, centre=centre)
+        return feature_map, np.zeros(0, dtype=np.int64)
 
     def narrowed(self, feature_map: FeatureMap, job: Job) -> FeatureMap:
         """Of fewer rows than features, keep to the span of the rows' features.
@@ -261,24 +311,24 @@ class Fourier(MapApproximation):
         coef, full = solution.coef, feature_map
         if isinstance(feature_map, ProjectedMap):
             coef, full = feature_map.basis @ coef, feature_map.full
-        assert isinstance(full, FourierMap)
+        assert isinstance(full, RandomMap)
         return {"frequencies_": full.frequencies, "centre_": full.centre, "coef_": coef}
 
     def basis(self, feature_map: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
         """Return what turns all features into those of fewer directions."""
         return (feature_map.basis if isinstance(feature_map, ProjectedMap) else None), {}
 
-    def map_of(self, model: Any) -> FourierMap:
-        """Return the map at the frequencies."""
-        return _fourier_map_of(model, np.dtype(np.float64))
-
     def raw_columns(self, model: Any) -> Callable[[Any], np.ndarray]:
         """Return the features."""
-        return self.map_of(model)
+        return self.feature_map(model)
+
+    def feature_map(self, model: Any) -> RandomMap:
+        """Return the map at the frequencies."""
+        return _random_map_of(model, np.dtype(np.float64))
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""
-        feature_map = _fourier_map_of(model, dtype)
+        feature_map = _random_map_of(model, dtype)
         return feature_predictor(
             feature_map, _columns(model.coef_), np.atleast_1d(model.intercept_)
         )
@@ -319,9 +369,9 @@ def _weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
     return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
 
 
-def _fourier_map_of(model: Any, dtype: np.dtype) -> FourierMap:
+def _random_map_of(model: Any, dtype: np.dtype) -> RandomMap:
     # Models that were stored before rows were centred have no centre.
-    return fourier_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
+    return random_map_at(model.kernel_, model.frequencies_, dtype, getattr(model, "centre_", None))
 
 
 def _columns(coef: np.ndarray) -> np.ndarray:

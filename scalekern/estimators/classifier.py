@@ -106,7 +106,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         solver: str = "auto",
         n_neighbors: int = 32,
         fit_intercept: bool = True,
-        max_iter: int = 5,
+        max_iter: int | None = None,
         tol: float = 1e-4,
         batch_size: Any = "auto",
         class_weight: Any = None,
@@ -131,7 +131,9 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityClassifier:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityClassifier:
         """Fit the model.
 
         Parameters
@@ -141,6 +143,8 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
             Labels: numbers or texts. Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            As in `SimilarityRegressor.fit`.
 
         Returns
         -------
@@ -154,7 +158,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         values, self.classes_, counts = counted_classes(engine, source, classes)
         self.class_weight_ = class_weights(self.class_weight, self.classes_, counts)
         targets = self._indicators(source, values)
-        self.model_ = model.fit(targets)
+        self.model_ = model.fit(targets, checkpoint=checkpoint)
         self.calibration_ = np.eye(1 + targets.n_outputs)[0]
         notes = {"loss": self.loss, "calibration": "none: scores are log-odds"}
         if self.loss == "squared_error":

@@ -33,6 +33,13 @@ from scalekern.solvers import (
 )
 from scalekern.solvers.sgd import BATCH_ROWS
 
+SGD_PASSES = 5
+
+
+def most_passes(params: dict[str, Any], default: int) -> int:
+    """Return `max_iter`, or the solver's own default."""
+    return default if params["max_iter"] is None else int(params["max_iter"])
+
 
 def sample_rows(params: dict[str, Any], least: int) -> int:
     """Return how many random rows a fit needs: as many as a sketch has, for "sgd"."""
@@ -78,7 +85,7 @@ def descend(
         Of an earlier call.
     """
     settings = SgdSettings(
-        max_iter=int(params["max_iter"]),
+        max_iter=most_passes(params, SGD_PASSES),
         tol=float(params["tol"]),
         batch_rows=BATCH_ROWS if params["batch_size"] == "auto" else int(params["batch_size"]),
         fit_intercept=bool(params["fit_intercept"]),
@@ -86,7 +93,7 @@ def descend(
     )
     loss = loss_named(params["loss"], source.n_outputs)
     sample = features_of(rows, feature_map)
-    choice = _chosen(rule, sample, feature_map, settings.fit_intercept)
+    choice = choose_alpha(rule, sample, feature_map, settings.fit_intercept)
     # The same prior against a loss of this curvature instead of 1.
     scale = 1.0 if rule.rule == "fixed" else loss.curvature
     alpha = scale * choice.alpha
@@ -104,9 +111,10 @@ def descend(
     return solution, state
 
 
-def _chosen(
+def choose_alpha(
     rule: AlphaRule, sample: FeatureSample, feature_map: FeatureMap, fit_intercept: bool
 ) -> Solution:
+    """Return the solution of the sample by the rule, whose alpha is that of all rows."""
     if rule.rule == "fixed":
         nothing = np.zeros((0, 0))
         return Solution(nothing, nothing, rule.smallest)

@@ -37,13 +37,6 @@ def exact_need(n: int, rule: AlphaRule) -> Need:
     )
 
 
-def exact_solver(solver: str, kernel: Kernel) -> str:
-    """Return the solver of an exact model that "auto" stands for; any other as it is."""
-    if solver != "auto":
-        return solver
-    return "cholesky" if kernel.positive_definite else "pinv"
-
-
 def sums_need(n_threads: int, m: int, t: int, rule: AlphaRule) -> Need:
     """Return what the sums over m features and t outputs need: one set a chunk in flight."""
     sums = 8 * rule.n_folds * m * (m + t)

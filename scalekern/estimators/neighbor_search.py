@@ -267,7 +267,8 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         index_meta = meta.pop("index")
         function = self.metric if callable(self.metric) else None
         self._index = index_from_state(index_meta, parts, function)
-        for name, value in meta.items():
+        # Models stored by the first version do not say what the tuning chose.
+        for name, value in ({"tuned_": {}} | meta).items():
             setattr(self, name, value)
         for name in (*self._own_arrays, *(set(OPTIONAL_ARRAYS) & set(arrays))):
             setattr(self, name, arrays[name])

@@ -22,8 +22,15 @@ from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS
 from scalekern.estimators.counting import Tile
-from scalekern.estimators.descent import sample_rows
-from scalekern.estimators.fitting import exact_need, exact_solver, sums_need
+from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
+from scalekern.estimators.fitting import exact_need, sums_need
+from scalekern.estimators.iterating import (
+    ALPHA_ROWS,
+    EXACT_PASSES,
+    USUAL_PASSES,
+    exact_solver,
+    landmark_solver,
+)
 from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
 from scalekern.estimators.neighbor_search import QUERY_ROWS
@@ -40,6 +47,7 @@ from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
 from scalekern.solvers import AlphaRule, alpha_rule
+from scalekern.solvers.exact_cg import preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
 
@@ -93,7 +101,7 @@ class Outlook:
     limits : list of Limit
         What `memory_limit` is compared with.
     held_bytes : int
-        Of the rows, where the fit holds them all.
+        Of the rows and of an index, where the fit holds them all.
     model_bytes : int
         Of the arrays that the model keeps to predict.
     explain_bytes : int
@@ -198,7 +206,8 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
         kind = kind_for_rows(model.algorithm, n, d, str(metric), model.target_recall, expected)
     k = check_integer("n_neighbors", model.n_neighbors)
     why = f"{n} rows of {d} columns, {metric if isinstance(metric, str) else 'a'} metric"
-    name = "ivf or ivfpq" if kind == "contest" else kind
+    # Which one, the fit finds out by counted work.
+    name = "approximate index" if kind == "contest" else kind
     plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
     plan.held_bytes = shape.row_bytes
     plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
@@ -218,7 +227,7 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
         return Counter({"tree": tree_coordinates(n, d, k)})
     if kind == "flat":
         plan.add("building the index", "a scan of all rows", Counter({"move": 24.0 * n * d}))
-        plan.model_bytes += 4 * n * d + 8 * d
+        _indexed(plan, shape, 4 * n * d + 8 * d)
         return scan
     if kind not in ("contest", *LISTS):
         plan.add("building the index", kind, None)
@@ -233,9 +242,15 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
     tuning = Counter({key: 400 * value * (1 + 8 * 0.05) for key, value in scan.items()})
     plan.add("tuning the index", "recall of 400 rows against a scan", tuning)
     row_bytes = {"ivf": 4 * d, "ivfsq": d}.get(kind, d // 4)
-    plan.model_bytes += n * (row_bytes + 8) + lists * 4 * d
+    _indexed(plan, shape, n * (row_bytes + 8) + lists * 4 * d)
     plan.notes.append("the work of a query depends on the recall that is measured in the fit")
     return Counter({key: 0.05 * value for key, value in scan.items()})
+
+
+def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
+    """Count an index, and the float32 rows that it is made from beside those that are held."""
+    plan.model_bytes += size
+    plan.held_bytes += size + 4 * shape.n * shape.d
 
 
 def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
@@ -277,20 +292,38 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     n, t = shape.n, shape.t
     path, path_bytes = _path(rule, np.float64)
     tile = Tile(np.dtype(float), shape.d)
-    plan.solver, plan.held_bytes = exact_solver(model.solver, kernel), shape.row_bytes
-    plan.limits.append(Limit("rows", n, lambda rows: exact_need(rows, rule)))
+    plan.solver, _ = exact_solver(model.solver, kernel, rule, n, shape.d)
+    plan.held_bytes = shape.row_bytes
     gathering = "the Gram matrix is of all rows"
     plan.steps.append(shape.a_pass("gathering the rows", gathering, Counter()))
     gram = count.kernel_values(kernel, float(n) * n, tile)
-    plan.add("the Gram matrix", f"{n} x {n} similarities", gram, -(-n // GRAM_ROWS))
-    spectral = path or plan.solver == "pinv" or rule.smallest == 0
-    solving = count.spectrum(n, max(path, 1) if spectral else 0, rule.n_folds)
-    plan.add("solving", _solving(rule, path), solving)
+    if plan.solver == "cg":
+        _exact_iterations(plan, kernel, rule, path, shape)
+    else:
+        plan.limits.append(Limit("rows", n, lambda rows: exact_need(rows, rule)))
+        plan.add("the Gram matrix", f"{n} x {n} similarities", gram, -(-n // GRAM_ROWS))
+        spectral = path or plan.solver == "pinv" or rule.smallest == 0
+        solving = count.spectrum(n, max(path, 1) if spectral else 0, rule.n_folds)
+        plan.add("solving", _solving(rule, path), solving)
     predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
-    plan.model_bytes = landmarks + 8 * t * (n + 1) + path_bytes
+    plan.model_bytes = landmarks + 8 * t * (n + 2) + path_bytes
     plan.explain_bytes = 8 * (t * (n + 1) + 1)
+
+
+def _exact_iterations(
+    plan: Outlook, kernel: Any, rule: AlphaRule, path: int, shape: _Shape
+) -> None:
+    n, tile = shape.n, Tile(tile_dtype_of(shape.source), shape.d)
+    if path:
+        few = min(n, ALPHA_ROWS)
+        choosing = count.spectrum(few, path, rule.n_folds)
+        plan.add("choosing alpha", f"{_solving(rule, path)} on {few} rows", choosing)
+    rank = preconditioner_rank(n)
+    plan.add("the preconditioner", f"of rank {rank}", count.products(2.0 * n * rank**2))
+    values = count.kernel_values(kernel, EXACT_PASSES * float(n) * n / 2, tile)
+    plan.add("iterations", f"about {EXACT_PASSES}, over similarities that are not stored", values)
 
 
 def _solving(rule: AlphaRule, path: int) -> str:
@@ -304,8 +337,9 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     tile = Tile(tile_dtype_of(shape.source), d)
     path, path_bytes = _path(rule, tile.dtype)
     m, kept = _components(plan, model, shape)
-    plan.solver = "sgd" if model.solver == "sgd" else "cholesky"
     nystroem = plan.name.startswith("nystroem")
+    plan.solver = landmark_solver(model.solver, rule, n, m, d) if nystroem else model.solver
+    plan.solver = "cholesky" if plan.solver == "auto" else plan.solver
     if nystroem:
         plan.add("factoring the landmarks", f"{m} x {m} similarities", count.whitening(m))
         made, doubles = count.nystroem_rows(kernel, n, m, tile), Tile(np.dtype(float), d)
@@ -315,6 +349,8 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     sample = min(n, sample_rows(model.get_params(deep=False), LOO_ROWS))
     if plan.solver == "sgd":
         _descent(plan, model, shape, made, m)
+    elif plan.solver == "cg":
+        _landmark_iterations(plan, shape, made, values, m)
     else:
         threads = shape.n_threads
         plan.limits.append(Limit("n_components", m, lambda size: sums_need(threads, size, t, rule)))
@@ -323,12 +359,13 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         plan.steps.append(shape.a_pass("adding up the sums", why, summed))
     solving = count.ridge(m, path, sample if rule.rule == "loo" else 0, rule.n_folds)
     plan.add("solving", _solving(rule, path), solving)
-    if rule.rule == "gcv" and plan.solver != "sgd":
+    if rule.rule == "gcv" and plan.solver == "cholesky":
         plan.notes.append("alpha='gcv' reads the rows once more where the sums leave only rounding")
     predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
-    plan.model_bytes = kept + 8 * t * (m + 1) + path_bytes
-    if plan.solver != "sgd":
+    # Weights, intercept, and the amplitude, which gradient steps do not tell.
+    plan.model_bytes = kept + 8 * t * (m + 1 + (plan.solver != "sgd")) + path_bytes
+    if plan.solver == "cholesky":
         # For Nyström, 4 is the most that a block elimination of the landmarks takes.
         plan.explain_bytes = _kept_of_features(shape, m, 12 if nystroem else 8)
 
@@ -364,10 +401,22 @@ def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None
     step = count.products(4.0 * shape.n * m * shape.t + 4.0 * shape.n / batch * m * m)
     work = None if made is None else made + step
     # A sketch that holds every row is solved, and nothing is left to descend.
-    passes = 0 if shape.n <= rows else int(model.max_iter)
+    passes = 0 if shape.n <= rows else most_passes(model.get_params(deep=False), SGD_PASSES)
     for number in range(2, passes + 1):
         what = f"pass {number} of at most {passes}"
         plan.steps.append(shape.a_pass(what, "gradient steps, until tol", work))
+
+
+def _landmark_iterations(
+    plan: Outlook, shape: _Shape, made: Counter[str] | None, values: Counter[str] | None, m: int
+) -> None:
+    threads, t, rows = shape.n_threads, shape.t, sketch_size(m)
+    plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
+    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
+    plan.add("factoring the sketch", "", count.ridge(m, 1, rows, 1))
+    for number in range(1, USUAL_PASSES - 3):
+        plan.steps.append(shape.a_pass(f"iteration {number}", "until tol", values))
+    plan.notes.append(f"iterations go on until tol; {USUAL_PASSES - 4} are usual")
 
 
 def _local(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:

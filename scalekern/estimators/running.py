@@ -29,8 +29,7 @@ class RunningSums:
 
     def __init__(self, approximation: MapApproximation, job: Job) -> None:
         self._approximation = approximation
-        self._map = approximation.draw(job)
-        self._landmarks = approximation.landmark_numbers(job)
+        self._map, self._landmarks = approximation.draw(job)
         sample = job.seen.sample
         self._make: dict[str, Any] = {
             "y_offset": job.seen.y_mean,
@@ -87,8 +86,7 @@ class RunningDescent:
 
     def __init__(self, approximation: MapApproximation, job: Job) -> None:
         self._approximation, self._params = approximation, job.params
-        self._map = approximation.draw(job)
-        self._landmarks = approximation.landmark_numbers(job)
+        self._map, self._landmarks = approximation.draw(job)
         sample = job.seen.sample
         self._size, self._seed = sample.size, sample.seed
         self._n_outputs, self._rule = job.source.n_outputs, job.rule

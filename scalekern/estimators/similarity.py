@@ -10,8 +10,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine import engine_for
+from scalekern.engine.checkpoint import checkpointed
 from scalekern.engine.lazy import lazy_on_dask
-from scalekern.errors import InvalidInputError
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.approximations import (
     APPROXIMATIONS,
@@ -20,6 +21,8 @@ from scalekern.estimators.approximations import (
     solver_names,
 )
 from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.certificate import Gap
+from scalekern.estimators.checkpoints import checkpoint_parameters
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
@@ -35,6 +38,7 @@ from scalekern.storage import storable
 MOST_EXACT_ROWS = 2_500
 """Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
 ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_", "scores_",
+          "amplitude_",
           *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
@@ -84,22 +88,31 @@ class SimilarityRegressor(RowPredictor):
         are its own; `gamma` and `alpha` are those of the first.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
-    landmarks : "uniform" or array, default="uniform"
-        Drawn by a hash of the row number and the seed; or rows of shape (m, d); or row numbers.
-    solver : {"auto", "pinv", "cholesky", "sgd"}, default="auto"
+    landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
+        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
+        means of clusters, or those that span the others best (randomly pivoted Cholesky); or rows
+        of shape (m, d); or row numbers.
+    solver : {"auto", "pinv", "cholesky", "cg", "sgd"}, default="auto"
         "pinv" is for exact models, and what "auto" takes where the kernel may be indefinite: it
-        keeps negative eigenvalues, as the article does. "cholesky" clips them. "sgd" is for
+        keeps negative eigenvalues, as the article does. "cholesky" clips them. "cg", conjugate
+        gradients, is for "exact" without its Gram matrix and for "nystroem" with thousands of
+        landmarks, kernels being positive definite and alpha above 0; "auto" takes it where it
+        counts fewer multiplications. alpha is then chosen, where it is to be, on 3,000 random rows
+        ("exact": the largest within 1% of the smallest error) or 4,096. "sgd" is for
         "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows; alpha is
         then chosen, where it is to be, on a random sample of rows.
     n_neighbors : int, default=32
         The rows of each model of "local".
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
-    max_iter : int, default=5
-        Passes over the rows of "sgd" at most, the sketch's included.
+    max_iter : int or None, default=None
+        Passes over the rows of "sgd" at most, the sketch's included; iterations of "cg" at most.
+        None is 5 for "sgd" and 200 for "cg".
     tol : float, default=1e-4
         "sgd" stops earlier where, from one pass to the next, the mean iterate's predictions change
-        by less than this share of their size. 0 never stops.
+        by less than this share of their size. "cg" stops where no more than about this share
+        of the objective is to be gained, or where the error on rows left out has settled to this
+        share. 0 goes on until `max_iter`, of "cg" until rounding leaves nothing to gain.
     batch_size : int or "auto", default="auto"
         Rows of a step of "sgd"; "auto" is 256.
     random_state : int, RandomState or None, default=None
@@ -119,6 +132,9 @@ class SimilarityRegressor(RowPredictor):
         Their weights.
     frequencies_ : float64 array of shape (d, n_components / 2)
         Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
+    amplitude_ : float64 array of shape (n_outputs,)
+        The likeliest variance, as a multiple of the kernel, of the Gaussian process whose mean the
+        model is; `amplitude_ * alpha_` estimates the variance of the noise. Not of "local", "sgd".
     local_ : LocalRows
         The index of "local", with the targets.
     length_factor_ : float or None
@@ -163,7 +179,7 @@ class SimilarityRegressor(RowPredictor):
         solver: str = "auto",
         n_neighbors: int = 32,
         fit_intercept: bool = True,
-        max_iter: int = 5,
+        max_iter: int | None = None,
         tol: float = 1e-4,
         batch_size: Any = "auto",
         random_state: Any = None,
@@ -184,7 +200,9 @@ class SimilarityRegressor(RowPredictor):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
+    ) -> SimilarityRegressor:
         """Fit the model.
 
         Parameters
@@ -194,6 +212,10 @@ class SimilarityRegressor(RowPredictor):
             Left out where X is rows that carry their target.
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
+        checkpoint : path, optional
+            A new folder for the sums so far of a Nyström or Fourier model. After a kill the same
+            call goes on from there, to the same model. It is removed when the fit is done. Needs
+            a whole number as random_state; "sgd" and Dask collections have none.
 
         Returns
         -------
@@ -202,10 +224,12 @@ class SimilarityRegressor(RowPredictor):
         rule, kernel = self._checked()
         source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
         approximation, why = self._choose(source)
-        job, chosen = self._job(source, rule, approximation)
+        with checkpointed(checkpoint, checkpoint_parameters(self, source, checkpoint), source):
+            job, chosen = self._job(source, rule, approximation)
+            fitted = approximation.fit(job)
         self._forget()
         self.kernel_ = job.kernel
-        self._finish(source, approximation, approximation.fit(job), {"why": why} | chosen)
+        self._finish(source, approximation, fitted, {"why": why} | chosen)
         return self
 
     @available_if(_has_sums)
@@ -236,6 +260,11 @@ class SimilarityRegressor(RowPredictor):
         name = "nystroem" if self.approximation == "auto" else self.approximation
         approximation = approximation_named(name, self.solver)
         assert isinstance(approximation, MapApproximation)
+        if self.solver == "cg":
+            raise UnsupportedError(
+                "partial_fit has no solver='cg', which goes over all rows again and again; use "
+                "'cholesky' or 'sgd'"
+            )
         chosen: dict[str, Any] = {}
         if first:
             self._forget()
@@ -255,7 +284,8 @@ class SimilarityRegressor(RowPredictor):
         check_integer("n_components", self.n_components)
         check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
         check_integer("n_neighbors", self.n_neighbors)
-        check_integer("max_iter", self.max_iter)
+        if self.max_iter is not None:
+            check_integer("max_iter", self.max_iter)
         check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
@@ -338,17 +368,21 @@ class SimilarityRegressor(RowPredictor):
         ----------
         X : array, sparse matrix, frame or rows of shape (n, d); objects for kernels of objects
         return_std : bool, default=False
-            Also return the standard deviation of a new target about its prediction, which
-            approximation="local" has.
+            Also return the standard deviation of a new target about its prediction.
 
         Returns
         -------
         predictions : float64 array of shape (n,) or (n, n_outputs), in the units of the target
         std : float64 array of the same shape and units
-            Only with `return_std`. The variance is ``s^2 (1 + alpha - k_x' (K + alpha I)^-1 k_x)``
-            with the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors - 1)``, r
-            its targets less their mean, and c one number, set in `fit` so that nine of ten rows
-            left out are within 1.645 standard deviations. It is 0 where all targets are equal.
+            Only with `return_std`. That of a Gaussian process with the kernel ``s^2 k`` and noise
+            of variance ``s^2 alpha``: ``s^2 (k(x, x) + alpha - k_x' (K + alpha I)^-1 k_x)``, the
+            noise of the new target included, as scikit-learn's `GaussianProcessRegressor` has it
+            with a `WhiteKernel`; with an intercept, more by what its own estimate varies. s^2 is
+            `amplitude_`, the likeliest value. Nyström models have ``alpha phi(x)'(Phi'W Phi + alpha
+            I)^-1 phi(x)`` and what of k(x, x) the landmarks leave (the projected process). Local
+            models have the neighbourhood's own ``s^2 = c r' (K + alpha I)^-1 r / (n_neighbors -
+            1)``, r its targets less their mean, and c one number, set in `fit` so that nine of ten
+            rows left out are within 1.645 standard deviations; 0 where all targets are equal.
 
         Raises
         ------
@@ -363,7 +397,7 @@ class SimilarityRegressor(RowPredictor):
             return super().predict(X)
         check_is_fitted(self)
         predict = APPROXIMATIONS[self.report_["approximation"]].std_predictor(self)
-        source = predict_source(self, X)
+        source = predict_source(self, X, objects=self._takes_objects())
         both = np.empty((2, source.n_rows, self.n_outputs_))
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
@@ -373,6 +407,38 @@ class SimilarityRegressor(RowPredictor):
         engine.map_blocks(source, lambda block: predict(block.X), write)
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
+
+    def gap_to_exact(self, X: Any, rows: Any = None) -> Gap:
+        """Return how far a Nyström or Fourier model is from the exact one, with its confidence.
+
+        The exact model and the approximation are both solved on parts of training rows, by the
+        same kernel and alpha, and compared on X; the larger the parts, the nearer to what all rows
+        would show. The error of the kernel on X is beside it.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+            Rows like those to predict; up to 2,000 are used.
+        rows : (X, y), (X, y, sample_weight) or rows from `scalekern.rows`, optional
+            Training rows to solve on: a sample of up to 16,000, held in memory. By default the
+            1,000 that the model keeps, whose parts are small.
+
+        Returns
+        -------
+        Gap
+            `size`, `gap`, `low`, `high`, `trace_error`, `trace_low`, `trace_high`.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are too few rows, or the model kept none (solver="sgd", or "cg" on many rows).
+        UnsupportedError
+            For other approximations.
+        """
+        check_is_fitted(self)
+        source = predict_source(self, X, objects=self._takes_objects())
+        approximation = APPROXIMATIONS[self.report_["approximation"]]
+        return approximation.gap_to_exact(self, source, self._rows_given(rows))
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)

@@ -79,13 +79,14 @@ class ExactWeigher(Weigher):
         K = self._gram(engine)
         k = np.asarray(model.kernel_.columns(model.landmarks_, np.float64)(X))
         # The same way through the solver as in fit, be it clipped, jittered or pseudo-inverse.
-        rule = "loo" if hasattr(model, "alphas_") else "fixed"
+        iterated = model.report_["solver"] == "cg"
+        rule = "loo" if hasattr(model, "alphas_") and not iterated else "fixed"
         solution = solve_exact(
             K,
             (k - K @ share).T,
             w,
             AlphaRule(rule, np.array([model.alpha_])),  # type: ignore[arg-type]
-            solver=model.report_["solver"],
+            solver="cholesky" if iterated else model.report_["solver"],
             fit_intercept=bool(model.explain_share_ > 0),
             positive_definite=model.kernel_.positive_definite,
             rank=most_rank(model.kernel_, model.landmarks_),
@@ -125,7 +126,7 @@ class FeatureWeigher(Weigher):
     ) -> None:
         require_kept(model)
         self._model, self._columns, self._similarity = model, columns, similarity
-        self._source = _kept_sample(model) if rows is None else rows
+        self._source = kept_sample(model) if rows is None else rows
         self.baseline, self.n_rows = model.explain_baseline_, self._source.n_rows
 
     def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
@@ -244,18 +245,22 @@ def elimination(model: Any) -> Whitening:
     return Whitening(np.arange(m), blocks, E, np.zeros((m, 0)), 0.0)
 
 
-def require_kept(model: Any) -> None:
+RERUN = "pass the training rows, explain(X, rows=(X_train, y_train)), which are then read twice"
+
+
+def require_kept(model: Any, advice: str = RERUN) -> None:
     """Raise where the model did not keep what an explanation needs."""
     if not hasattr(model, "explain_baseline_"):
         raise InvalidInputError(
             f"this {type(model).__name__} keeps nothing to explain its predictions with: it has "
-            f"more than {MOST_COMPONENTS:,} components, was fitted by solver='sgd', or was saved "
-            "by an older version; pass the training rows, explain(X, rows=(X_train, y_train)), "
-            "which are then read twice"
+            f"more than {MOST_COMPONENTS:,} components, was not solved from sums, or was saved "
+            f"by an older version; {advice}"
         )
 
 
-def _kept_sample(model: Any) -> RowSource:
+def kept_sample(model: Any) -> RowSource:
+    """Return the training rows that a model on features keeps, or raise where there are none."""
+    require_kept(model)
     X = model.explain_rows_
     return ArraySource(
         X if isinstance(X, list) or hasattr(X, "tocsr") else np.asarray(X),

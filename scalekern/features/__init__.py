@@ -5,10 +5,11 @@ from scalekern.features.maps import (
     FourierMap,
     NystroemMap,
     ProjectedMap,
+    RandomMap,
     StandardizedMap,
     centre_of,
-    fourier_map,
-    fourier_map_at,
+    random_map,
+    random_map_at,
 )
 from scalekern.features.prepare import RowPreparer
 from scalekern.features.transformers import FourierFeatures, Nystroem
@@ -21,11 +22,12 @@ __all__ = [
     "Nystroem",
     "NystroemMap",
     "ProjectedMap",
+    "RandomMap",
     "RowPreparer",
     "StandardizedMap",
     "Whitening",
     "centre_of",
-    "fourier_map",
-    "fourier_map_at",
+    "random_map",
+    "random_map_at",
     "whiten",
 ]

@@ -1,23 +1,45 @@
-"""Which rows stand for all: drawn uniformly by a hash, or given by the user."""
+"""Which rows stand for all: drawn by a hash, searched for in a sample, or given by the user."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scalekern.engine import HashSample
-from scalekern.errors import InvalidInputError
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.features.clusters import cluster_means
+from scalekern.features.pivoted import pivoted_cholesky
+from scalekern.kernels import Kernel
 from scalekern.rows import RowSource, is_frame
 from scalekern.rows.base import take_rows
 from scalekern.rows.containers import frame_source, is_objects, objects_of
 
+SEARCHED = 10
+"""Rules other than "uniform" look at so many random rows for each landmark."""
+NONE = np.zeros(0, dtype=np.int64)
 
-def landmark_numbers(landmarks: Any, sample: HashSample, m: int) -> np.ndarray:
-    """Return the row numbers of what `choose_landmarks` returns; none where rows are given."""
-    if isinstance(landmarks, str):
-        return sample.numbers[:m]
-    return np.asarray(landmarks) if _are_numbers(landmarks) else np.zeros(0, dtype=np.int64)
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Rows that stand for all.
+
+    Attributes
+    ----------
+    rows : rows, as a block's X
+    numbers : int array
+        Their numbers in the source; none where they are no rows of it, or not known to be.
+    """
+
+    rows: Any
+    numbers: np.ndarray
+
+
+def landmark_sample_rows(landmarks: Any, m: int) -> int:
+    """Return how many random rows `choose_landmarks` needs."""
+    searched = isinstance(landmarks, str) and landmarks in ("kmeans", "rpcholesky")
+    return SEARCHED * m if searched else m
 
 
 def without_landmarks(sample: HashSample, numbers: np.ndarray) -> HashSample:
@@ -30,30 +52,62 @@ def without_landmarks(sample: HashSample, numbers: np.ndarray) -> HashSample:
     return sample.part(others) if len(others) >= len(numbers) else sample
 
 
-def choose_landmarks(landmarks: Any, source: RowSource, sample: HashSample, m: int) -> Any:
-    """Return the landmark rows.
+def choose_landmarks(
+    landmarks: Any, source: RowSource, sample: HashSample, m: int, kernel: Kernel
+) -> Landmarks:
+    """Return the landmarks.
 
     Parameters
     ----------
-    landmarks : "uniform", rows, or row numbers
-        Row numbers are a one-dimensional array of integers.
+    landmarks : str, rows, or row numbers
+        "uniform" takes the first rows of the sample; "kmeans" the means of its clusters;
+        "rpcholesky" those of its rows that span the others best. Row numbers are a one-dimensional
+        array of integers.
     source : RowSource
     sample : HashSample
-        At least `m` rows, or all there are.
+        As many rows as `landmark_sample_rows` says, or all there are.
     m : int
-        How many to draw where none are given.
+        How many to choose where none are given.
+    kernel : Kernel
+        With its bandwidth.
 
     Raises
     ------
     InvalidInputError
         If the rows given do not fit those of the source.
+    UnsupportedError
+        If the kernel or its rows do not have what a rule needs.
     """
-    if isinstance(landmarks, str):
-        if landmarks != "uniform":
-            raise InvalidInputError(
-                f"landmarks={landmarks!r}; use 'uniform', an array of rows, or row numbers"
+    if not isinstance(landmarks, str):
+        numbers = np.asarray(landmarks) if _are_numbers(landmarks) else NONE
+        return Landmarks(_given(landmarks, source), numbers)
+    sample = sample.part(np.arange(min(landmark_sample_rows(landmarks, m), len(sample.numbers))))
+    if landmarks == "kmeans":
+        if isinstance(sample.X, list):
+            raise UnsupportedError(
+                "landmarks='kmeans' takes means of rows, and these are objects; "
+                "use 'uniform' or 'rpcholesky'"
             )
-        return take_rows(sample.X, np.arange(min(m, len(sample.numbers))))
+        return Landmarks(cluster_means(sample.X, sample.weight, m).astype(source.dtype), NONE)
+    if landmarks == "rpcholesky":
+        if not kernel.positive_definite:
+            raise UnsupportedError(
+                f"landmarks='rpcholesky' needs a positive definite kernel, which {kernel!r} does "
+                "not say it is; use 'uniform'"
+            )
+        pivots = pivoted_cholesky(kernel, sample.X, m, sample.seed).pivots
+        pivots = pivots if len(pivots) else np.arange(1)
+    elif landmarks == "uniform":
+        pivots = np.arange(min(m, len(sample.numbers)))
+    else:
+        raise InvalidInputError(
+            f"landmarks={landmarks!r}; use 'uniform', 'kmeans', 'rpcholesky', an array of rows, or "
+            "row numbers"
+        )
+    return Landmarks(take_rows(sample.X, pivots), sample.numbers[pivots])
+
+
+def _given(landmarks: Any, source: RowSource) -> Any:
     if not source.n_features:
         if _are_numbers(landmarks):
             return source.take(_checked_numbers(landmarks, source.n_rows))

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from scalekern.features.base import FeatureMap
 from scalekern.features.whitening import CUTOFFS, Whitening, eliminated, whiten
-from scalekern.kernels import Kernel
+from scalekern.kernels import Kernel, Polynomial
+from scalekern.kernels.base import check_positive
+from scalekern.kernels.sampling import Sampling
 from scalekern.rows.base import take_rows
 
 FARTHEST = 1e30
 """In wavelengths, from the centre: no digit of a farther row's angle means anything."""
+SKETCH_ROWS = 256
 
 
 class NystroemMap(FeatureMap):
@@ -71,7 +75,33 @@ class UnfinishedNystroemMap(FeatureMap):
         return eliminated(self._columns(X, out), self._blocks, self._eliminate)
 
 
-class FourierMap(FeatureMap):
+class KernelColumnsMap(FeatureMap):
+    """Kernel values against landmarks, as they are."""
+
+    def __init__(self, kernel: Kernel, Z: Any, dtype: Any) -> None:
+        self.columns, self.dtype = kernel.columns(Z, dtype), np.dtype(dtype)
+        self.n_features = self.columns.n_columns
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return k(X, Z)."""
+        return self.columns(X, out)
+
+
+class RandomMap(FeatureMap):
+    """Random features, which are known by what was drawn.
+
+    Attributes
+    ----------
+    frequencies : array
+    centre : float64 array of shape (d,)
+        Taken off each row first.
+    """
+
+    frequencies: np.ndarray
+    centre: np.ndarray
+
+
+class FourierMap(RandomMap):
     """phi(x) = sqrt(2/D) [cos(xW), sin(xW)]: phi(x) @ phi(z) is near k(x, z) (Rahimi, Recht 2007).
 
     A common offset of the rows turns each pair of features and changes no product of them, but
@@ -143,6 +173,62 @@ class ProjectedMap(FeatureMap):
         return np.matmul(self.full(X), self._basis, out=out)
 
 
+class TensorSketchMap(RandomMap):
+    """phi(x) with phi(x) @ phi(z) near (gamma x @ z + coef0)^degree (Pham and Pagh 2013).
+
+    A polynomial is a product of inner products, that of count sketches is a convolution, and so a
+    product of their Fourier transforms.
+
+    Parameters
+    ----------
+    kernel : Polynomial
+    places : int array of shape (1 + degree, d + 1)
+        From `draw_places`.
+    dtype : numpy dtype
+        Of the tiles.
+    """
+
+    def __init__(self, kernel: Polynomial, places: np.ndarray, dtype: Any) -> None:
+        self.frequencies, self.dtype = np.asarray(places), np.dtype(dtype)
+        self.n_features = D = int(places[0, 0])
+        d = places.shape[1] - 1
+        self.centre = np.zeros(d)  # what is not stationary has no freedom to move the rows
+        gamma = 1.0 / d if kernel.gamma is None else check_positive("gamma", kernel.gamma)
+        # What the constant adds is one feature more.
+        scale = np.sqrt(np.append(np.full(d, gamma), max(kernel.coef0, 0.0)))
+        self._sketches = [
+            sparse.csr_matrix(
+                (scale * np.sign(row), (np.arange(d + 1), np.abs(row) - 1)), shape=(d + 1, D)
+            )
+            for row in self.frequencies[1:]
+        ]
+
+    def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the features of the rows of X."""
+        rows = X.shape[0]
+        if out is None:
+            out = np.empty((rows, self.n_features), dtype=self.dtype)
+        for low in range(0, rows, SKETCH_ROWS):
+            part = X[low : low + SKETCH_ROWS]
+            part = np.asarray(part.toarray() if sparse.issparse(part) else part, dtype=np.float64)
+            one = np.hstack([part, np.ones((len(part), 1))])
+            spectrum = np.prod([np.fft.rfft(one @ S, axis=1) for S in self._sketches], axis=0)
+            out[low : low + SKETCH_ROWS] = np.fft.irfft(spectrum, n=self.n_features, axis=1)
+        return out
+
+
+def draw_places(
+    kernel: Polynomial, n_components: int, d: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return where each feature of a row goes, with its sign, once for each factor.
+
+    The first row says how many places there are; the others hold places from 1 on.
+    """
+    shape = (int(kernel.degree), d + 1)
+    places = rng.integers(1, n_components + 1, shape) * rng.choice([-1, 1], shape)
+    return np.vstack([np.full((1, d + 1), n_components), places])
+
+
 class StandardizedMap(FeatureMap):
     """The rows themselves, centred and scaled so that sums of squares are well conditioned."""
 
@@ -156,25 +242,32 @@ class StandardizedMap(FeatureMap):
         return np.divide(X - self.mean, self.scale, out=out, casting="same_kind")
 
 
-def fourier_map(
+def random_map(
     kernel: Kernel,
     n_components: int,
     d: int,
     seed: int,
     dtype: Any,
-    orthogonal: bool,
+    sampling: Sampling = "orthogonal",
     centre: np.ndarray | None = None,
-) -> FourierMap:
-    """Draw a Fourier map of `n_components` features (rounded up to even) for rows of length d."""
+) -> RandomMap:
+    """Draw a map of `n_components` random features for rows of length d.
+
+    Those of a stationary kernel are pairs, so that an odd number is rounded up.
+    """
     rng = np.random.default_rng(seed)
-    W = kernel.frequencies(-(-n_components // 2), d, rng, orthogonal=orthogonal)
-    return fourier_map_at(kernel, W, dtype, centre)
+    if isinstance(kernel, Polynomial):
+        return TensorSketchMap(kernel, draw_places(kernel, n_components, d, rng), dtype)
+    W = kernel.frequencies(-(-n_components // 2), d, rng, sampling=sampling)
+    return random_map_at(kernel, W, dtype, centre)
 
 
-def fourier_map_at(
+def random_map_at(
     kernel: Kernel, frequencies: np.ndarray, dtype: Any, centre: np.ndarray | None = None
-) -> FourierMap:
-    """Return the Fourier map of a stationary kernel at frequencies that were drawn before."""
+) -> RandomMap:
+    """Return the map at frequencies that were drawn before; a polynomial kernel has no centre."""
+    if isinstance(kernel, Polynomial):
+        return TensorSketchMap(kernel, frequencies, dtype)
     (amplitude,) = kernel.diagonal(np.zeros((1, len(frequencies))))
     return FourierMap(frequencies, dtype, float(amplitude), centre)
 

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from scalekern._config import get_config
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.kernels import Kernel, as_kernel, kernel_names
+from scalekern.kernels import Kernel, Polynomial, as_kernel, kernel_names
 from scalekern.rows import RowSource
 
 
@@ -50,12 +50,17 @@ def tile_dtype_of(source: RowSource) -> np.dtype:
     return np.dtype(np.float32 if source.dtype == np.float32 else np.float64)
 
 
-def require_stationary(kernel: Kernel) -> Kernel:
-    """Return the kernel, or raise listing those that have Fourier features."""
-    if kernel.stationary:
+def require_random_features(kernel: Kernel) -> Kernel:
+    """Return the kernel, or raise listing those that have random features."""
+    if _has_random_features(kernel):
         return kernel
-    names = [name for name in kernel_names() if as_kernel(name).stationary]
+    names = [name for name in kernel_names() if _has_random_features(as_kernel(name))]
     raise UnsupportedError(
-        f"Fourier features need a stationary kernel and {kernel!r} is not one; "
-        f"use {', '.join(map(repr, names))}, sums or products of them, or approximation='nystroem'"
+        f"random features need a stationary or polynomial kernel and {kernel!r} is neither; "
+        f"use {', '.join(map(repr, names))}, sums or products of stationary ones, or "
+        "approximation='nystroem'"
     )
+
+
+def _has_random_features(kernel: Kernel) -> bool:
+    return kernel.stationary or (isinstance(kernel, Polynomial) and kernel.positive_definite)

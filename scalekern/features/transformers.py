@@ -12,17 +12,19 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import ThreadEngine, engine_for
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.features.base import FeatureMap
-from scalekern.features.landmarks import choose_landmarks
-from scalekern.features.maps import NystroemMap, centre_of, fourier_map
+from scalekern.features.landmarks import choose_landmarks, landmark_sample_rows
+from scalekern.features.maps import NystroemMap, centre_of, random_map
 from scalekern.features.parameters import (
+    check_choice,
     check_integer,
     check_share,
-    require_stationary,
+    require_random_features,
     seed_of,
     tile_dtype_of,
 )
 from scalekern.features.survey import check_gamma, resolve_kernel, survey
 from scalekern.kernels import Kernel
+from scalekern.kernels.sampling import SAMPLINGS, Sampling
 from scalekern.rows import RowSource
 from scalekern.rows.validate import fit_source, predict_source
 
@@ -99,8 +101,10 @@ class Nystroem(_MapTransformer):
         1 / (d * variance of X); "median" is that of the median distance between rows.
     n_components : int, default=1000
         Landmarks; fewer where there are fewer rows.
-    landmarks : "uniform" or array, default="uniform"
-        Drawn by a hash of the row number and the seed, or rows of shape (m, d), or row numbers.
+    landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
+        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
+        means of clusters, or those that span the others best; or rows of shape (m, d); or row
+        numbers. See docs/landmarks.md for what each is good for.
     cutoff : float or None, default=None
         Directions of the landmarks' Gram matrix below this share of the largest are left out, so
         there can be fewer features than landmarks. None is 1e-9 for float32 rows, 1e-14 for
@@ -164,26 +168,32 @@ class Nystroem(_MapTransformer):
         cutoff = None if self.cutoff is None else check_share("cutoff", self.cutoff)
         check_gamma(self.gamma)
         engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
-        seen = survey(engine, source, m, seed, gamma=self.gamma)
+        size = landmark_sample_rows(self.landmarks, m)
+        seen = survey(engine, source, size, seed, gamma=self.gamma)
         self.kernel_: Kernel = resolve_kernel(self.kernel, self.gamma, seen)
-        Z = choose_landmarks(self.landmarks, source, seen.sample, m)
+        Z = choose_landmarks(self.landmarks, source, seen.sample, m, self.kernel_).rows
         self._map = NystroemMap(self.kernel_, Z, tile_dtype_of(source), cutoff)
         self.landmarks_ = self._map.Z
 
 
 class FourierFeatures(_MapTransformer):
-    """Random cosines and sines whose inner products approximate a stationary kernel.
+    """Random features whose inner products approximate a stationary or polynomial kernel.
+
+    Cosines and sines of random frequencies for a stationary kernel; for a polynomial one a tensor
+    sketch, as in `sklearn.kernel_approximation.PolynomialCountSketch`.
 
     Parameters
     ----------
     kernel : str or Kernel, default="rbf"
-        A stationary kernel: "rbf", "laplacian", "matern12", "matern32", "matern52".
+        "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", sums and
+        products of them, or "polynomial".
     gamma : float, "scale" or "median", default="median"
         The bandwidth where the kernel leaves it open; see `Nystroem`.
     n_components : int, default=1000
         Features; half of them cosines, half sines; an odd number is rounded up.
-    orthogonal : bool, default=True
-        Draw the frequencies orthogonal to each other, which lowers the error at no cost.
+    sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+        How the frequencies of a stationary kernel are drawn: orthogonal to each other; from a
+        scrambled Sobol sequence, which is better still in few dimensions; or independent.
     random_state : int, RandomState or None, default=None
     n_jobs : int or None, default=None
         Threads; None is one a core.
@@ -193,8 +203,11 @@ class FourierFeatures(_MapTransformer):
     kernel_ : Kernel
         With its bandwidth.
     frequencies_ : float64 array of shape (d, n_components / 2)
+        Of a polynomial kernel the places and signs of the sketch, integers of shape
+        (degree + 1, d + 1).
     centre_ : float64 array of shape (d,)
         The mean of a sample of rows, taken off each row, which keeps the digits of the angles.
+        0 of a polynomial kernel.
 
     Raises
     ------
@@ -204,7 +217,8 @@ class FourierFeatures(_MapTransformer):
     References
     ----------
     Rahimi and Recht (2007), Random features for large-scale kernel machines; Yu et al. (2016),
-    Orthogonal random features.
+    Orthogonal random features; Yang et al. (2014), Quasi-Monte Carlo feature maps; Pham and Pagh
+    (2013), Fast and scalable polynomial kernels via explicit feature maps.
 
     Examples
     --------
@@ -221,24 +235,25 @@ class FourierFeatures(_MapTransformer):
         *,
         gamma: Any = "median",
         n_components: int = 1000,
-        orthogonal: bool = True,
+        sampling: Sampling = "orthogonal",
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
         self.kernel = kernel
         self.gamma = gamma
         self.n_components = n_components
-        self.orthogonal = orthogonal
+        self.sampling = sampling
         self.random_state = random_state
         self.n_jobs = n_jobs
 
     def _fit_map(self, source: RowSource) -> None:
         D = check_integer("n_components", self.n_components)
+        check_choice("sampling", self.sampling, SAMPLINGS)
         check_gamma(self.gamma)
         engine, seed = engine_for(source, self.n_jobs), seed_of(self.random_state)
         seen = survey(engine, source, 1, seed, gamma=self.gamma)
-        self.kernel_ = require_stationary(resolve_kernel(self.kernel, self.gamma, seen))
-        self.centre_ = centre_of(seen.sample.X)
-        d, dtype = source.n_features, tile_dtype_of(source)
-        self._map = fourier_map(self.kernel_, D, d, seed, dtype, self.orthogonal, self.centre_)
+        self.kernel_ = require_random_features(resolve_kernel(self.kernel, self.gamma, seen))
+        d, dtype, centre = source.n_features, tile_dtype_of(source), centre_of(seen.sample.X)
+        self._map = random_map(self.kernel_, D, d, seed, dtype, self.sampling, centre)
+        self.centre_ = self._map.centre
         self.frequencies_ = self._map.frequencies

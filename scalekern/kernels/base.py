@@ -16,6 +16,7 @@ from scipy.spatial.distance import pdist
 from sklearn.base import BaseEstimator
 
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.kernels.sampling import Sampling
 from scalekern.storage.registry import class_named
 
 
@@ -109,7 +110,7 @@ class Kernel(BaseEstimator, ABC):
         return self.with_gamma(factor * self.median_gamma(X, weight)) if self.needs_gamma else self
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw from the spectral density of a stationary kernel; see `StationaryKernel`."""
         raise UnsupportedError(f"{self!r} is not stationary, so it has no frequencies")
@@ -142,7 +143,7 @@ class StationaryKernel(Kernel):
 
     @abstractmethod
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw from the spectral density.
 
@@ -156,8 +157,9 @@ class StationaryKernel(Kernel):
         d : int
             Features of a row.
         rng : numpy Generator
-        orthogonal : bool, default=True
-            Draw them orthogonal to each other, d at a time (Yu et al. 2016), which makes the
+        sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
+            Orthogonal to each other, d at a time (Yu et al. 2016); from a scrambled Sobol sequence
+            (quasi-Monte Carlo, Yang et al. 2014); or independent. The first two make the
             approximation of the kernel better at no cost.
 
         Returns

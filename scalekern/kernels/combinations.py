@@ -14,6 +14,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.kernels.base import Columns, Kernel
+from scalekern.kernels.sampling import Sampling
 from scalekern.storage import storable
 
 
@@ -67,10 +68,10 @@ class Constant(Kernel):
         return 1
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Return zeros, shape (d, n)."""
-        del rng, orthogonal
+        del rng, sampling
         return np.zeros((d, n))
 
 
@@ -159,7 +160,7 @@ class Sum(Combination):
         return None if first is None or second is None else first + second
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw from the mixture of both spectral densities, by their values at distance 0."""
         first, second = (float(k.diagonal(np.zeros((1, d)))[0]) for k in (self.k1, self.k2))
@@ -167,7 +168,7 @@ class Sum(Combination):
         # As many as expected but for one, which makes the expectation exact.
         n_first = int(n * share + rng.random())
         W = [
-            k.frequencies(m, d, rng, orthogonal=orthogonal)
+            k.frequencies(m, d, rng, sampling=sampling)
             for k, m in ((self.k1, n_first), (self.k2, n - n_first))
             if m
         ]
@@ -205,13 +206,12 @@ class Product(Combination):
         return None if first is None or second is None else first * second
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw sums of frequencies of both: a product has the convolution of the densities."""
-        first, second = (
-            k.frequencies(n, d, rng, orthogonal=orthogonal) for k in (self.k1, self.k2)
-        )
-        return first + second
+        first, second = (k.frequencies(n, d, rng, sampling=sampling) for k in (self.k1, self.k2))
+        # Two Sobol sequences are not independent in the order they come in.
+        return first + second[:, rng.permutation(n)]
 
 
 class _ConstantColumns(Columns):

@@ -13,6 +13,7 @@ from scipy import sparse
 
 SUBTILE_BYTES = 1 << 19
 """Half of a usual L2 cache: what a tile's elementwise steps should stay within."""
+UNPACKED, LEAST_COLUMNS, FEW_FEATURES = 900_000, 256, 32
 VISIBLE = 700.0
 """Half a squared distance at which every kernel of such distances is below 1e-16."""
 
@@ -65,7 +66,7 @@ class HalfSquares:
         np.einsum("ij,ij->i", scaled, scaled, out=left[:, d])
         left[:, d] *= -0.5
         left[:, d + 1] = 1
-        return self._mended(scaled, np.matmul(left, self._right, out=out))
+        return self._mended(scaled, _product(left, self._right, out))
 
     def _of_sparse(self, X: Any, out: np.ndarray) -> np.ndarray:
         # Centring would fill a sparse row; such data has no common offset to lose digits to.
@@ -92,6 +93,19 @@ class HalfSquares:
             difference = x - self._right[:-2, j].T
             out[i, j] = -0.5 * np.einsum("ij,ij->i", difference, difference)
         return out
+
+
+def _product(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Write left @ right into `out`, by columns so few at a time that BLAS does not pack them.
+
+    For rows of a few features packing costs more than multiplying: 0.3 against 0.7 ns for each
+    float32 value at d = 8 (OpenBLAS; `python -m benchmarks.cg passes`).
+    """
+    rows, d = left.shape
+    step = max(UNPACKED // max(1, rows * d), LEAST_COLUMNS) if d <= FEW_FEATURES else out.shape[1]
+    for low in range(0, out.shape[1], max(1, step)):
+        np.matmul(left, right[:, low : low + step], out=out[:, low : low + step])
+    return out
 
 
 def _near_columns(half: np.ndarray, dtype: np.dtype, *, cusp: bool) -> tuple[Any, np.ndarray]:

@@ -16,6 +16,7 @@ from scalekern.kernels.base import (
     median_distance,
 )
 from scalekern.kernels.distances import subtiles
+from scalekern.kernels.sampling import Sampling, uniform_points
 from scalekern.storage import storable
 
 
@@ -56,11 +57,11 @@ class Laplacian(StationaryKernel):
         return 1.0 / median_distance(X, "cityblock", weight)
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw frequencies whose coordinates are independent Cauchy variables, never orthogonal."""
-        del orthogonal
-        return check_positive("gamma", self.gamma) * rng.standard_cauchy((d, n))
+        u = uniform_points(n, d, rng, sampling)
+        return check_positive("gamma", self.gamma) * np.tan(np.pi * (u - 0.5)).T
 
 
 class _LaplacianColumns(Columns):

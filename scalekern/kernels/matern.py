@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammaincinv
 
 from scalekern.errors import InvalidInputError
 from scalekern.kernels.base import Kernel, check_positive
@@ -74,10 +75,10 @@ class Matern(RadialKernel):
         np.exp(s, out=s)
         t *= s
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return sqrt(2 nu / u) / length with u ~ chi-squared of 2 nu: a Student t density."""
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
+        """Return sqrt(2 nu / c) / length with c ~ chi-squared of 2 nu: a Student t density."""
         self._check_nu()
-        return np.sqrt(2.0 * self.nu / rng.chisquare(2.0 * self.nu, size=n)) / self.length
+        return np.sqrt(self.nu / gammaincinv(self.nu, u)) / self.length
 
     def _check_nu(self) -> None:
         if self.nu not in (0.5, 1.5, 2.5):

@@ -9,6 +9,7 @@ import numpy as np
 
 from scalekern.kernels.base import Columns, StationaryKernel, median_distance
 from scalekern.kernels.distances import HalfSquares, subtiles
+from scalekern.kernels.sampling import Sampling, normal_points
 
 
 class RadialKernel(StationaryKernel):
@@ -37,16 +38,15 @@ class RadialKernel(StationaryKernel):
         return 1.0 / (2.0 * median_distance(X, "euclidean", weight) ** 2)
 
     @abstractmethod
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return what multiplies `n` standard normal frequencies."""
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
+        """Return what multiplies standard normal frequencies, as quantiles at u from (0, 1)."""
 
     def frequencies(
-        self, n: int, d: int, rng: np.random.Generator, *, orthogonal: bool = True
+        self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
         """Draw normal frequencies, and scale them."""
-        scales = self.spectral_scales(n, rng)
-        normal = _orthogonal_normal(n, d, rng) if orthogonal else rng.standard_normal((n, d))
-        return (normal * scales[:, None]).T
+        normal, u = normal_points(n, d, rng, sampling)
+        return (normal * self.spectral_scales(u)[:, None]).T
 
 
 class _RadialColumns(Columns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import gammaincinv
 
 from scalekern.kernels.base import Kernel, check_positive
 from scalekern.kernels.radial import RadialKernel
@@ -69,7 +70,7 @@ class RationalQuadratic(RadialKernel):
         t *= t.dtype.type(-alpha)
         np.exp(t, out=t)
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return sqrt(tau) with precisions tau ~ Gamma(alpha, 1 / (alpha length^2))."""
         alpha = check_positive("alpha", self.alpha)
-        return np.sqrt(rng.gamma(alpha, 1.0 / (alpha * self.length**2), size=n))
+        return np.sqrt(gammaincinv(alpha, u) / alpha) / self.length

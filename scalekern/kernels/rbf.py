@@ -46,7 +46,6 @@ class RBF(RadialKernel):
         """Turn -gamma |x - z|^2 into the kernel in place."""
         np.exp(t, out=t)
 
-    def spectral_scales(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return 1/length: the spectral density is normal."""
-        del rng
-        return np.full(n, 1.0 / self.length)
+        return np.full(len(u), 1.0 / self.length)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from scalekern.errors import InvalidInputError
+from scalekern.errors import InvalidInputError, ScalekernError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.features import RowPreparer
 from scalekern.features.parameters import check_integer, seed_of
@@ -160,7 +160,7 @@ def compare(
             comparison.results.append(not_fitted(candidate.key, error, rows.n_rows))
             errors.append(error)
     if errors and not comparison.models:
-        raise errors[0]
+        raise _of_all(errors[0])
     _set_gaps(comparison, train.n_rows)
     order = [candidate.key for candidate in candidates]
     comparison.results.sort(key=lambda result: order.index(result.model))
@@ -178,10 +178,18 @@ def _checked(
         check_integer("n_neighbors", n_neighbors)
     if not isinstance(fit_intercept, (bool, np.bool_)):
         raise InvalidInputError(f"fit_intercept={fit_intercept!r}; use True or False")
-    sizes = [n_components] if isinstance(n_components, numbers.Number) else list(n_components)
+    several = isinstance(n_components, (Sequence, np.ndarray)) and not isinstance(n_components, str)
+    sizes = list(np.ravel(n_components)) if several else [n_components]
     if not sizes:
         raise InvalidInputError("n_components is empty; give a number, or a list of some")
     return sorted({check_integer("n_components", size) for size in sizes})
+
+
+def _of_all(error: BaseException) -> BaseException:
+    """Return what to raise where no model can be fitted; a library's own words are no advice."""
+    if isinstance(error, (ScalekernError, MemoryError)):
+        return error
+    return InvalidInputError(f"no model could be fitted: {error}; look at the scales of X and y")
 
 
 def _described(train: RowSource, test: RowSource, y: Any) -> Data:

@@ -71,9 +71,12 @@ def measure(
     middle = time.perf_counter()
     predicted = np.ravel(model.predict(test))
     end = time.perf_counter()
-    error = predicted - y_test
-    if not np.isfinite(error).all():
+    if not np.isfinite(predicted).all():
         raise ArithmeticError("its predictions are not finite")
+    error = predicted - y_test
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.sum(error**2) + np.sum((y_test - y_test.mean()) ** 2)):
+            raise ArithmeticError("squares of its errors or of the targets overflow")
     spread = float(np.sum((y_test - y_test.mean()) ** 2))
     result = Result(
         model=name,

@@ -193,8 +193,8 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
 
     Only shapes, types and the footers of Parquet files are looked at. The choices, the memory and
     the passes are those that `fit` goes by; seconds come from counted work and a measurement of
-    this machine of under half a second, once a process, and are not precise: within a third where
-    nothing else runs.
+    this machine of about half a second, once a process, and are not precise: fits took from 0.6 to
+    1.5 times as long as planned, predictions up to 1.9 times (`python -m benchmarks.plan`).
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     >>> import numpy as np, scalekern
     >>> found = scalekern.plan(np.empty((50_000, 4)))
     >>> found.approximation, len(found.passes), found.model_bytes
-    ('nystroem', 2, 40904)
+    ('nystroem', 2, 40912)
     """
     model = SimilarityRegressor() if estimator is None else estimator
     source = outline_of(X, y)

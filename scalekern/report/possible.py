@@ -14,12 +14,14 @@ from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import RowSource
+from scalekern.rows.containers import is_frame
+from scalekern.rows.dask_rows import is_dask_frame
 from scalekern.rows.validate import fit_source, objects_error
 from scalekern.solvers.local import is_local
 
 
-def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
-    """Return the rows as the similarity models read them.
+def rows_for(reader: SimilarityRegressor, X: Any, y: Any, missing: str) -> RowSource:
+    """Return the rows as the similarity models read them; of arrays missing values only if so said.
 
     Raises
     ------
@@ -37,7 +39,10 @@ def rows_for(reader: SimilarityRegressor, X: Any, y: Any) -> RowSource:
     takes_objects = not kernel.takes_vectors
     if not takes_objects and isinstance(X, (list, tuple)) and X and isinstance(X[0], str):
         raise objects_error(reader, "X")
-    return fit_source(reader, X, y, objects=takes_objects, raw=not takes_objects)
+    # What is wrong in a table is said when its columns are looked at, by their names.
+    table = isinstance(X, RowSource) or is_frame(X) or is_dask_frame(X)
+    raw = not takes_objects and (table or missing != "error")
+    return fit_source(reader, X, y, objects=takes_objects, raw=raw)
 
 
 def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:

@@ -122,7 +122,7 @@ def _reason(
     verb = "is" if len(close) == 2 else "are"
     text = f"{first}; {others} {verb} within the noise of that."
     if chosen == best:
-        return f"{text} {_title(best)} also stores the fewest bytes of them."
+        return f"{text} None of these stores fewer bytes than {name_of(best)}."
     return (
         f"{text} Of these, {name_of(chosen)} (RMSE {rmse[chosen]:.4g}) stores the fewest bytes: "
         f"{bytes_text(sizes[chosen])} against {bytes_text(sizes[best])}."

@@ -37,9 +37,9 @@ def split_rows(
     UnsupportedError
         For targets that are classes.
     """
-    train = _as_source(X, y, reader)
+    train = _as_source(X, y, reader, missing)
     if test is not None:
-        return train, _test_source(test, reader)
+        return train, _test_source(test, reader, missing)
     # Numbers are read as such before the split: a missing one is named by its row in the file.
     train = plain_where_numbers(train) if missing == "error" else train
     rows = gather(train)
@@ -62,17 +62,17 @@ def split_rows(
     return first, second
 
 
-def _as_source(X: Any, y: Any, reader: SimilarityRegressor) -> RowSource:
+def _as_source(X: Any, y: Any, reader: SimilarityRegressor, missing: str) -> RowSource:
     refuse_classes(y)
-    source = rows_for(reader, X, y)
+    source = rows_for(reader, X, y, missing)
     if source.n_outputs != 1:
         raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
     return source
 
 
-def _test_source(test: Any, reader: SimilarityRegressor) -> RowSource:
+def _test_source(test: Any, reader: SimilarityRegressor, missing: str) -> RowSource:
     if isinstance(test, RowSource):
-        return _as_source(test, None, reader)
+        return _as_source(test, None, reader, missing)
     if not isinstance(test, (tuple, list)) or len(test) != 2:
         raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
-    return _as_source(test[0], test[1], reader)
+    return _as_source(test[0], test[1], reader, missing)

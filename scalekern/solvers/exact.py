@@ -127,7 +127,9 @@ class _Problem:
             # The part of beta along sqrt(w) is rounding; the model has sum(coef) = 0.
             coef = coef - share[:, None] * coef.sum(axis=0)
             intercept = share @ (self._y - self._K @ coef)
-        return Solution(coef, intercept, alpha, **more)
+        freedom = max(self.n - self.fit_intercept, 1.0)
+        amplitude = np.maximum(np.einsum("ij,ij->j", self.y, beta), 0.0) / freedom
+        return Solution(coef, intercept, alpha, amplitude=amplitude, **more)
 
 
 class _Spectrum:

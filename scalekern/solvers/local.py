@@ -2,8 +2,8 @@
 
 A neighbourhood and its query are k + 1 points. One Cholesky factor of their Gram matrix, with the
 penalty on the diagonal, holds all there is to know: its last row is L^-1 k_x, and the square of its
-corner is what a new target varies by. With the targets r as further rows below, it holds L^-1 r as
-well, and the prediction is the product of the two. Pure arithmetic on stacked arrays; who the
+corner is what a new target varies by. With the targets r as further rows below, it holds L^-1 r
+too, and the prediction is the product of the two. Pure arithmetic on stacked arrays; who the
 neighbours are is found floors above.
 """
 

@@ -35,6 +35,9 @@ class Solution:
     report : dict
     smoother : Smoother or None
         How the rows weigh in predictions, where the solution comes from sums.
+    amplitude : float64 array of shape (t,) or None
+        The likeliest variance of the Gaussian process whose mean the model is, where its kernel is
+        `amplitude * k` and its noise `amplitude * alpha`: (|y - f|^2_w / alpha + |f|^2) / n.
     """
 
     coef: np.ndarray
@@ -44,6 +47,7 @@ class Solution:
     scores: np.ndarray | None = None
     report: dict[str, Any] = field(default_factory=dict)
     smoother: Smoother | None = None
+    amplitude: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,12 @@ class _Sums:
 
     def intercept(self, theta: np.ndarray) -> np.ndarray:
         return self.y_mean - self.phi_mean @ theta
+
+    def amplitude(self, theta: np.ndarray, alpha: float) -> np.ndarray | None:
+        """Return that of `Solution`; the objective at its minimum is s - c'theta."""
+        left = np.maximum(self.s - np.einsum("ij,ij->j", self.c, theta), 0.0)
+        freedom = max(self.W, self.count) - self.fit_intercept
+        return left / (alpha * max(freedom, 1.0)) if alpha > 0 else None
 
     def smoother(self, factor: np.ndarray) -> Smoother:
         share = 1.0 / self.W if self.fit_intercept and self.W > 0 else 0.0
@@ -132,11 +142,11 @@ def solve_ridge(
             eigen = _Eigen(sums)
             coef, smoother = eigen.coef(0.0), sums.smoother(eigen.factor(0.0))
             zero: dict[str, Any] = {"factorization": "eigenvalues"}
-            return Solution(coef, sums.intercept(coef), 0.0, report=zero, smoother=smoother)
+            return _solution(sums, coef, 0.0, report=zero, smoother=smoother)
         A = _plus(sums.G, alpha)
         coef, report = solve_spd(A, sums.c)
         smoother = sums.smoother(inverse_factor(A, report))
-        return Solution(coef, sums.intercept(coef), alpha, report=report, smoother=smoother)
+        return _solution(sums, coef, alpha, report=report, smoother=smoother)
     eigen = _Eigen(sums)
     alphas = rule.path(float(eigen.L.max(initial=0.0)), dtype)
     if rule.rule == "loo":
@@ -154,7 +164,13 @@ def solve_ridge(
         "effective_degrees_of_freedom": float(eigen.freedom(alphas)[chosen]),
     }
     alpha = float(alphas[chosen])
-    return Solution(coef, sums.intercept(coef), alpha, alphas, scores, report, smoother)
+    more: dict[str, Any] = {"alphas": alphas, "scores": scores, "report": report}
+    return _solution(sums, coef, alpha, smoother=smoother, **more)
+
+
+def _solution(sums: _Sums, coef: np.ndarray, alpha: float, **more: Any) -> Solution:
+    amplitude = sums.amplitude(coef, alpha)
+    return Solution(coef, sums.intercept(coef), alpha, amplitude=amplitude, **more)
 
 
 class _Eigen:

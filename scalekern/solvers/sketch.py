@@ -6,6 +6,8 @@ that goes over the rows again, at the cost of adding each tile twice.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from scalekern.engine import Statistic
@@ -15,15 +17,19 @@ from scalekern.rows import Block
 from scalekern.rows.base import slice_rows
 
 LEAST_SIZE = 256
+TILE_BYTES = 2 << 20
 
 
-def sketch_size(m: int) -> int:
-    """Return the rows of a sketch of m features: 4m, which bounds the condition number by 9."""
-    return max(LEAST_SIZE, 4 * m)
+def sketch_size(m: int, times: int = 4) -> int:
+    """Return the rows of a sketch of m features.
+
+    4m rows bound the condition number of what it preconditions by 9, 2m rows by 34.
+    """
+    return max(LEAST_SIZE, times * m) if times else 0
 
 
 class Sketch(Statistic):
-    """S sqrt(W) [Phi, y, 1] with S sparse and random, and the weighted sums of Phi and y.
+    """S sqrt(W) [Phi, y, 1] with S sparse and random, and the weighted sums of Phi, y and both.
 
     Every row is added, with two signs of its own, at two places of the sketch; the rows of a tile
     lie side by side at each. Signs and places depend on the number of the tile's first row and the
@@ -38,11 +44,17 @@ class Sketch(Statistic):
     n_rows : int
         Of the whole source.
     seed : int
+    dtype : numpy dtype, default=float64
+        Of the sketch itself; the sums are float64.
+    times : int, default=4
+        Rows of the sketch for each feature; 0 only adds up the sums.
 
     Attributes
     ----------
-    B : float64 array of shape (size, m + n_outputs + 1)
+    B : array of shape (size, m + n_outputs + 1)
     S : float64 array of shape (m,), sum of w phi
+    c : float64 array of shape (m, n_outputs), sum of w phi y'
+    s : float64 array of shape (n_outputs,), sum of w y^2
     W : float64 array of shape (1,), sum of w
     whole : bool
         Whether the sketch holds every row as it is.
@@ -53,7 +65,7 @@ class Sketch(Statistic):
     embeddings.
     """
 
-    names = ("B", "S", "W")
+    names = ("B", "S", "c", "s", "W")
 
     def __init__(
         self,
@@ -62,44 +74,59 @@ class Sketch(Statistic):
         y_offset: np.ndarray,
         n_rows: int,
         seed: int,
+        dtype: Any = np.float64,
+        times: int = 4,
     ) -> None:
         self._map, self._y_offset, self._seed = feature_map, y_offset, seed
         m = feature_map.n_features
-        size = sketch_size(m)
+        size = sketch_size(m, times)
         self.whole = n_rows <= size
         size = min(size, n_rows)
-        self.B = np.zeros((size, m + n_outputs + 1))
+        self.B = np.zeros((size, m + n_outputs + 1), dtype=dtype)
         self.S = np.zeros(m)
+        self.c = np.zeros((m, n_outputs))
+        self.s = np.zeros(n_outputs)
         self.W = np.zeros(1)
 
     def update(self, block: Block) -> None:
         """Add one block of rows, a tile at a time."""
         assert block.y is not None
-        size, m = len(self.B), self._map.n_features
-        step = TILE_ROWS if self.whole else min(TILE_ROWS, size // 4)
-        tile = np.empty((min(step, len(block)), self.B.shape[1]))
+        m, step = self._map.n_features, self._tile_rows()
+        tile = np.empty((min(step, len(block)), self.B.shape[1]), dtype=self.B.dtype)
         for low in range(0, len(block), step):
             high = min(low + step, len(block))
             A = tile[: high - low]
-            A[:, :m] = self._map(slice_rows(block.X, low, high))
+            self._map(slice_rows(block.X, low, high), A[:, :m])
             A[:, m:-1] = block.y[low:high] - self._y_offset
             A[:, -1] = 1.0
             if block.weight is not None:
-                A *= np.sqrt(block.weight[low:high])[:, None]
-            self.S += A[:, -1] @ A[:, :m]
-            self.W += A[:, -1] @ A[:, -1]
+                A *= np.sqrt(block.weight[low:high]).astype(A.dtype)[:, None]
+            sums = A[:, :m].T @ A[:, m:]
+            self.c += sums[:, :-1]
+            self.S += sums[:, -1]
+            self.s += np.square(A[:, m:-1]).sum(axis=0)
+            self.W += high - low if block.weight is None else block.weight[low:high].sum()
             self._add(A, block.start + low)
+
+    def _tile_rows(self) -> int:
+        if self.whole:
+            return TILE_ROWS
+        row_bytes = self.B.shape[1] * self.B.itemsize
+        rows = min(TILE_ROWS, max(64, TILE_BYTES // row_bytes))
+        return min(rows, len(self.B) // 4) if len(self.B) else rows
 
     def _add(self, A: np.ndarray, start: int) -> None:
         if self.whole:
             self.B[start : start + len(A)] += A
+            return
+        if not len(self.B):
             return
         size, rng = len(self.B), np.random.default_rng([self._seed & 0xFFFFFFFF, start])
         # Two ranges that do not meet, so that no row is ever cancelled by its neighbour's copy.
         first = int(rng.integers(size))
         second = first + len(A) + int(rng.integers(size - 2 * len(A) + 1))
         for place in (first, second):
-            signs = rng.choice([-1.0, 1.0], len(A)) * np.sqrt(0.5)
+            signs = (rng.choice([-1.0, 1.0], len(A)) * np.sqrt(0.5)).astype(A.dtype)
             self._wrap(signs[:, None] * A, place % size)
 
     def _wrap(self, A: np.ndarray, place: int) -> None:

@@ -6,6 +6,8 @@ last eigenvalues with a cutoff, which always gives an answer. What was done is r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,22 +31,36 @@ def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]
         `factorization` ("cholesky" or "eigenvalues"), `jitter` (what was added to the diagonal),
         `rank`.
     """
+    for solve, report in _ladder(A):
+        X = np.asarray(solve(B))
+        if np.isfinite(X).all() or report["factorization"] == "eigenvalues":
+            return X, report
+    raise AssertionError("the ladder ends in eigenvalues")
+
+
+def factor_spd(A: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]:
+    """Return the function from B to X of `solve_spd`, for many B, and its report."""
+    return next(_ladder(A))
+
+
+def _ladder(
+    A: np.ndarray,
+) -> Iterator[tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]]:
     m = len(A)
     size = float(np.trace(A)) / max(1, m)
     jitters = [0.0] + [size * np.finfo(np.float64).eps * 10.0**k for k in range(STEPS)]
     for jitter in jitters:
         try:
             factor = cho_factor(_with_diagonal(A, jitter), lower=True, check_finite=False)
-            X = cho_solve(factor, B, check_finite=False)
         except np.linalg.LinAlgError:
             continue
-        if np.isfinite(X).all():
-            return X, {"factorization": "cholesky", "jitter": jitter, "rank": m}
+        report = {"factorization": "cholesky", "jitter": jitter, "rank": m}
+        yield partial(cho_solve, factor, check_finite=False), report
     e, V = np.linalg.eigh(A)
     inverse = pseudo_inverse(e)
-    X = V @ (inverse[:, None] * (V.T @ B))
     rank = int(np.count_nonzero(inverse))
-    return X, {"factorization": "eigenvalues", "jitter": 0.0, "rank": rank}
+    report = {"factorization": "eigenvalues", "jitter": 0.0, "rank": rank}
+    yield lambda B: V @ (inverse[:, None] * (V.T @ B)), report
 
 
 def pseudo_inverse(e: np.ndarray) -> np.ndarray:

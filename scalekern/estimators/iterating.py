@@ -1,0 +1,206 @@
+"""How solver="cg" fits a model: alpha on a sample of rows, then iterations, each a pass.
+
+Also where "auto" takes it: by counted multiplications, which are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import HashSample, memory_budget
+from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.estimators.approximation import Job
+from scalekern.estimators.descent import choose_alpha, most_passes
+from scalekern.estimators.fitting import (
+    GRAM_MATRICES,
+    GatheredRows,
+    features_of,
+    gather,
+    gram_matrix,
+)
+from scalekern.estimators.weighing import MOST_COMPONENTS
+from scalekern.features import NystroemMap
+from scalekern.features.parameters import tile_dtype_of
+from scalekern.kernels import Kernel
+from scalekern.solvers import (
+    AlphaRule,
+    CgSettings,
+    LandmarkProblem,
+    Solution,
+    sketch_size,
+    solve_exact,
+    solve_exact_by_cg,
+    solve_landmarks,
+)
+from scalekern.solvers.exact_cg import preconditioner_rank
+
+CG_ITERATIONS = 200
+ALPHA_ROWS = 3_000
+"""An exact model by cg takes the alpha of the exact model of so many rows."""
+INDIFFERENT = 0.01
+"""Errors of the sample that differ by less do not tell alphas apart; the largest is the quickest to
+solve for, where targets without noise would have it vanish."""
+WATCHED_ROWS = 1_024
+"""Leave-one-out errors are watched on so many rows."""
+KERNEL_VALUE = 60
+"""Multiplications in a matrix product that cost as much as one kernel value beyond its products,
+which are long and thin, and its share of the passes' own work; as measured."""
+EIGENVALUES = 10
+"""Multiplications of a matrix product that all eigenvalues and vectors cost, as shares of n^3."""
+EXACT_PASSES = 40
+"""Products with the Gram matrix that an exact model usually takes."""
+TINY_ALPHA = 1e-9
+"""As a share of n: from here on cg would take hundreds of products."""
+USUAL_PASSES = 12
+"""Passes of kernel values that a fit by cg takes, the sketch counted four times."""
+
+
+def landmarks_by_cg(job: Job, feature_map: NystroemMap, rows: HashSample) -> Solution:
+    """Return the coefficients of a Nyström model.
+
+    Parameters
+    ----------
+    job : Job
+    feature_map : NystroemMap
+    rows : HashSample
+        Random rows that are not landmarks: alpha is chosen, and leave-one-out errors are watched,
+        on them.
+    """
+    watched = rows.part(np.arange(min(WATCHED_ROWS, len(rows.numbers))))
+    sample = features_of(watched if job.rule.rule == "fixed" else rows, feature_map)
+    choice = choose_alpha(job.rule, sample, feature_map, job.fit_intercept)
+    require_penalty(choice.alpha)
+    problem = LandmarkProblem(
+        job.engine,
+        job.source,
+        feature_map,
+        job.seen.y_mean,
+        choice.alpha,
+        features_of(watched, feature_map),
+        job.fit_intercept,
+        rows.seed,
+    )
+    solution = solve_landmarks(problem, cg_settings(job.params))
+    return with_choice(solution, choice, job, len(rows.numbers))
+
+
+def cg_settings(params: dict[str, Any]) -> CgSettings:
+    """Return when to stop, by the estimator's parameters."""
+    return CgSettings(float(params["tol"]), most_passes(params, CG_ITERATIONS))
+
+
+def with_choice(solution: Solution, choice: Solution, job: Job, n_rows: int) -> Solution:
+    """Return the solution with how its alpha was chosen, if it was."""
+    solution.report["solver"] = "cg"
+    if job.rule.rule == "fixed":
+        return solution
+    solution.report["alpha_rule"] = f"{job.rule.rule} on {n_rows} rows"
+    return replace(solution, alphas=choice.alphas, scores=choice.scores)
+
+
+def require_penalty(alpha: float) -> None:
+    """Raise where there is no penalty: directions that rounding made would then decide."""
+    if not alpha > 0:
+        raise InvalidInputError(
+            f"alpha={alpha!r} with solver='cg'; use a number above 0, or solver='cholesky'"
+        )
+
+
+def landmark_solver(solver: str, rule: AlphaRule, n: int, m: int, d: int) -> str:
+    """Return the solver of a Nyström model.
+
+    From sums come alpha by all rows and what explains predictions, so "auto" gives them up only
+    where alpha is given and the model is too large to keep the latter.
+    """
+    if solver != "auto":
+        return solver
+    free = rule.rule == "fixed" and rule.smallest > 0 and m > MOST_COMPONENTS
+    return "cg" if free and cg_is_cheaper(n, m, d) else "cholesky"
+
+
+def cg_is_cheaper(n: int, m: int, d: int) -> bool:
+    """Return whether landmarks are solved for with fewer multiplications by cg than from sums."""
+    value = d + KERNEL_VALUE
+    direct = n * m * (value + m / 2)
+    size = sketch_size(m)
+    iterative = USUAL_PASSES * n * m * value + 1.5 * size * m**2
+    return n > size and iterative < direct
+
+
+def exact_sample_rows(params: dict[str, Any]) -> int:
+    """Return how many random rows an exact fit needs."""
+    return ALPHA_ROWS if params["solver"] in ("auto", "cg") else 1
+
+
+def exact_solver(solver: str, kernel: Kernel, rule: AlphaRule, n: int, d: int) -> tuple[str, str]:
+    """Return the solver of an exact model of n rows of d columns, and why that one."""
+    if solver != "auto":
+        return solver, "asked for"
+    if not kernel.positive_definite:
+        return "pinv", "the kernel may be indefinite"
+    fixed = rule.rule == "fixed"
+    if fixed and rule.smallest <= TINY_ALPHA * n:
+        return "cholesky", "alpha is tiny, which iterations are slow for"
+    dense, iterative = exact_work(n, d, fixed=fixed)
+    why = f"{dense:.1e} multiplications dense, {iterative:.1e} by cg"
+    if GRAM_MATRICES[rule.rule] * 8 * n * n > memory_budget():
+        return "cg", "the Gram matrix does not fit in memory"
+    return ("cg" if iterative < dense else "cholesky"), why
+
+
+def exact_work(n: int, d: int, *, fixed: bool) -> tuple[float, float]:
+    """Return the multiplications of an exact fit, dense and by cg."""
+    value, rank = d + KERNEL_VALUE, preconditioner_rank(n)
+    of_alpha = 0 if fixed else EIGENVALUES * min(n, ALPHA_ROWS) ** 3
+    dense = n**2 * value + (n**3 / 3 if fixed else EIGENVALUES * n**3)
+    return dense, EXACT_PASSES * n**2 / 2 * value + 2 * n * rank**2 + of_alpha
+
+
+def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
+    """Return the rows of an exact model and their coefficients, without their Gram matrix."""
+    if not job.kernel.positive_definite:
+        raise UnsupportedError(
+            f"solver='cg' needs a positive definite kernel, which {job.kernel!r} does not say it "
+            "is; use solver='pinv' or 'cholesky'"
+        )
+    choice = _exact_choice(job)
+    require_penalty(choice.alpha)
+    rows = gather(job.source)
+    solution = solve_exact_by_cg(
+        job.engine.local,
+        job.kernel,
+        rows.X,
+        rows.y,
+        rows.weight,
+        choice.alpha,
+        cg_settings(job.params),
+        fit_intercept=job.fit_intercept,
+        dtype=tile_dtype_of(job.source),
+        seed=job.seen.sample.seed,
+    )
+    return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
+
+
+def _exact_choice(job: Job) -> Solution:
+    """Return the exact model of some random rows, whose alpha is taken for all."""
+    if job.rule.rule == "fixed":
+        nothing = np.zeros((0, 0))
+        return Solution(nothing, nothing, job.rule.smallest)
+    sample = job.seen.sample.part(np.arange(min(ALPHA_ROWS, len(job.seen.sample.numbers))))
+    weight = np.ones(len(sample.numbers)) if sample.weight is None else sample.weight
+    choice = solve_exact(
+        gram_matrix(job.engine.local, job.kernel, sample.X),
+        np.asarray(sample.y),
+        weight,
+        job.rule,
+        solver="cholesky",
+        fit_intercept=job.fit_intercept,
+        positive_definite=True,
+    )
+    assert choice.alphas is not None
+    assert choice.scores is not None
+    good = choice.scores <= (1.0 + INDIFFERENT) * choice.scores.min()
+    return replace(choice, alpha=float(choice.alphas[good].max(initial=choice.alpha)))

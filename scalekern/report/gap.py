@@ -1,0 +1,63 @@
+"""The picture of a certificate: the gap to the exact model against the rows of the subproblems.
+
+Apart from the estimators, which give plain arrays.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalekern.estimators.certificate import Gap
+from scalekern.report.style import COLOURS, QUIET, axes_to_draw_on, dress, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None) -> Figure:
+    """Draw the gap to the exact model with its confidence interval, and the kernel's own error.
+
+    Parameters
+    ----------
+    found : Gap
+        From `gap_to_exact` of a model.
+    path : path, optional
+        Write the picture there, as PNG or what its ending says, at 150 dots per inch.
+    ax : matplotlib Axes, optional
+        Draw there instead of on a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidInputError
+        If the file cannot be written.
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    ax = axes_to_draw_on(ax, (6.4, 4.2))
+    percent = 100 * np.array([found.gap, found.low, found.high])
+    bars = np.maximum([percent[0] - percent[1], percent[2] - percent[0]], 0.0)
+    ax.errorbar(
+        found.size, percent[0], bars, fmt="o-", color=COLOURS["nystroem"], capsize=4, zorder=3
+    )
+    for x, y in zip(found.size, percent[0], strict=True):
+        ax.annotate(f"{y:.2g}%", (x, y), (7, 5), textcoords="offset points", color=QUIET)
+    dress(
+        ax,
+        f"Gap to the exact model; the kernel itself misses {100 * found.trace_error:.2g}%",
+        "Training rows of the subproblem (logarithmic)",
+        "Difference of predictions\n(% of the target's standard deviation)",
+    )
+    ax.set_xscale("log")
+    ax.set_xticks(found.size, [f"{n:,}" for n in found.size])
+    ax.minorticks_off()
+    ax.set_xlim(found.size[0] / 1.3, found.size[-1] * 1.5)
+    ax.set_ylim(0, 1.15 * max(percent[2].max(), 1e-12))
+    return finish(ax, path)

@@ -1,0 +1,260 @@
+"""Preconditioned conjugate gradients for several right-hand sides, and why they stopped.
+
+Apart from what is solved: a product, a preconditioner and a measure of the residual are given, so
+that models on landmarks and exact models share every rule of stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+
+CHECK = 10
+"""The residual is computed and not only updated every so many iterations."""
+PATIENCE = 3
+ENERGY_DIGITS = 1e-13
+Product = Callable[[np.ndarray], np.ndarray]
+Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class CgSettings:
+    """When to stop.
+
+    Attributes
+    ----------
+    tol : float
+        Of the measure of the residual; 0 goes on until it no longer falls.
+    max_iter : int
+    """
+
+    tol: float = 1e-4
+    max_iter: int = 100
+
+
+@dataclass(frozen=True)
+class CgResult:
+    """A solution and how it came about.
+
+    Attributes
+    ----------
+    x : float64 array of shape (m, t)
+    products : int
+    report : dict
+        `iterations`, `stopped`, `residual` (the largest measure of all right-hand
+        sides), `condition` (of the preconditioned matrix, from below, by Lanczos), and
+        `held_out_errors` after each iteration.
+    """
+
+    x: np.ndarray
+    products: int
+    report: dict[str, Any]
+
+
+def conjugate_gradients(
+    product: Product,
+    b: np.ndarray,
+    precondition: Product,
+    measure: Measure,
+    settings: CgSettings,
+    start: np.ndarray | None = None,
+    held_out: Callable[[np.ndarray], float] | None = None,
+) -> CgResult:
+    """Solve A x = b for a symmetric positive definite A.
+
+    Parameters
+    ----------
+    product : callable
+        From v of shape (m, k), for any k, to A v: one pass over the rows.
+    b : float64 array of shape (m, t)
+    precondition : callable
+        From r of shape (m, t) to an approximation of A^-1 r; symmetric positive definite.
+    measure : callable
+        From x, its residual and the preconditioned one to a size for each column, compared with
+        tol.
+    settings : CgSettings
+    start : float64 array of shape (m, t), optional
+        Costs one more product than starting from 0.
+    held_out : callable, optional
+        From x to an error on rows left out; stops where `PATIENCE` iterations change it by less
+        than a share tol.
+
+    Returns
+    -------
+    CgResult
+
+    References
+    ----------
+    Hestenes and Stiefel (1952); van der Vorst and Ye (2000), Residual replacement strategies for
+    Krylov subspace iterative methods.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> A = np.diag([1.0, 2.0, 3.0])
+    >>> size = lambda x, r, z: np.linalg.norm(r, axis=0)
+    >>> found = conjugate_gradients(
+    ...     lambda v: A @ v, np.ones((3, 1)), lambda r: r, size, CgSettings(tol=1e-9))
+    >>> found.x[:, 0].round(6).tolist(), found.report["iterations"]
+    ([1.0, 0.5, 0.333333], 3)
+    """
+    return _Iteration(product, b, precondition, measure, settings, start, held_out).run()
+
+
+class _Iteration:
+    """The vectors of the recurrences, one column for each right-hand side."""
+
+    def __init__(
+        self,
+        product: Product,
+        b: np.ndarray,
+        precondition: Product,
+        measure: Measure,
+        settings: CgSettings,
+        start: np.ndarray | None,
+        held_out: Callable[[np.ndarray], float] | None,
+    ) -> None:
+        self._product, self._b, self._precondition = product, b, precondition
+        self._measure, self._settings, self._held_out = measure, settings, held_out
+        self._products = 0
+        self.x = np.zeros_like(b) if start is None else start.copy()
+        self.r = b if start is None else b - self._times(self.x)
+        self.z = precondition(self.r)
+        self.p = self.z
+        self.size = self._size()
+        self._best, self._best_x, self._failures = self.size, self.x, 0
+        self._least = self._energy()
+        self._errors: list[float] = []
+        self._lanczos = _Lanczos()
+
+    def run(self) -> CgResult:
+        """Step until a rule stops it."""
+        iterations, reason = 0, ""
+        while not reason:
+            if self.size == 0:
+                reason = "tol: the residual is 0"
+            elif self._settled():
+                reason = "tol: the held-out error has settled"
+            elif iterations == self._settings.max_iter:
+                reason = "max_iter"
+            elif self.size <= self._settings.tol or (iterations and iterations % CHECK == 0):
+                reason = self._checked()
+            if not reason:
+                self._step()
+                iterations += 1
+        return CgResult(self.x, self._products, self._report(iterations, reason))
+
+    def _step(self) -> None:
+        Ap = self._times(self.p)
+        curvature = _dots(self.p, Ap)
+        step = _ratio(_dots(self.p, self.r), curvature)
+        before, old = self.r, _dots(self.r, self.z)
+        self.x = self.x + step * self.p
+        self.r = self.r - step * Ap
+        self.z = self._precondition(self.r)
+        # Polak and Ribière's form forgets what rounding has done to earlier directions.
+        share = np.maximum(_ratio(_dots(self.z, self.r - before), old), 0.0)
+        self.p = self.z + share * self.p
+        self._lanczos.add(step, share, old)
+        self.size = self._size()
+
+    def _checked(self) -> str:
+        """Compute the residual; return why to stop, if so."""
+        updated = self.size
+        self.r = self._b - self._times(self.x)
+        self.z = self._precondition(self.r)
+        self.size = self._size()
+        if self.size <= self._settings.tol:
+            return "tol: the residual is small enough"
+        rounding = updated < 0.5 * self.size
+        energy = self._energy()
+        fell = bool((energy < self._least - ENERGY_DIGITS * np.abs(energy)).any())
+        if not fell and ((rounding and self.size > 0.5 * self._best) or self._failures):
+            if self.size > self._best:
+                self.x, self.size = self._best_x, self._best
+            return "stagnation: the residual no longer falls"
+        better = fell or self.size < self._best
+        self._failures = 0 if better else self._failures + 1
+        if better:
+            self._best, self._best_x, self._least = self.size, self.x, energy
+        if rounding:
+            self.p = self.z
+            self._lanczos.end()
+        return ""
+
+    def _energy(self) -> np.ndarray:
+        """Return x'Ax/2 - b'x, which falls at every step even where the residual does not."""
+        return -0.5 * _dots(self.x, self._b + self.r)
+
+    def _settled(self) -> bool:
+        if self._held_out is None or self._settings.tol == 0:
+            return False
+        self._errors.append(self._held_out(self.x))
+        recent = self._errors[-1 - PATIENCE :]
+        spread = max(recent) - min(recent)
+        return len(recent) > PATIENCE and spread <= self._settings.tol * recent[-1]
+
+    def _size(self) -> float:
+        return float(self._measure(self.x, self.r, self.z).max(initial=0.0))
+
+    def _times(self, v: np.ndarray) -> np.ndarray:
+        self._products += 1
+        return self._product(v)
+
+    def _report(self, iterations: int, reason: str) -> dict[str, Any]:
+        return {
+            "iterations": iterations,
+            "stopped": reason,
+            "residual": self.size,
+            "condition": self._lanczos.condition(),
+        } | ({"held_out_errors": self._errors} if self._errors else {})
+
+
+class _Lanczos:
+    """The tridiagonal matrices that the steps imply, whose eigenvalues lie within the spectrum."""
+
+    def __init__(self) -> None:
+        self._steps: list[np.ndarray] = []
+        self._shares: list[np.ndarray] = []
+        self._open = True
+
+    def add(self, step: np.ndarray, share: np.ndarray, left: np.ndarray) -> None:
+        """Take a step, unless the recurrence was broken off; `left` is r'z before it."""
+        self._open = self._open and bool((left > 0).any())
+        if self._open:
+            self._steps.append(step)
+            self._shares.append(share)
+
+    def end(self) -> None:
+        """Take no more."""
+        self._open = False
+
+    def condition(self) -> float:
+        """Return the largest ratio of eigenvalues of all right-hand sides; 1 without a step."""
+        if not self._steps:
+            return 1.0
+        steps, shares = np.array(self._steps).T, np.array(self._shares).T
+        return max(
+            _condition(a[a > 0], b[: (a > 0).sum()]) for a, b in zip(steps, shares, strict=True)
+        )
+
+
+def _condition(steps: np.ndarray, shares: np.ndarray) -> float:
+    if not len(steps):
+        return 1.0
+    diagonal = 1.0 / steps
+    diagonal[1:] += shares[:-1] / steps[:-1]
+    e = eigh_tridiagonal(diagonal, np.sqrt(shares[:-1]) / steps[:-1], eigvals_only=True)
+    return float(e[-1] / e[0]) if e[0] > 0 else float("inf")
+
+
+def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->j", a, b)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

@@ -1,0 +1,80 @@
+"""Products with a Gram matrix that is never stored: each tile is made, used twice, and forgotten.
+
+A symmetric matrix has only half as many tiles as blocks squared. Each block of rows takes its own
+and those of the blocks that follow it, around the circle, up to half way: every pair once, and the
+same work for all, so that no core waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import Engine
+from scalekern.kernels import Kernel
+from scalekern.rows import ArraySource, Block
+from scalekern.rows.base import slice_rows
+
+TILE_ROWS = 512
+
+
+class GramProduct:
+    """V -> K V for the Gram matrix K of some rows.
+
+    Parameters
+    ----------
+    engine : Engine
+    kernel : Kernel
+        Symmetric, with its bandwidth.
+    X : rows
+    dtype : numpy dtype
+        Of the tiles; sums over them are float64.
+    """
+
+    def __init__(self, engine: Engine, kernel: Kernel, X: Any, dtype: Any) -> None:
+        self._engine, self._source, self.dtype = engine, ArraySource(X), np.dtype(dtype)
+        self.n = self._source.n_rows
+        self._starts = list(range(0, self.n, TILE_ROWS))
+        self._columns = [
+            kernel.columns(slice_rows(X, s, s + TILE_ROWS), self.dtype) for s in self._starts
+        ]
+
+    def __call__(self, V: np.ndarray) -> np.ndarray:
+        """Return K V, float64 of shape (n, t)."""
+        narrow = np.ascontiguousarray(V, dtype=self.dtype)
+        out = np.zeros(V.shape)
+
+        def of_block(block: Block) -> np.ndarray:
+            return self._half_row(block, narrow)
+
+        def add(block: Block, part: np.ndarray) -> None:
+            # Around the circle from the block's own first row.
+            end = min(len(part), self.n - block.start)
+            out[block.start : block.start + end] += part[:end]
+            out[: len(part) - end] += part[end:]
+
+        self._engine.map_blocks(self._source, of_block, add, "conjugate gradients", TILE_ROWS)
+        return out
+
+    def _half_row(self, block: Block, V: np.ndarray) -> np.ndarray:
+        """Return the products of the tiles of one block of rows, from its first row onwards."""
+        i, n_blocks, rows = block.start // TILE_ROWS, len(self._starts), len(block)
+        last = (n_blocks - 1) // 2
+        # Two blocks that are half the circle apart are met by one of them only.
+        reach = last + 1 if n_blocks % 2 == 0 and i < n_blocks // 2 else last
+        own = V[block.start : block.start + rows]
+        buffer = np.empty((rows, TILE_ROWS), dtype=self.dtype)
+        parts = [np.zeros((rows, V.shape[1]))]
+        for j in (np.arange(i, i + reach + 1)) % n_blocks:
+            columns = self._columns[j]
+            tile = columns(block.X, buffer[:, : columns.n_columns])
+            start = self._starts[j]
+            theirs = V[start : start + columns.n_columns]
+            if j == i:
+                # Rounding must not make it unsymmetric.
+                parts[0] += 0.5 * (tile @ theirs + tile.T @ own)
+                continue
+            parts[0] += tile @ theirs
+            parts.append((tile.T @ own).astype(np.float64))
+        return np.concatenate(parts)
