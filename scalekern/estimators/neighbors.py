@@ -139,7 +139,9 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         def mean(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             weights, safe = self._weighted(distances, indices)
             means = np.einsum("qk,qkt->qt", weights, self.y_[safe])
-            means[(indices < 0).all(axis=1)] = self.y_.mean(axis=0)
+            lost = (indices < 0).all(axis=1)
+            if lost.any():
+                means[lost] = self._target_mean()
             return means
 
         self._map_weighted(source, mean, sink, what)
@@ -149,7 +151,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         return np.square(means - truth).mean(axis=1)
 
     def _target_mean(self) -> np.ndarray:
-        return np.asarray(self.y_.mean(axis=0))
+        return np.asarray(self.y_[self._there()].mean(axis=0))
 
     def _targets(self) -> np.ndarray:
         return self.y_
@@ -285,7 +287,9 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         labels = self.y_[safe]
         for j in range(weights.shape[1]):
             votes[queries, labels[:, j]] += weights[:, j]
-        votes[(indices < 0).all(axis=1)] = np.bincount(self.y_) / len(self.y_)
+        lost = (indices < 0).all(axis=1)
+        if lost.any():
+            votes[lost] = self._target_mean()
         return votes
 
     @lazy_on_dask
@@ -326,7 +330,19 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         return (winner != truth[:, 0]).astype(np.float64)
 
     def _target_mean(self) -> np.ndarray:
-        return np.bincount(self.y_, minlength=len(self.classes_)) / len(self.y_)
+        there = self.y_[self._there()]
+        return np.bincount(there, minlength=len(self.classes_)) / len(there)
+
+    def _targets_to_add(self, y: Any) -> tuple[Any, np.ndarray | None]:
+        if y is None:
+            return None, None
+        labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        return np.zeros(len(labels)), labels
+
+    def _add_targets(self, y: np.ndarray) -> None:
+        together = np.concatenate([self.classes_[self.y_], y if y.ndim == 1 else y[:, 0]])
+        self.classes_, self.y_ = np.unique(together, return_inverse=True)
 
     def _targets(self) -> np.ndarray:
         return np.asarray(self.classes_[self.y_][:, None])

@@ -43,7 +43,7 @@ class NeighborIndex(ABC):
     """
 
     name: ClassVar[str]
-    exact: ClassVar[bool]
+    exact: bool
     n_rows: int
     rows: Any
 

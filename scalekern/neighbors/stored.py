@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from scalekern.errors import ModelFormatError
+from scalekern.neighbors.altered import AlteredIndex
 from scalekern.neighbors.base import NeighborIndex
 from scalekern.neighbors.brute import BruteIndex
 from scalekern.neighbors.factory import FactoryIndex
@@ -63,6 +64,8 @@ def index_from_state(
     'KD-tree, exact, euclidean distances'
     """
     name = meta.get("name")
+    if name == AlteredIndex.name:
+        return AlteredIndex.from_state(meta, arrays, metric)
     if name == BruteIndex.name:
         return BruteIndex.from_state(meta, arrays, metric)
     if name not in _CLASSES:
