@@ -22,7 +22,8 @@ from scalekern.cli.options import (
     write_json,
 )
 
-MODELS = ("auto", "exact", "nystroem", "fourier", "local", "knn", "linear")
+MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fourier+local",
+          "knn", "linear")  # fmt: skip
 
 
 def fit_options(command: Command) -> Command:

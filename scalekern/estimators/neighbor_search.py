@@ -5,14 +5,16 @@ Separate from how neighbours are weighed, which only predictions need.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import engine_for
+from scalekern.engine import engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import GatheredRows, gather
@@ -20,7 +22,14 @@ from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
 from scalekern.estimators.weighing import kept_ids
 from scalekern.features.parameters import check_integer, seed_of
-from scalekern.neighbors import NeighborIndex, build_index, index_from_state, takes_objects
+from scalekern.neighbors import (
+    BuiltIndex,
+    NeighborIndex,
+    build_index,
+    build_index_on_disk,
+    index_from_state,
+    takes_objects,
+)
 from scalekern.rows import Block, RowSource, source_of
 from scalekern.rows.base import stack_rows
 from scalekern.rows.validate import predict_source
@@ -38,6 +47,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
     target_recall: float
     expected_queries: int | None
     search_parameters: dict[str, int] | None
+    index_path: str | os.PathLike[str] | None
     random_state: Any
     n_jobs: int | None
 
@@ -50,9 +60,12 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
             )
-        rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name in OPTIONAL_ARRAYS:
             self.__dict__.pop(name, None)
+        if self.index_path is not None:
+            return self._fit_on_disk(source, Path(os.fspath(self.index_path)), k)
+        self._require_memory(source)
+        rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
         X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
@@ -69,21 +82,54 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             n_jobs=self.n_jobs,
             graph_threads=self._graph_threads(),
         )
+        self._keep(built)
+        return rows.y
+
+    def _fit_on_disk(self, source: RowSource, folder: Path, k: int) -> np.ndarray:
+        """Build the index in a folder, and return the targets, mapped."""
+        built, targets = build_index_on_disk(
+            source,
+            folder,
+            metric=self.metric,
+            algorithm=self.algorithm,
+            target_recall=self.target_recall,
+            n_neighbors=k,
+            search_parameters=self.search_parameters,
+            seed=0 if self.random_state is None else seed_of(self.random_state),
+            n_jobs=self.n_jobs,
+            **self._goal_on_disk(),
+        )
+        self._keep(built)
+        return targets
+
+    def _require_memory(self, source: RowSource) -> None:
+        """Raise before rows are gathered that do not fit."""
+        if source.n_features and not source.in_memory:
+            require_memory(
+                2 * source.n_rows * source.n_features * np.dtype(source.dtype).itemsize,
+                f"an index of {source.n_rows} rows in memory",
+                "give index_path, a folder to build it in",
+            )
+
+    def _keep(self, built: BuiltIndex) -> None:
         self._index: NeighborIndex = built.index
         self.recall_, self.index_description_ = built.recall, built.description
         self.tuning_, self.tuned_ = built.tuning, built.tuned
-        self.n_samples_fit_ = source.n_rows
+        self.n_samples_fit_ = built.index.n_rows
         self.report_ = {
             "index": built.description,
             "exact": built.index.exact,
             "recall": built.recall,
-            "rows": source.n_rows,
+            "rows": built.index.n_rows,
         }
-        return rows.y
 
     def _goal(self, y: np.ndarray) -> dict[str, Any]:
         """Return what `build_index` takes to tune to something else than recall."""
         del y
+        return {}
+
+    def _goal_on_disk(self) -> dict[str, Any]:
+        """Return what `build_index_on_disk` takes to tune to something else than recall."""
         return {}
 
     def _expected_queries(self) -> int | None:

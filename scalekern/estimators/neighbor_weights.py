@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         target_error: float | None = None,
         expected_queries: int | None = None,
         search_parameters: dict[str, int] | None = None,
+        index_path: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -45,6 +47,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         self.target_error = target_error
         self.expected_queries = expected_queries
         self.search_parameters = search_parameters
+        self.index_path = index_path
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -55,12 +58,22 @@ class WeighedNeighbors(NeighborSearch, Explains):
                 f"weights={self.weights!r}; use 'uniform', 'distance', 'kernel' or a function of "
                 "distances"
             )
+        if self.metric == "inner_product" and self.weights in ("distance", "kernel"):
+            raise InvalidInputError(
+                f"weights={self.weights!r} are of distances, and metric='inner_product' gives none "
+                "(minus the products, which may be below 0); use 'uniform' or a function of them"
+            )
         return super()._fit_index(source)
 
     def _goal(self, y: np.ndarray) -> dict[str, Any]:
         if self.target_error is None:
             return {}
         return {"target_error": self.target_error, "losses": self._losses(y)}
+
+    def _goal_on_disk(self) -> dict[str, Any]:
+        if self.target_error is None:
+            return {}
+        return {"target_error": self.target_error, "losses": self._losses}
 
     def _losses(self, y: np.ndarray) -> Losses:
         """Return the function from rows and their neighbours to the errors of predictions."""
@@ -135,7 +148,9 @@ class NeighborWeigher(Weigher):
         ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
         row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
-        sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
+        products = model.metric == "inner_product"
+        similarity = -distances if products else 1.0 / (1.0 + distances)
+        sink(Candidates(row_id, weight, similarity, target))
 
 
 def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -32,8 +32,9 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
         function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
-        texts, or a function of two objects of any kind.
+        "euclidean", "cosine", "inner_product" (the largest are nearest, their "distances" are minus
+        the products), a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for texts, or
+        a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
         byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns
@@ -49,6 +50,10 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     search_parameters : dict or None, default=None
         "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
         and not tuned.
+    index_path : path or None, default=None
+        A folder to build the index in, for rows beyond memory: `fit` reads them once, block by
+        block, and maps them from there. It must be new, or hold what an earlier fit on the same
+        rows left there: an unfinished index is taken up, a finished one is used as it is.
     random_state : int, RandomState or None, default=None
         The same seed gives the same index. Without one "hnsw" is built on all threads, which is
         faster and comes out a little different each time.
@@ -167,8 +172,9 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
         function of an array of distances that returns an array of weights.
     metric : str or callable, default="euclidean"
-        "euclidean", "cosine", a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for
-        texts, or a function of two objects of any kind.
+        "euclidean", "cosine", "inner_product" (the largest are nearest, their "distances" are minus
+        the products), a name that `scipy.spatial.distance.cdist` knows, "levenshtein" for texts, or
+        a function of two objects of any kind.
     algorithm : str, default="auto"
         "auto", "brute", "kd_tree", "hnsw" (a graph), "ivf", "ivfsq", "ivfpq" (lists of rows, of
         byte codes, of four-bit codes), or a FAISS factory string. "auto" is exact in few columns
@@ -184,6 +190,10 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     search_parameters : dict or None, default=None
         "nprobe" or "efSearch", and "candidates" for each neighbour where rows are coded, as given
         and not tuned.
+    index_path : path or None, default=None
+        A folder to build the index in, for rows beyond memory: `fit` reads them once, block by
+        block, and maps them from there. It must be new, or hold what an earlier fit on the same
+        rows left there: an unfinished index is taken up, a finished one is used as it is.
     random_state : int, RandomState or None, default=None
         The same seed gives the same index. Without one "hnsw" is built on all threads, which is
         faster and comes out a little different each time.

@@ -46,7 +46,7 @@ from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
-from scalekern.solvers import AlphaRule
+from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
@@ -266,8 +266,17 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
-    parts = {"exact": _exact, "local": _local}.get(approximation.name, _on_features)
-    parts(plan, model, kernel, rule, shape)
+    first, _, second = approximation.name.partition("+")
+    parts = {"exact": _exact, "local": _local}
+    parts.get(first, _on_features)(plan, model, kernel, rule, shape)
+    if second:
+        rest = Outlook(second, "of the residuals")
+        _local(rest, model, kernel, alpha_rule("loo"), shape)
+        plan.steps += [shape.a_pass("looking at the residuals", "", Counter()), *rest.steps]
+        plan.predict += rest.predict
+        plan.limits += rest.limits
+        plan.held_bytes += rest.held_bytes
+        plan.model_bytes += rest.model_bytes
     return plan
 
 
@@ -328,7 +337,7 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     tile = Tile(tile_dtype_of(shape.source), d)
     path, path_bytes = _path(rule, tile.dtype)
     m, kept = _components(plan, model, shape)
-    nystroem = plan.name == "nystroem"
+    nystroem = plan.name.startswith("nystroem")
     plan.solver = landmark_solver(model.solver, rule, n, m, d) if nystroem else model.solver
     plan.solver = "cholesky" if plan.solver == "auto" else plan.solver
     if nystroem:

@@ -44,7 +44,7 @@ VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
 def _has_sums(model: SimilarityRegressor) -> bool:
-    if model.approximation in ("exact", "local"):
+    if model.approximation == "exact" or model.approximation.endswith("local"):
         raise AttributeError(
             f"partial_fit adds up sums, which approximation={model.approximation!r} does not have; "
             "use 'nystroem' or 'fourier'"
@@ -77,12 +77,15 @@ class SimilarityRegressor(RowPredictor):
         exact model, of 4,096 of the training rows else. An array is a path of your own. "gcv" is
         generalised cross-validation, which a few rows far from all others can mislead; "cv" is
         five-fold cross-validation. None of them needs another pass.
-    approximation : {"auto", "exact", "nystroem", "fourier", "local"}, default="auto"
+    approximation : str, default="auto"
+        "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
         "auto" is exact up to 2,500 rows, then Nyström. "local" solves an exact model on the nearest
         training rows of each query, with a length scale for each query: its distance to the last
         neighbour times one factor. Factor and alpha are those of the smallest leave-one-out error
         on 1,000 training rows, whatever rules `gamma` and `alpha` name; numbers are kept, for all
         queries. Its kernels are "rbf", "matern12", "matern32", "matern52" and "laplacian".
+        With "+local" the residuals of the first are predicted by the second, whose factor and alpha
+        are its own; `gamma` and `alpha` are those of the first.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
@@ -312,7 +315,7 @@ class SimilarityRegressor(RowPredictor):
         return Job(engine, source, kernel, rule, seen, params), chosen
 
     def _forget(self) -> None:
-        for name in ("_running", "_loaded", "local_", "length_factor_", *ARRAYS, *VALUES):
+        for name in ("_running", "_loaded", "local_", "rest_", "length_factor_", *ARRAYS, *VALUES):
             self.__dict__.pop(name, None)
 
     def _finish(

@@ -89,7 +89,7 @@ class ApproximateIndex(FaissIndex):
     def _nearest(self, X: Any, k: int) -> Indices:
         """Return the k nearest by float32 distances: those of an uncompressed index, or refined."""
         queries = check_queries(X, self.rows.shape[1])
-        points = self._embedding.embed(queries)
+        points = self._embedding.embed_queries(queries)
         with one_openmp_thread():
             candidates = self._candidates(points, k)
             if candidates.shape[1] == k:
@@ -102,6 +102,7 @@ class ApproximateIndex(FaissIndex):
             return _refined(points, self._points, candidates, k)
 
     def _candidates(self, points: Points, k: int) -> Indices:
+        """Return at least k candidates of each embedded query, -1 where FAISS found fewer."""
         wanted = min(k * self.more, self.n_rows)
         parameters = search_parameters(self._index, self.setting)
         _, labels = self._index.search(points, wanted, params=parameters)
@@ -138,6 +139,8 @@ def _points_of(embedding: Embedding) -> Points | None:
     plain = embedding.metric == "euclidean" and rows.dtype == np.float32
     if plain and rows.flags.c_contiguous and 2.0**-50 < embedding.scale < 2.0**50:
         return rows
+    if isinstance(rows, np.memmap):
+        return None
     if 4 * len(rows) * embedding.dimensions > memory_budget():
         return None
     return np.concatenate([*embedding.embedded_blocks()])

@@ -6,6 +6,7 @@ library (FAISS, SciPy, a Python loop) answers the queries.
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -195,6 +196,13 @@ def check_queries(X: Any, n_features: int) -> FloatArray:
             "give the same columns as in fit"
         )
     return queries
+
+
+def forget_pages(rows: Any) -> None:
+    """Let go of the memory of rows that are mapped from a file; they are read again when needed."""
+    mapped = getattr(rows, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def as_rows(X: Any) -> FloatArray:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from scalekern.errors import InvalidInputError, RecallWarning
+import numpy as np
+from numpy.typing import NDArray
+
+from scalekern.errors import InvalidInputError, RecallWarning, UnsupportedError
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
 from scalekern.neighbors.base import FloatArray, NeighborIndex, as_rows
 from scalekern.neighbors.brute import BruteIndex, as_objects
@@ -23,9 +27,16 @@ from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import LISTS
 from scalekern.neighbors.kd_tree import KDTreeIndex
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
-from scalekern.neighbors.metrics import Metric, canonical_metric, takes_objects
+from scalekern.neighbors.metrics import (
+    FAISS_METRICS,
+    Metric,
+    canonical_metric,
+    takes_objects,
+)
+from scalekern.neighbors.on_disk import build_on_disk
 from scalekern.neighbors.texts import TextIndex
 from scalekern.neighbors.tune import Goal, Losses, Tuned, draw_sample, measured, tuned
+from scalekern.rows import RowSource
 
 _log = logging.getLogger(__name__)
 
@@ -151,6 +162,62 @@ def build_index(
         found = measured(_at(index, search_parameters), sample, goal)
         return _described(found, goal, n_neighbors, asked=False)
     return _described(tuned(index, sample, goal), goal, n_neighbors)
+
+
+def build_index_on_disk(
+    source: RowSource,
+    folder: Path,
+    *,
+    metric: Metric = "euclidean",
+    algorithm: str = "auto",
+    target_recall: float = 0.95,
+    target_error: float | None = None,
+    losses: Callable[[Any], Losses] | None = None,
+    n_neighbors: int = 5,
+    search_parameters: Mapping[str, int] | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> tuple[BuiltIndex, NDArray[np.float64]]:
+    """Build and tune an index in a folder, for rows that do not fit in memory.
+
+    Parameters
+    ----------
+    source : RowSource
+        Of vectors; read once, block by block.
+    folder : Path
+        New, or with an unfinished or finished index of the same rows.
+    losses : callable, optional
+        Makes what `build_index` takes of the targets.
+    metric, algorithm, target_recall, target_error, n_neighbors, search_parameters, seed, n_jobs
+        As in `build_index`; the metric is "euclidean", "cosine" or "inner_product", and the
+        algorithm "auto" or "ivfpq".
+
+    Returns
+    -------
+    built : BuiltIndex
+    targets : float64 array of shape (n_rows, n_outputs), mapped from the folder
+    """
+    metric = canonical_metric(metric)
+    if algorithm not in ("auto", "ivfpq") or metric not in FAISS_METRICS or not source.n_features:
+        raise UnsupportedError(
+            f"index_path builds lists of codes on disk, which algorithm={algorithm!r} and "
+            f"metric={metric!r} of these rows do not have; use algorithm='ivfpq' and one of "
+            f"{', '.join(FAISS_METRICS)}"
+        )
+    if target_recall == 1:
+        raise UnsupportedError(
+            "index_path builds an approximate index, which cannot promise target_recall=1.0; use a "
+            "target such as 0.99"
+        )
+    _check(source.n_rows, Goal(target_recall, target_error), n_neighbors)
+    found = build_on_disk(source, folder, str(metric), seed, n_jobs)
+    makes = None if losses is None else losses(found.targets)
+    goal = Goal(target_recall, target_error, makes)
+    sample = draw_sample(found.index.rows, str(metric), n_neighbors, seed, n_jobs)
+    if search_parameters:
+        at = measured(_at(found.index, search_parameters), sample, goal)
+        return _described(at, goal, n_neighbors, asked=False), found.targets
+    return _described(tuned(found.index, sample, goal), goal, n_neighbors), found.targets
 
 
 def _check(n_rows: int, goal: Goal, n_neighbors: int) -> None:

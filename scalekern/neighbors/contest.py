@@ -61,7 +61,7 @@ def _ranks(lists: Lists, sample: Sample) -> Any:
     with one_openmp_thread():
         near = projected(lists.projection, embed(rows))
         own = quantizer.search(near, 1)[1].reshape(sample.indices.shape)
-        queries = projected(lists.projection, embed(sample.queries))
+        queries = projected(lists.projection, lists.embedding.embed_queries(sample.queries))
         order = quantizer.search(queries, lists.n_lists)[1]
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(lists.n_lists)[None, :], axis=1)

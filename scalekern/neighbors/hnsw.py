@@ -11,7 +11,7 @@ from typing import ClassVar, final
 from scalekern.neighbors.approximate import ApproximateIndex
 from scalekern.neighbors.base import FloatArray
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import faiss_module, filled
+from scalekern.neighbors.faiss_index import faiss_module, filled, metric_type
 
 LINKS = 32
 
@@ -36,7 +36,7 @@ class HNSWIndex(ApproximateIndex):
         """Index `rows` (n_rows, n_features) for metric "euclidean" or "cosine"."""
         faiss = faiss_module()
         embedding = Embedding.of(rows, metric)
-        graph = faiss.IndexHNSWFlat(embedding.dimensions, LINKS)
+        graph = faiss.IndexHNSWFlat(embedding.dimensions, LINKS, metric_type(embedding))
         return cls(embedding, filled(graph, embedding, n_threads))
 
     def _words(self) -> str:

@@ -16,8 +16,17 @@ from numpy.typing import NDArray
 
 from scalekern.engine import ThreadEngine
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
-from scalekern.neighbors.base import Distances, FloatArray, Indices, nearest_first
+from scalekern.neighbors.base import (
+    Distances,
+    FloatArray,
+    Indices,
+    NeighborIndex,
+    forget_pages,
+    nearest_first,
+)
+from scalekern.neighbors.brute import BruteIndex
 from scalekern.neighbors.flat import FlatIndex
+from scalekern.neighbors.metrics import FAISS_METRICS
 from scalekern.rows import ArraySource
 
 FEWEST_QUERIES, MOST_QUERIES = 400, 2_000
@@ -115,7 +124,8 @@ class Sample:
         return others(*index.search(self.queries, self.k + 1), self.rows, self.k)
 
     def _recall(self, distances: Distances) -> Recall:
-        return Recall.of(distances <= self.kth[:, None] * (1 + 1e-9))
+        kth = self.kth[:, None]
+        return Recall.of(distances <= kth + 1e-9 * np.abs(kth))
 
 
 def draw_sample(
@@ -132,15 +142,22 @@ def draw_sample(
     queries = np.ascontiguousarray(rows[drawn])
     best: tuple[Distances, Indices] = (np.empty((len(drawn), 0)), np.empty((len(drawn), 0), int))
     for start in range(0, n, _EXACT_BLOCK_ROWS):
-        block = FlatIndex.build(rows[start : start + _EXACT_BLOCK_ROWS], metric)
+        block = exact_scan(rows[start : start + _EXACT_BLOCK_ROWS], metric)
         distances, indices = _searched(block, queries, min(k + 1, block.n_rows), n_jobs)
         both = np.hstack([best[0], distances]), np.hstack([best[1], indices + start])
         best = nearest_first(*both, k + 1)
+        del block
+        forget_pages(rows)
     return Sample(drawn, queries, *others(*best, drawn, k), k)
 
 
+def exact_scan(rows: FloatArray, metric: str) -> NeighborIndex:
+    """Return the index that compares queries with all rows."""
+    return FlatIndex.build(rows, metric) if metric in FAISS_METRICS else BruteIndex(rows, metric)
+
+
 def _searched(
-    index: FlatIndex, queries: FloatArray, k: int, n_jobs: int | None
+    index: NeighborIndex, queries: FloatArray, k: int, n_jobs: int | None
 ) -> tuple[Distances, Indices]:
     parts: list[tuple[Distances, Indices]] = []
     ThreadEngine(n_jobs).map_blocks(
