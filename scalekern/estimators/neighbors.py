@@ -139,7 +139,9 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         def mean(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
             weights, safe = self._weighted(distances, indices)
             means = np.einsum("qk,qkt->qt", weights, self.y_[safe])
-            means[(indices < 0).all(axis=1)] = self.y_.mean(axis=0)
+            lost = (indices < 0).all(axis=1)
+            if lost.any():
+                means[lost] = self.y_.mean(axis=0)
             return means
 
         self._map_weighted(source, mean, sink, what)
@@ -285,7 +287,9 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         labels = self.y_[safe]
         for j in range(weights.shape[1]):
             votes[queries, labels[:, j]] += weights[:, j]
-        votes[(indices < 0).all(axis=1)] = np.bincount(self.y_) / len(self.y_)
+        lost = (indices < 0).all(axis=1)
+        if lost.any():
+            votes[lost] = np.bincount(self.y_) / len(self.y_)
         return votes
 
     @lazy_on_dask
