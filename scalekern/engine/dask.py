@@ -20,6 +20,7 @@ from scalekern.engine.blas import hold_openmp, one_blas_thread
 from scalekern.engine.cluster import Scheduler
 from scalekern.engine.limits import one_thread
 from scalekern.engine.merging import MergeTree
+from scalekern.engine.parcels import Parcel
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.statistic import Statistic
 from scalekern.engine.threads import ThreadEngine
@@ -167,7 +168,7 @@ def _pieces(source: RowSource, max_rows: int | None) -> tuple[_Job, list[Any]] |
 
 
 def _tree(job: Any, pieces: list[Any]) -> Any:
-    """Return the task that merges all sums; `job` and the pieces are tasks too."""
+    """Return the task that merges all sums; `job` is a parcel, and the pieces are tasks too."""
     from dask import delayed
 
     tree = MergeTree(lambda first, second: delayed(_merged)(job, first, second))
@@ -176,16 +177,18 @@ def _tree(job: Any, pieces: list[Any]) -> Any:
     return tree.total()
 
 
-def _summed(job: _Job, piece: Any) -> Arrays:
+def _summed(parcel: Parcel, piece: Any) -> Arrays:
     """Return the sums of one block."""
+    job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         statistic: Statistic = job.function()
         statistic.update(job.block(piece))
         return statistic.arrays()
 
 
-def _merged(job: _Job, first: Arrays, second: Arrays) -> Arrays:
+def _merged(parcel: Parcel, first: Arrays, second: Arrays) -> Arrays:
     """Return the sums of both; what they were is left as it is, for a task that runs again."""
+    job: _Job = parcel.value
     total: Statistic = job.function()
     total.restore({name: np.array(values) for name, values in first.items()})
     other: Statistic = job.function()
@@ -194,8 +197,9 @@ def _merged(job: _Job, first: Arrays, second: Arrays) -> Arrays:
     return total.arrays()
 
 
-def _mapped(job: _Job, piece: Any) -> tuple[Block, Any]:
+def _mapped(parcel: Parcel, piece: Any) -> tuple[Block, Any]:
     """Return the block without its X, and what the function makes of it."""
+    job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         block = job.block(piece)
         return replace(block, X=None), job.function(block)
