@@ -18,6 +18,7 @@ from scalekern.neighbors.base import (
     Distances,
     Indices,
     NeighborIndex,
+    Restore,
     State,
     nearest_first,
     stored,
@@ -118,17 +119,21 @@ class AlteredIndex(NeighborIndex):
 
     @classmethod
     def from_state(
-        cls, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], metric: Any = None
+        cls,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        restore: Restore | None = None,
     ) -> AlteredIndex:
-        from scalekern.neighbors.stored import index_from_state  # which knows this class as well
-
+        """Rebuild the parts, each with `restore`."""
+        if restore is None:
+            raise ModelFormatError("the stored neighbour index has parts that nothing can read")
         parts = []
         removed = np.asarray(stored(arrays, "removed"))
         for place, own in enumerate(stored(meta, "parts")):
             start = f"{place}-"
             of_part = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
             numbers = np.asarray(of_part.pop("numbers", None))
-            index = index_from_state(own, of_part, metric)
+            index = restore(own, of_part)
             whole = numbers.dtype == np.int64 and numbers.shape == (index.n_rows,)
             if not whole or numbers.min() < 0 or numbers.max() >= len(removed):
                 raise ModelFormatError(

@@ -8,7 +8,7 @@ arrays, most of them mapped from files, and becomes an index when it is first se
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -21,13 +21,13 @@ from scalekern.neighbors.base import (
     FloatArray,
     Indices,
     NeighborIndex,
+    Restore,
     State,
     nearest_first,
     stored,
 )
 from scalekern.rows import Block, RowSource
 
-Restore = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], NeighborIndex]
 _opening = threading.Lock()
 
 
