@@ -168,7 +168,7 @@ def _is_here(part: Part) -> bool:
     return place is not None and (place[0] == part.copy or _digest(part.mapped()) == part.digest)
 
 
-def write_copy(part: Part, data: bytes) -> None:
+def write_copy(part: Part, data: bytes | memoryview) -> None:
     """Write a part to the temporary folder of this host, whole or not at all."""
     path = part.copy
     temporary = path.with_name(f"{path.name}-{secrets.token_hex(4)}")
