@@ -63,6 +63,14 @@ class Scheduler:
     def __init__(self) -> None:
         self._client = current_client()
 
+    @property
+    def n_threads(self) -> int:
+        """The threads of all workers, at least 1."""
+        if self._client is None:
+            return available_cores()
+        with _failures(self._client):
+            return max(1, sum(self._client.nthreads().values()))
+
     def run(
         self, job: Any, pieces: list[Any], graph: Callable[[Any, list[Any]], Any], what: str
     ) -> Any:
@@ -106,9 +114,7 @@ class Scheduler:
     def _window(self, tasks: list[Any]) -> Iterator[Any]:
         """Yield the values of tasks, in order; few are in flight, as results may be large."""
         client, waiting = self._client, deque[Any]()
-        with _failures(client):
-            threads = sum(client.nthreads().values())
-        most = IN_FLIGHT * max(1, threads)
+        most = IN_FLIGHT * self.n_threads
         for start in range(0, len(tasks) + most, most):
             with _failures(client):
                 waiting.extend(client.compute(tasks[start : start + most]))

@@ -17,6 +17,7 @@ import numpy as np
 from scalekern._config import config_context, get_config
 from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
+from scalekern.engine.checkpoint import EVERY_BLOCKS, PassFile, current_checkpoint
 from scalekern.engine.cluster import Scheduler
 from scalekern.engine.limits import one_thread
 from scalekern.engine.merging import MergeTree
@@ -29,6 +30,8 @@ from scalekern.rows import Block, RowSource
 S = TypeVar("S", bound=Statistic)
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
+WHOLE = 2
+"""The level of a tree of 8 x 8 sums, after which a checkpoint is saved."""
 
 
 class DaskEngine(Engine):
@@ -66,6 +69,9 @@ class DaskEngine(Engine):
             return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
+        checkpoint = current_checkpoint()
+        if checkpoint is not None:
+            return _in_steps(job, pieces, checkpoint.next_pass(), what)
         total = make_statistic()
         if pieces:
             total.restore(Scheduler().run(job, pieces, _tree, what))
@@ -169,12 +175,60 @@ def _pieces(source: RowSource, max_rows: int | None) -> tuple[_Job, list[Any]] |
 
 def _tree(job: Any, pieces: list[Any]) -> Any:
     """Return the task that merges all sums; `job` is a parcel, and the pieces are tasks too."""
+    return _sums(job, pieces).total()
+
+
+def _sums(job: Any, pieces: list[Any]) -> MergeTree[Any]:
     from dask import delayed
 
     tree = MergeTree(lambda first, second: delayed(_merged)(job, first, second))
     for piece in pieces:
         tree.add(delayed(_summed)(job, piece))
-    return tree.total()
+    return tree
+
+
+def _forest(job: Any, pieces: list[Any]) -> Any:
+    """Return the task that gives what is held of each tree of `EVERY_BLOCKS` sums."""
+    from dask import delayed
+
+    trees = (
+        _sums(job, pieces[low : low + EVERY_BLOCKS]) for low in range(0, len(pieces), EVERY_BLOCKS)
+    )
+    return delayed([tree.levels for tree in trees])
+
+
+def _in_steps(job: _Job, pieces: list[Any], file: PassFile, what: str) -> Any:
+    """Return the statistic of all pieces, saving what is held of them on the way.
+
+    A whole tree of 64 sums is one part at the second level of the tree of all: the order of the
+    merges, and so the sum, is that of the other engines.
+    """
+
+    def merge(first: Any, second: Any) -> Any:
+        first.merge(second)
+        return first
+
+    def restored(arrays: Arrays) -> Any:
+        statistic = job.function()
+        statistic.restore({name: np.array(values) for name, values in arrays.items()})
+        return statistic
+
+    tree: MergeTree[Any] = MergeTree(merge)
+    done, scheduler = file.fill(tree, job.function), Scheduler()
+    at_once = EVERY_BLOCKS * max(1, scheduler.n_threads * 4 // EVERY_BLOCKS)
+    while done < len(pieces):
+        some = pieces[done : done + at_once]
+        for levels in scheduler.run(job, some, _forest, what):
+            for level, held in enumerate(levels):
+                if held is not None and level == WHOLE:
+                    tree.add(restored(held[1]), level)
+                elif held is not None:
+                    tree.levels += [None] * (level + 1 - len(tree.levels))
+                    tree.levels[level] = (held[0], restored(held[1]))
+        done += len(some)
+        file.save_tree(tree, done)
+    total = tree.total()
+    return job.function() if total is None else total
 
 
 def _summed(parcel: Parcel, piece: Any) -> Arrays:
