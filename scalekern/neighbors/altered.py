@@ -7,7 +7,7 @@ say, who builds a new index over what is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -23,6 +23,8 @@ from scalekern.neighbors.base import (
     stored,
 )
 from scalekern.rows.base import stack_rows, take_rows
+
+ReadPart = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], NeighborIndex]
 
 _SPARE = 8
 
@@ -118,17 +120,20 @@ class AlteredIndex(NeighborIndex):
 
     @classmethod
     def from_state(
-        cls, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], metric: Any = None
+        cls,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        read: ReadPart | None = None,
     ) -> AlteredIndex:
-        from scalekern.neighbors.stored import index_from_state  # which knows this class as well
-
+        """Rebuild the index; `read` rebuilds a part, and knows of what kinds there are."""
+        assert read is not None
         parts = []
         removed = np.asarray(stored(arrays, "removed"))
         for place, own in enumerate(stored(meta, "parts")):
             start = f"{place}-"
             of_part = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
             numbers = np.asarray(of_part.pop("numbers", None))
-            index = index_from_state(own, of_part, metric)
+            index = read(own, of_part)
             whole = numbers.dtype == np.int64 and numbers.shape == (index.n_rows,)
             if not whole or numbers.min() < 0 or numbers.max() >= len(removed):
                 raise ModelFormatError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def index_from_state(
     """
     name = meta.get("name")
     if name == AlteredIndex.name:
-        return AlteredIndex.from_state(meta, arrays, metric)
+        return AlteredIndex.from_state(meta, arrays, partial(index_from_state, metric=metric))
     if name == BruteIndex.name:
         return BruteIndex.from_state(meta, arrays, metric)
     if name not in _CLASSES:
