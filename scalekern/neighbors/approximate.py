@@ -29,7 +29,7 @@ from scalekern.neighbors.embedding import Embedding
 from scalekern.neighbors.faiss_index import FaissIndex, faiss_module, one_openmp_thread
 from scalekern.neighbors.graphs import complete
 from scalekern.neighbors.knobs import find_knob, search_parameters
-from scalekern.neighbors.work import work_of
+from scalekern.neighbors.work import times_kept, work_of
 
 Points = NDArray[np.float32]
 MOST_CANDIDATES = 64
@@ -83,6 +83,7 @@ class ApproximateIndex(FaissIndex):
         refined = k * self.more if self.compressed else 0
         return (
             work_of("centre", knob.centres, d)
+            + work_of("probe", times_kept(self.setting, knob.centres), d)
             + work_of("table", self.setting if knob.code_parts else 0, d)
             + work_of("rows", knob.step == "row", d)
             + work_of("candidate", min(refined, n), d)
