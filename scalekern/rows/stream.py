@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from scalekern.errors import InvalidInputError
@@ -54,7 +53,7 @@ class ColumnStream:
         self._held = self._held.slice(n_rows)
         return {name: taken.column(name) for name in self._names}
 
-    def _schema(self, file: Path) -> Any:
+    def _schema(self, file: Any) -> Any:
         import pyarrow as pa
 
         if file.suffix == ".parquet":
