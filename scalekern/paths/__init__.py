@@ -4,7 +4,15 @@ Below rows and storage, which both read and write files and are side by side.
 """
 
 from scalekern.paths.folder import Folder, fetch, open_folder
-from scalekern.paths.remote import RemotePath, find_remote, is_url, local_file, place_of, reached
+from scalekern.paths.remote import (
+    RemotePath,
+    find_remote,
+    fingerprint_of,
+    is_url,
+    local_file,
+    place_of,
+    reached,
+)
 from scalekern.paths.whole import whole_file
 
 __all__ = [
@@ -12,6 +20,7 @@ __all__ = [
     "RemotePath",
     "fetch",
     "find_remote",
+    "fingerprint_of",
     "is_url",
     "local_file",
     "open_folder",

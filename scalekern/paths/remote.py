@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -68,6 +68,14 @@ class RemotePath:
         except ValueError as error:
             raise InvalidInputError(f"{self.url} cannot be opened: {error}") from error
         return system, path
+
+    def fingerprint(self) -> str:
+        """Return what changes when the file does: its size, and the store's tag or time of it."""
+        system, path = self.filesystem()
+        with reached(self):
+            info = system.info(path)
+        tags = (info.get(key) for key in ("ETag", "etag", "md5Hash", "LastModified", "created"))
+        return f"{info.get('size')}-{next((str(tag) for tag in tags if tag), '')}"
 
     def open(self) -> Any:
         """Open the file for reading at any place."""
@@ -128,7 +136,8 @@ def find_remote(url: str) -> list[RemotePath]:
         If there is none, or the store says no.
     """
     system, path = RemotePath(url).filesystem()
-    with reached(url):
+    files: list[str] = []
+    with suppress(FileNotFoundError), reached(url):
         found = sorted(system.glob(path)) if glob.has_magic(path) else [path]
         files = [file for each in found for file in _expanded(system, each)]
     if not files:
@@ -146,6 +155,14 @@ def _expanded(system: Any, path: str) -> list[str]:
         if file.endswith(".parquet")
         and not any(part[:1] in (".", "_") for part in file[len(path) :].split("/"))
     ]
+
+
+def fingerprint_of(file: Path | RemotePath) -> str:
+    """Return what changes when a file does: its size, and the time or tag of its last change."""
+    if isinstance(file, RemotePath):
+        return file.fingerprint()
+    found = file.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ appears only when it is finished.
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,9 @@ def whole_file(target: Path | RemotePath) -> Iterator[Path]:
         If it cannot be written.
     """
     if isinstance(target, Path):
-        part = target.with_name(f".{target.name}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Of two that write the same file at once, neither disturbs the other.
+        part = target.with_name(f".{target.name}-{secrets.token_hex(4)}.part")
         try:
             yield part
             part.replace(target)

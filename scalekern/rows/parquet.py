@@ -157,8 +157,9 @@ def joined_runs(pieces: Iterator[Block], wanted: list[range]) -> Iterator[Block]
             whole = _join([part for part in held if part.start + len(part) > runs[0].start])
             run = runs.pop(0)
             yield _cut(whole, run.start - whole.start, run.stop - whole.start)
-        if runs:
-            held = [part for part in held if part.start + len(part) > runs[0].start]
+        if not runs:
+            return
+        held = [part for part in held if part.start + len(part) > runs[0].start]
 
 
 def recut(batches: Iterator[Block], max_rows: int) -> Iterator[Block]:
