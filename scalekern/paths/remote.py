@@ -73,6 +73,7 @@ class RemotePath:
         """Return what changes when the file does: its size, and the store's tag or time of it."""
         system, path = self.filesystem()
         with reached(self):
+            system.invalidate_cache(path.rpartition("/")[0])
             info = system.info(path)
         tags = (info.get(key) for key in ("ETag", "etag", "md5Hash", "LastModified", "created"))
         return f"{info.get('size')}-{next((str(tag) for tag in tags if tag), '')}"

@@ -43,10 +43,7 @@ def local_model(path: str | os.PathLike[str]) -> Path:
     if copy is None:
         with _new_copy(seal) as work:
             fetch(place, work)
-        copy = copy_of(seal)
-    if copy is None:
-        raise ModelFormatError(f"{place} changed while it was read; repeat the call")
-    return copy
+    return copy or _models() / seal
 
 
 def model_seal(path: str | os.PathLike[str]) -> str:
@@ -92,6 +89,8 @@ def _new_copy(seal: str) -> Iterator[Path]:
     work.mkdir()
     try:
         yield work
+        if str(read_document(work)["sha256"]) != seal:
+            raise ModelFormatError("the model changed while it was read; repeat the call")
         try:
             work.rename(target)
         except OSError:
