@@ -37,7 +37,9 @@ FLOORS = [
 APART = "reference"  # the oracle: imports nothing of the package, and nothing builds on it
 FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "managers", "common"}
-HEAVY = ["faiss", "pyarrow", "matplotlib", "pandas", "polars", "dask", "distributed", "zarr", "fsspec"]
+HEAVY = [
+    "faiss", "pyarrow", "matplotlib", "pandas", "polars", "dask", "distributed", "zarr", "fsspec",
+]  # fmt: skip
 
 PACKAGE = Path(next(iter(find_spec("scalekern").submodule_search_locations)))
 

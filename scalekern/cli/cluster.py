@@ -17,7 +17,7 @@ from scalekern.cli.on_cluster import tls_options
 @click.option("--memory", metavar="SIZE", help="Of each worker, such as 4GB; by default its share "
               "of what is free.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="The address to listen on; others than this machine's own need TLS.")  # fmt: skip
+              help="The address to listen on; others than 127.0.0.1 need TLS.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True,
               help="Of the scheduler; 0 is any that is free.")  # fmt: skip
 @tls_options

@@ -65,7 +65,7 @@ def folder_options(command: Command) -> Command:
 @run_options
 @cluster_options
 @click.pass_context
-def predict_command(context: click.Context, model_path: str, data: str, **options: Any) -> None:
+def predict_command(context: click.Context, /, model_path: str, data: str, **options: Any) -> None:
     """Predict for the rows of DATA with a model that `scalekern fit` saved.
 
     DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; MODEL, DATA and OUT

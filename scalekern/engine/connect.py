@@ -143,9 +143,7 @@ def check_versions(client: Any) -> None:
         ]
     if wrong:
         more = f", and {len(wrong) - 3} more differences" if len(wrong) > 3 else ""
-        raise ClusterError(
-            f"{'; '.join(wrong[:3])}{more}: install the same versions everywhere"
-        )
+        raise ClusterError(f"{'; '.join(wrong[:3])}{more}: install the same versions everywhere")
 
 
 def _first_line(error: BaseException) -> str:

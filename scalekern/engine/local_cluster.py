@@ -98,5 +98,7 @@ def _bytes(memory: str | int) -> int:
     except ValueError as error:
         raise InvalidInputError(f"--memory {memory!r} is no size; give one such as 4GB") from error
     if size < 64 << 20:
-        raise InvalidInputError(f"--memory {memory}: a worker needs 64MB to start at all; give 1GB or more")
+        raise InvalidInputError(
+            f"--memory {memory}: a worker needs 64MB to start at all; give 1GB or more"
+        )
     return size

@@ -13,8 +13,8 @@ from typing import Any
 
 from scalekern._config import get_config
 from scalekern.engine.cluster import _failures, current_client
-from scalekern.engine.limits import resolve_threads
 from scalekern.engine.dask import worker_settings
+from scalekern.engine.limits import resolve_threads
 from scalekern.errors import ClusterError
 
 Result = tuple[Any, Any]
@@ -25,8 +25,8 @@ def each_finished(
 ) -> Iterator[Result]:
     """Yield each piece and what `function` makes of it, or the exception, as they finish.
 
-    On the workers of the client in force where the setting `engine` is "dask", else on threads. What
-    has not begun when the caller stops is not done.
+    On the workers of the client in force where the setting `engine` is "dask", else on threads.
+    What has not begun when the caller stops is not done.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _result_of(client: Any, future: Any) -> Any:
         if client.status != "running":
             raise
         return error
-    except Exception as error:  # whatever it is, it is of one task
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is of one task
         return error
 
 
@@ -108,5 +108,5 @@ def _alone(function: Callable[[Any], Any], piece: Any, tile_dtype: str | None) -
 def _result(function: Callable[[Any], Any], piece: Any) -> Any:
     try:
         return function(piece)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the same
         return error

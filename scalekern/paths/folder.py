@@ -30,11 +30,6 @@ class Folder:
     def __str__(self) -> str:
         return str(self.place)
 
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this machine."""
-        return isinstance(self.place, Path)
-
     def at(self, name: str) -> Path | RemotePath:
         """Return the place of a name."""
         if isinstance(self.place, Path):

@@ -140,11 +140,12 @@ def find_files(data: Any) -> list[Any]:
 def _find_here(data: Any) -> list[Path]:
     path = place_of(data)
     assert isinstance(path, Path)
+    path = path.absolute()  # workers of a cluster are in other folders
     if path.is_dir():
         return _files_in(path)
     found = [path] if path.is_file() else sorted(Path(name) for name in glob.glob(str(path)))
     if not found:
-        raise InvalidInputError(f"{path} does not exist; give a file, a folder or a glob")
+        raise InvalidInputError(f"{data} does not exist; give a file, a folder or a glob")
     return [file for each in found for file in (_files_in(each) if each.is_dir() else [each])]
 
 

@@ -38,7 +38,7 @@ class ParquetSource(RowSource):
         self, files: Sequence[Any], columns: Columns, dtype: Any = None, *, name: str
     ) -> None:
         self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
-        self._files: list[tuple[Any, str]] = []
+        self._files: list[tuple[Any, str, int]] = []
         self.n_rows = 0
         found = []
         for file, label in zip(self._all, labels_of(self._all), strict=True):
@@ -47,7 +47,7 @@ class ParquetSource(RowSource):
                 if not n_rows:
                     continue  # a file without rows may not know the types of its columns
                 found.append(check_schema(parquet.schema_arrow, columns, label))
-            self._files.append((file, label))
+            self._files.append((file, label, n_rows))
             self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
@@ -95,7 +95,7 @@ class ParquetSource(RowSource):
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
-        for file, label in self._files:
+        for file, label, _ in self._files:
             first = start
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows
@@ -116,13 +116,13 @@ def runs_of_rows(numbers: np.ndarray, length: int, n_rows: int) -> list[range]:
 
 
 def row_groups(
-    files: Sequence[tuple[Any, Any]], wanted: list[range], names: list[str]
+    files: Sequence[tuple[Any, Any, int]], wanted: list[range], names: list[str]
 ) -> Iterator[tuple[Any, Any, int, int]]:
-    """Yield the batches of the row groups that rows lie in, and no others.
+    """Yield the batches of the row groups that rows lie in; no other file is opened.
 
     Parameters
     ----------
-    files : sequence of (file, anything)
+    files : sequence of (file, anything, number of rows)
     wanted : list of ascending ranges of rows
     names : list of columns
 
@@ -130,21 +130,21 @@ def row_groups(
     ------
     batch, what came with its file, number of its first row, and the same within its file
     """
-    start, runs = 0, list(wanted)
-    for file, tag in files:
-        first = start
-        with open_parquet(file) as parquet:
-            for group in range(parquet.num_row_groups):
-                stop = start + parquet.metadata.row_group(group).num_rows
-                while runs and runs[0].stop <= start:
-                    runs.pop(0)
-                if runs and runs[0].start < stop:
-                    for part in read_batches(parquet, file, stop - start, names, [group]):
-                        yield part, tag, start, start - first
-                        start += part.num_rows
-                start = stop
-        if not runs:
-            return
+    first, runs = 0, list(wanted)
+    for file, tag, n_rows in files:
+        start = first
+        if runs and runs[0].start < first + n_rows:
+            with open_parquet(file) as parquet:
+                for group in range(parquet.num_row_groups):
+                    stop = start + parquet.metadata.row_group(group).num_rows
+                    while runs and runs[0].stop <= start:
+                        runs.pop(0)
+                    if runs and runs[0].start < stop:
+                        for part in read_batches(parquet, file, stop - start, names, [group]):
+                            yield part, tag, start, start - first
+                            start += part.num_rows
+                    start = stop
+        first += n_rows
 
 
 def joined_runs(pieces: Iterator[Block], wanted: list[range]) -> Iterator[Block]:

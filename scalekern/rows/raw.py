@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -176,7 +175,7 @@ class RawParquetSource(RawSource):
 
         self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
         self._roles = replace(columns, features=())
-        self._files: list[tuple[Any, int]] = []
+        self._files: list[tuple[Any, int, int]] = []
         self._labels = labels_of(self._all)
         self.n_rows = 0
         schemas = []
@@ -185,7 +184,7 @@ class RawParquetSource(RawSource):
                 n_rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
             if n_rows:
                 schemas.append((label, schema))
-                self._files.append((file, number))
+                self._files.append((file, number, n_rows))
                 check_roles(schema, columns, label)
             self.n_rows += n_rows
         if not self.n_rows:
@@ -208,7 +207,7 @@ class RawParquetSource(RawSource):
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
-        for file, number in self._files:
+        for file, number, _ in self._files:
             first, label = start, self._labels[number]
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows

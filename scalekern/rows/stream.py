@@ -45,7 +45,7 @@ class ColumnStream:
         self._held = self.schema.empty_table()
 
     def refuse_missing(self, name: str) -> None:
-        """Let `take` raise where a value of the column `name`, which identifies rows, is missing."""
+        """Let `take` raise where a value of a column, which identifies rows, is missing."""
         self._present.add(name)
 
     def take(self, n_rows: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from scalekern.errors import InvalidInputError
 
@@ -58,7 +58,7 @@ class ParquetView:
             If a column to rename is not there, or its new name is that of another column.
         """
         groups = range(parquet.num_row_groups) if self.groups is None else self.groups
-        schema, old = parquet.schema_arrow, {new: name for new, name in self.names}
+        schema, old = parquet.schema_arrow, dict(self.names)
         for new, name in old.items():
             if name not in schema.names:
                 continue  # the column may be missing in this part, which is then said of `new`
@@ -102,7 +102,7 @@ class OpenView:
     schema_arrow: Any
     old: dict[str, str]
 
-    def __enter__(self) -> OpenView:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -157,5 +157,3 @@ class OpenView:
                     ) from error
             arrays.append(array)
         return pa.RecordBatch.from_arrays(arrays, list(names))
-
-

@@ -19,7 +19,7 @@ from scalekern.engine.progress import progress_bar
 from scalekern.engine.tasks import each_finished
 from scalekern.errors import ClusterError, InvalidInputError
 from scalekern.estimators.streaming import check_kept_names, half_width
-from scalekern.paths import Folder, is_url, open_folder
+from scalekern.paths import Folder, is_url, open_folder, place_of
 from scalekern.rows.parquet import open_parquet
 from scalekern.scoring.columns import STRICT, USED, described
 from scalekern.scoring.job import (
@@ -144,7 +144,8 @@ def predict_files(
     >>> folder.cleanup()
     """
     _check(columns, max_failures)
-    start, target = time.perf_counter(), open_folder(output)
+    start, target = time.perf_counter(), open_folder(_absolute(output))
+    data = _absolute(data)
     names, types = tuple((rename or {}).items()), tuple((cast or {}).items())
     parts = parts_of(data, target, by_row_group=by_row_group, names=names, types=types)
     kept = tuple(dict.fromkeys([*([key] if key else []), *keep]))
@@ -161,8 +162,9 @@ def predict_files(
         job = Job(stored, target, kept, key, coverage, columns, expected, digest)
         found = finished(job, parts, there)
         run = _Run(job, parts, found, options | {"data": str(data), "columns": columns}, start)
-        for name in leftovers(there):
-            target.delete(name)
+        again = {part.name for part in parts} - set(found)
+        for name in [*leftovers(there), *again.intersection(there)]:
+            target.delete(name)  # what is stale is not to be read beside what is new
         return run.go(max_failures, n_jobs)
 
 
@@ -277,6 +279,12 @@ class _Run:
         self._job.output.write(f"_scalekern/{name}", text.encode())
 
 
+def _absolute(path: Any) -> str:
+    """Return a path as workers in other folders find it."""
+    text = os.fspath(path)
+    return text if is_url(text) else str(place_of(text).absolute())  # type: ignore[union-attr]
+
+
 def _check(columns: str, max_failures: int) -> None:
     if columns not in (STRICT, USED):
         raise InvalidInputError(f"columns={columns!r}; use 'strict' or 'used'")
@@ -286,8 +294,8 @@ def _check(columns: str, max_failures: int) -> None:
 
 def _checked_model(path: Any, kept: Sequence[str], coverage: float | None) -> Model:
     """Return the stored model, loaded once here so that what is wrong with it is said at once."""
-    text = os.fspath(path)
-    stored = Model(text if is_url(text) else os.path.abspath(text), model_seal(text))
+    text = _absolute(path)
+    stored = Model(text, model_seal(text))
     folder = stored.folder()
     if folder is None:
         raise InvalidInputError(f"{text} changes while it is read; wait until it is saved")

@@ -129,10 +129,7 @@ def score_part(job: Job, part: Part) -> Outcome:
             return Outcome(NO_MODEL, worker=worker)
         fingerprint = part.fingerprint()
         n_rows, size = _score(job, part, loaded(str(folder), job.model.seal), fingerprint)
-        if part.fingerprint() != fingerprint:
-            job.output.delete(part.name)
-            raise InvalidInputError(f"{part.view} changed while it was read; repeat with --resume")
-    except Exception as error:  # whatever it is, the other parts go on
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
         known = isinstance(error, (ScalekernError, OSError))
         text = str(error) if known else f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
@@ -177,6 +174,8 @@ def _score(job: Job, part: Part, model: Any, fingerprint: str) -> tuple[int, int
             written = _write_none(job, model, file, kept, text)
         if written != n_rows:
             raise InvalidInputError(f"{part.view} has {n_rows} rows, but {written} were predicted")
+        if part.fingerprint() != fingerprint:
+            raise InvalidInputError(f"{part.view} changed while it was read; repeat with --resume")
         size = file.stat().st_size
     return written, size
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from scalekern.errors import InvalidInputError
@@ -116,7 +117,7 @@ def _footer(folder: Folder, name: str) -> tuple[str | None, int, int]:
 
     place = folder.at(name)
     try:
-        with place.open("rb") if folder.is_local else place.open() as stream:
+        with place.open("rb") if isinstance(place, Path) else place.open() as stream:
             found = pq.ParquetFile(stream).metadata
             size = stream.seek(0, 2)
     except (pa.ArrowException, OSError):

@@ -63,8 +63,8 @@ def parts_of(
     for file in files:
         if file.suffix != ".parquet":
             raise InvalidInputError(
-                f"{file} is not Parquet, of which a folder of predictions is made; write it as "
-                "Parquet, or give one output file: -o OUT.parquet"
+                f"{file} is not Parquet, of which folders of predictions are made; for others the "
+                "output is one file, which must end in .parquet: -o OUT.parquet"
             )
     root = _root(str(data), files)
     _check_apart(output, root, files)

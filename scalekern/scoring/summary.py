@@ -61,9 +61,10 @@ class Scoring:
 
     def __str__(self) -> str:
         done, failed = self.of_state("done"), self.of_state("failed")
+        made = f"{len(done):,} part{'' if len(done) == 1 else 's'}"
+        n_rows = sum(part["rows"] for part in done)
         lines = [
-            f"Wrote {sum(part['rows'] for part in done):,} predictions in {len(done):,} "
-            f"part{'' if len(done) == 1 else 's'} to {self.output} in {self.seconds:.2f} s."
+            f"Wrote {n_rows:,} predictions in {made} to {self.output} in {self.seconds:.2f} s."
         ]
         before, untried = self.of_state("skipped"), self.of_state("not tried")
         if before:

@@ -96,7 +96,7 @@ def check_target(path: str | os.PathLike[str]) -> Path | RemotePath:
     """Return the path, or raise where something else than a stored model is there."""
     if is_url(path):
         return check_remote_target(path)
-    target = Path(os.path.realpath(place_of(path)))
+    target = Path(os.path.realpath(str(place_of(path))))
     if target.exists():
         _check_replaceable(target)
     nearest = next(folder for folder in target.absolute().parents if folder.exists())
