@@ -34,7 +34,8 @@ def each_finished(
         Small: it is sent with each piece.
     pieces : list
     n_jobs : int or None, default=None
-        Threads of this process. Where there are fewer pieces, each has all of them in turn.
+        Threads of this process, a piece each. None is one a core; where there are fewer pieces,
+        each has all cores in turn.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def each_finished(
     client = current_client() if get_config().engine == "dask" else None
     if client is not None:
         yield from _on_cluster(client, function, pieces)
-    elif len(pieces) < resolve_threads(n_jobs):
+    elif n_jobs is None and len(pieces) < resolve_threads(n_jobs):
         yield from ((piece, _result(function, piece)) for piece in pieces)
     else:
         yield from _on_threads(function, pieces, resolve_threads(n_jobs))

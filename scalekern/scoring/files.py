@@ -5,52 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scalekern._config import get_config
-from scalekern.engine.cluster import current_client
-from scalekern.engine.progress import progress_bar
-from scalekern.engine.tasks import each_finished
-from scalekern.errors import ClusterError, InvalidInputError
+from scalekern.errors import InvalidInputError
 from scalekern.estimators.streaming import check_kept_names, half_width
 from scalekern.paths import Folder, is_url, open_folder, place_of
 from scalekern.rows.parquet import open_parquet
 from scalekern.scoring.columns import STRICT, USED, described
-from scalekern.scoring.job import (
-    DONE,
-    FAILED,
-    NO_MODEL,
-    Job,
-    Model,
-    Outcome,
-    features_of,
-    loaded,
-    score_part,
-)
+from scalekern.scoring.job import Job, Model, features_of, loaded
 from scalekern.scoring.lock import locked
-from scalekern.scoring.manifest import (
-    NAME,
-    Found,
-    finished,
-    leftovers,
-    read_manifest,
-    strangers,
-    write_manifest,
-)
-from scalekern.scoring.models import give_models
+from scalekern.scoring.manifest import NAME, finished, leftovers, read_manifest, strangers
 from scalekern.scoring.parts import Part, parts_of
+from scalekern.scoring.run import Run
 from scalekern.scoring.summary import Scoring
 from scalekern.storage.hosted import model_seal
 
 MOST_FAILURES = 20
-ATTEMPTS = 5
-_NO_MODEL = "its host has no copy of the model; was the stored model replaced meanwhile?"
+"""Of parts, before a run stops: it is most likely wrong by then."""
 
 
 def predict_files(
@@ -161,122 +135,10 @@ def predict_files(
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
         job = Job(stored, target, kept, key, coverage, columns, expected, digest)
         found = finished(job, parts, there)
-        run = _Run(job, parts, found, options | {"data": str(data), "columns": columns}, start)
-        again = {part.name for part in parts} - set(found)
-        for name in [*leftovers(there), *again.intersection(there)]:
-            target.delete(name)  # what is stale is not to be read beside what is new
-        return run.go(max_failures, n_jobs)
-
-
-class _Run:
-    """One run over the parts that are missing."""
-
-    def __init__(
-        self, job: Job, parts: list[Part], found: Found, settings: dict[str, Any], start: float
-    ) -> None:
-        self._job, self._parts, self._found, self._start = job, parts, found, start
-        self._settings, self._outcomes = settings, dict[str, Outcome]()
-        self._began = datetime.now(UTC)
-
-    def go(self, max_failures: int, n_jobs: int | None) -> Scoring:
-        """Do what is missing, and write down what became of it, whatever stops it."""
-        missing = [part for part in self._parts if part.name not in self._found]
-        if missing:
-            self._write_manifest(complete=False)
-        try:
-            self._do(missing, max_failures, n_jobs)
-        finally:
-            scoring = self._scoring()
-            self._write_log(scoring)
-        self._write_manifest(complete=scoring.complete)
-        return scoring
-
-    def _do(self, missing: list[Part], max_failures: int, n_jobs: int | None) -> None:
-        failures = 0
-        with progress_bar("predicting parts", len(missing), least=1, unit="parts") as advance:
-            for part, outcome in self._results(missing, n_jobs):
-                self._outcomes[part.name] = outcome
-                advance(1)
-                failures += outcome.state == FAILED
-                if failures > max_failures:
-                    return
-
-    def _results(self, parts: list[Part], n_jobs: int | None) -> Iterator[tuple[Part, Outcome]]:
-        """Yield what becomes of each part; hosts without the model get it, and try again."""
-        client = current_client() if get_config().engine == "dask" else None
-        function, waiting = partial(score_part, self._job), parts
-        for attempt in range(1, ATTEMPTS + 1):
-            if not waiting:
-                return
-            if client is not None:
-                give_models(client, self._job.model)
-            again: list[Part] = []
-            for part, result in each_finished(function, waiting, n_jobs):
-                outcome = result if isinstance(result, Outcome) else _of_error(result)
-                if outcome.state != NO_MODEL:
-                    yield part, outcome
-                elif attempt < ATTEMPTS:
-                    again.append(part)
-                else:
-                    yield part, replace(outcome, state=FAILED, error=_NO_MODEL)
-            waiting = again
-
-    def _scoring(self) -> Scoring:
-        parts = [self._record(part) for part in self._parts]
-        complete = all(part["state"] in (DONE, "skipped") for part in parts)
-        seconds = time.perf_counter() - self._start
-        settings = {
-            "started": self._began.isoformat(timespec="seconds"),
-            "model": {"path": self._job.model.path, "sha256": self._job.model.seal},
-            **self._settings,
-        }
-        return Scoring(str(self._job.output), complete, seconds, parts, settings)
-
-    def _record(self, part: Part) -> dict[str, Any]:
-        own = {"name": part.name, "input": str(part.view)}
-        if part.name in self._found:
-            n_rows, size, _ = self._found[part.name]
-            return own | {"state": "skipped", "rows": n_rows, "bytes": size, "seconds": 0.0}
-        outcome = self._outcomes.get(part.name, Outcome("not tried"))
-        record = {name: getattr(outcome, name) for name in ("state", "rows", "bytes", "seconds")}
-        more = {name: getattr(outcome, name) for name in ("worker", "error")}
-        return own | record | {name: text for name, text in more.items() if text}
-
-    def _write_manifest(self, *, complete: bool) -> None:
-        scoring = self._scoring()
-        there = [part for part in scoring.parts if part["state"] in (DONE, "skipped")]
-        write_manifest(self._job.output, {
-            "complete": complete,
-            "model": scoring.settings["model"],
-            "options": self._settings,
-            "columns": self._job.expected,
-            "rows_in": sum(part["rows"] for part in there),
-            "rows_out": sum(part["rows"] for part in there),
-            "parts": [
-                {
-                    "name": part["name"],
-                    "input": part["input"],
-                    "fingerprint": self._fingerprint(part["name"]),
-                    "rows_in": part["rows"],
-                    "rows_out": part["rows"],
-                    "bytes": part["bytes"],
-                }
-                for part in there
-            ],
-            "failed": [
-                {name: part[name] for name in ("name", "input", "error")}
-                for part in scoring.of_state(FAILED)
-            ],
-        })  # fmt: skip
-
-    def _fingerprint(self, name: str) -> str:
-        outcome = self._outcomes.get(name)
-        return self._found[name][2] if outcome is None else outcome.fingerprint
-
-    def _write_log(self, scoring: Scoring) -> None:
-        name = f"run-{self._began:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}.json"
-        text = json.dumps(scoring.to_dict(), indent=1) + "\n"
-        self._job.output.write(f"_scalekern/{name}", text.encode())
+        run = Run(job, parts, found, options | {"data": str(data), "columns": columns}, start)
+        # What is stale is not to be read beside what is new.
+        stale = {part.name for part in parts}.intersection(there) - set(found)
+        return run.go([*leftovers(there), *sorted(stale)], max_failures, n_jobs)
 
 
 def _absolute(path: Any) -> str:
@@ -340,10 +202,3 @@ def _checked_output(
             f"{others[0]}; give the same DATA, or remove them"
         )
     return manifest, there
-
-
-def _of_error(error: Exception) -> Outcome:
-    """Return what became of a part whose task did not even give an outcome."""
-    known = isinstance(error, ClusterError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
-    return Outcome(FAILED, error=" ".join(text.split()))
