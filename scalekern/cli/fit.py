@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
     Command,
     add_options,
@@ -56,11 +57,13 @@ def fit_options(command: Command) -> Command:
 @prepare_options
 @model_options
 @run_options
-@click.option("-o", "--output", required=True, help="The directory of the model.")
+@cluster_options
+@click.option("-o", "--output", required=True, help="The directory of the model, or its URL.")
 def fit_command(data: str, **options: Any) -> None:
     """Fit a model on the rows of TRAIN and save it.
 
-    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; or a URL of them
+    (s3://, gs://, abfs://). The workers of a cluster must be able to read it too.
     """
     check_output(options["json_path"])
     from scalekern.storage import model_bytes, save
@@ -74,7 +77,7 @@ def fit_command(data: str, **options: Any) -> None:
     model = make_model(options)
     source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
-    with run_settings(options):
+    with on_cluster(options), run_settings(options):
         kept = options["checkpoint"]
         model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:

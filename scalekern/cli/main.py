@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from scalekern import __version__
+from scalekern.cli.cluster import cluster_command
 from scalekern.cli.compare import compare_command
 from scalekern.cli.demo import demo_command
 from scalekern.cli.doctor import doctor_command
@@ -81,6 +82,7 @@ for _command in (
     predict_command,
     neighbors_command,
     plan_command,
+    cluster_command,
     doctor_command,
     demo_command,
 ):

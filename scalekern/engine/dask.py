@@ -23,8 +23,10 @@ from scalekern.engine.limits import one_thread
 from scalekern.engine.merging import MergeTree
 from scalekern.engine.parcels import Parcel
 from scalekern.engine.plan import chunk_rows
+from scalekern.engine.progress import progress_bar
 from scalekern.engine.statistic import Statistic
 from scalekern.engine.threads import ThreadEngine
+from scalekern.engine.told import tell, told
 from scalekern.rows import Block, RowSource
 
 S = TypeVar("S", bound=Statistic)
@@ -74,7 +76,9 @@ class DaskEngine(Engine):
             return _in_steps(job, pieces, checkpoint.next_pass(), what)
         total = make_statistic()
         if pieces:
-            total.restore(Scheduler().run(job, pieces, _tree, what))
+            with told(what, source.n_rows) as topic:
+                job = replace(job, topic=topic)
+                total.restore(Scheduler().run(job, pieces, _tree, what))
         return total
 
     def map_blocks(
@@ -92,8 +96,10 @@ class DaskEngine(Engine):
             return
         job, pieces = found
         job = replace(job, function=function)
-        for block, result in Scheduler().stream(job, pieces, _mapped, what):
-            sink(block, result)
+        with progress_bar(what, source.n_rows) as advance:
+            for block, result in Scheduler().stream(job, pieces, _mapped, what):
+                sink(block, result)
+                advance(len(block))
 
     def scan(
         self,
@@ -142,6 +148,8 @@ class _Job:
         The rows of a run.
     tile_dtype : str or None
         The setting of the process that fits.
+    topic : str or None
+        What to tell of the rows that are done; see `told`.
     """
 
     function: Callable[..., Any]
@@ -149,6 +157,7 @@ class _Job:
     source: RowSource | None
     step: int
     tile_dtype: str | None
+    topic: str | None = None
 
     def block(self, piece: Any) -> Block:
         """Return the block of the pass behind a piece: a block that was read, or its number."""
@@ -236,7 +245,9 @@ def _summed(parcel: Parcel, piece: Any) -> Arrays:
     job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         statistic: Statistic = job.function()
-        statistic.update(job.block(piece))
+        block = job.block(piece)
+        statistic.update(block)
+        tell(job.topic, len(block))
         return statistic.arrays()
 
 

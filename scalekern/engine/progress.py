@@ -11,9 +11,11 @@ LEAST_ROWS = 20_000
 
 
 @contextmanager
-def progress_bar(what: str, n_rows: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many more rows are done."""
-    if not get_config().progress or n_rows < LEAST_ROWS:
+def progress_bar(
+    what: str, n_rows: int, *, least: int = LEAST_ROWS, unit: str = "rows"
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that is told how many more rows, or other units, are done."""
+    if not get_config().progress or n_rows < least:
         yield lambda rows: None
         return
     from rich.console import Console
@@ -24,7 +26,7 @@ def progress_bar(what: str, n_rows: int) -> Iterator[Callable[[int], None]]:
         TextColumn("{task.description:<28}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("rows"),
+        TextColumn(unit),
         Remaining(elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
