@@ -54,14 +54,15 @@ class Model:
 
     def folder(self) -> Path | None:
         """Return where this host has it: in place, or as a copy; None where it has not."""
-        if is_url(self.path):
-            found = copy_of(self.seal) or local_model(self.path)
-            return found if model_seal(found) == self.seal else None
+        found = copy_of(self.seal) if is_url(self.path) else None
+        if found is not None:
+            return found
         try:
-            if model_seal(self.path) == self.seal:
-                return Path(self.path)
-        except ScalekernError:
-            pass  # there is no such path on this host, or another model
+            found = local_model(self.path)
+            if model_seal(found) == self.seal:
+                return found
+        except (ScalekernError, OSError):
+            pass  # this host cannot read the path, or another model is there
         return copy_of(self.seal)
 
 
