@@ -210,7 +210,7 @@ def _packed(value: Any) -> tuple[bytes, tuple[Part, ...]]:
 def _pickler(stream: Any, put: Any) -> Any:
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class Pickler(cloudpickle.Pickler):
         """Leaves large arrays out."""
 
         def reducer_override(self, obj: Any) -> Any:

@@ -18,6 +18,9 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error, slice_rows, stack_rows
 from scalekern.rows.tables import Columns, Place, check_schema, to_block
 
+GROUP_ROWS = 65_536
+"""Rows that are unpacked at a time where only some of a row group are wanted."""
+
 
 class ParquetSource(RowSource):
     """Rows of one or more Parquet files with the same columns, in the order of `files`.
@@ -38,6 +41,7 @@ class ParquetSource(RowSource):
     ) -> None:
         self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
         self._files: list[tuple[Path, str]] = []
+        self._lengths: list[int] = []
         self.n_rows = 0
         found = []
         for file, label in zip(self._all, labels_of(self._all), strict=True):
@@ -47,6 +51,7 @@ class ParquetSource(RowSource):
                     continue  # a file without rows may not know the types of its columns
                 found.append(check_schema(parquet.schema_arrow, columns, label))
             self._files.append((file, label))
+            self._lengths.append(n_rows)
             self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
@@ -97,20 +102,39 @@ class ParquetSource(RowSource):
                 held = [part for part in held if part.start + len(part) > wanted[0].start]
 
     def _row_groups(self, wanted: list[range]) -> Iterator[Block]:
-        start, runs, names = 0, list(wanted), self._columns.all()
-        for file, label in self._files:
-            first = start
+        runs = list(wanted)
+        for (file, label), first, end in zip(self._files, *self._borders, strict=True):
+            if not runs or runs[0].start >= end:
+                continue
             with open_parquet(file) as parquet:
+                start = first
                 for group in range(parquet.num_row_groups):
                     stop = start + parquet.metadata.row_group(group).num_rows
-                    while runs and runs[0].stop <= start:
-                        runs.pop(0)
-                    if runs and runs[0].start < stop:
-                        for part in read_batches(parquet, file, stop - start, names, [group]):
-                            place = Place(label, start - first, False)
-                            yield to_block(part, self._columns, self.dtype, start, place)
-                            start += part.num_rows
+                    own = [run for run in runs if start < run.stop and run.start < stop]
+                    if own:
+                        place = Place(label, start - first, False)
+                        yield from self._within(parquet, file, group, start, place, own)
                     start = stop
+            runs = [run for run in runs if run.stop > end]
+
+    @property
+    def _borders(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the first row of each file, and of that after its last."""
+        ends = np.cumsum(self._lengths)
+        return ends - self._lengths, ends
+
+    def _within(
+        self, parquet: Any, file: Path, group: int, start: int, place: Place, runs: list[range]
+    ) -> Iterator[Block]:
+        """Yield the rows of a row group from about the first wanted one to the last."""
+        row = start
+        for part in read_batches(parquet, file, GROUP_ROWS, self._columns.all(), [group]):
+            if row + part.num_rows > runs[0].start:
+                here = replace(place, first_row=place.first_row + row - start)
+                yield to_block(part, self._columns, self.dtype, row, here)
+            row += part.num_rows
+            if row >= runs[-1].stop:
+                return
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
