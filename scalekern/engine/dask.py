@@ -20,7 +20,7 @@ from scalekern.engine.blas import hold_openmp, one_blas_thread
 from scalekern.engine.checkpoint import EVERY_BLOCKS, PassFile, current_checkpoint
 from scalekern.engine.cluster import Scheduler
 from scalekern.engine.limits import one_thread
-from scalekern.engine.merging import MergeTree
+from scalekern.engine.merging import IN_A_ROW, MergeTree
 from scalekern.engine.parcels import Parcel
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
@@ -184,26 +184,34 @@ def _pieces(source: RowSource, max_rows: int | None) -> tuple[_Job, list[Any]] |
 
 def _tree(job: Any, pieces: list[Any]) -> Any:
     """Return the task that merges all sums; `job` is a parcel, and the pieces are tasks too."""
-    return _sums(job, pieces).total()
-
-
-def _sums(job: Any, pieces: list[Any]) -> MergeTree[Any]:
     from dask import delayed
 
-    tree = MergeTree(lambda first, second: delayed(_merged)(job, first, second))
-    for piece in pieces:
-        tree.add(delayed(_summed)(job, piece))
-    return tree
+    held = [level[1] for level in reversed(_levels(job, pieces)) if level is not None]
+    return held[0] if len(held) == 1 else delayed(_merged)(job, held)
+
+
+def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
+    """Return what a `MergeTree` holds of the sums of the pieces; one task merges eight in a row."""
+    from dask import delayed
+
+    levels: list[tuple[int, Any] | None] = []
+    parts = [delayed(_summed)(job, piece) for piece in pieces]
+    while parts:
+        whole = len(parts) // IN_A_ROW * IN_A_ROW
+        rest = parts[whole:]
+        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, rest)
+        levels.append((len(rest), last) if rest else None)
+        rows = range(0, whole, IN_A_ROW)
+        parts = [delayed(_merged)(job, parts[low : low + IN_A_ROW]) for low in rows]
+    return levels
 
 
 def _forest(job: Any, pieces: list[Any]) -> Any:
     """Return the task that gives what is held of each tree of `EVERY_BLOCKS` sums."""
     from dask import delayed
 
-    trees = (
-        _sums(job, pieces[low : low + EVERY_BLOCKS]) for low in range(0, len(pieces), EVERY_BLOCKS)
-    )
-    return delayed([tree.levels for tree in trees])
+    starts = range(0, len(pieces), EVERY_BLOCKS)
+    return delayed([_levels(job, pieces[low : low + EVERY_BLOCKS]) for low in starts])
 
 
 def _in_steps(job: _Job, pieces: list[Any], file: PassFile, what: str) -> Any:
@@ -251,14 +259,15 @@ def _summed(parcel: Parcel, piece: Any) -> Arrays:
         return statistic.arrays()
 
 
-def _merged(parcel: Parcel, first: Arrays, second: Arrays) -> Arrays:
-    """Return the sums of both; what they were is left as it is, for a task that runs again."""
+def _merged(parcel: Parcel, parts: list[Arrays]) -> Arrays:
+    """Return the sum of all, in order; what they were is left for a task that runs again."""
     job: _Job = parcel.value
     total: Statistic = job.function()
-    total.restore({name: np.array(values) for name, values in first.items()})
-    other: Statistic = job.function()
-    other.restore(second)
-    total.merge(other)
+    total.restore({name: np.array(values) for name, values in parts[0].items()})
+    for part in parts[1:]:
+        other: Statistic = job.function()
+        other.restore(part)
+        total.merge(other)
     return total.arrays()
 
 
