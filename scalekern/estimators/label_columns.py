@@ -26,17 +26,14 @@ def label_matrix(y: Any) -> tuple[NDArray[Any], bool]:
     ValueError, InvalidInputError
         If they are measurements, not finite, or of no outputs.
     """
-    y = y.toarray() if hasattr(y, "toarray") else y
-    shape = np.shape(y)
-    if len(shape) == 2 and shape[1] != 1:
-        labels = np.asarray(y)
-        if not shape[1]:
-            raise InvalidInputError(f"y has shape {shape}, which is no column of labels")
-    else:
-        labels = column_or_1d(y, warn=True)
+    given = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+    several = given.ndim == 2 and given.shape[1] != 1
+    if several and not given.shape[1]:
+        raise InvalidInputError(f"y has shape {given.shape}, which is no column of labels")
+    labels = given if several else column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
-    return labels.reshape(len(labels), -1), labels.ndim == 2
+    return labels.reshape(len(labels), -1), several
 
 
 def encoded(labels: NDArray[Any]) -> tuple[Classes, NDArray[np.int64]]:
