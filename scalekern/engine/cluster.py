@@ -71,6 +71,14 @@ class Scheduler:
         with _failures(self._client):
             return max(1, sum(self._client.nthreads().values()))
 
+    @property
+    def n_workers(self) -> int:
+        """The processes of the workers, at least 1."""
+        if self._client is None:
+            return 1
+        with _failures(self._client):
+            return max(1, len(self._client.nthreads()))
+
     def run(
         self, job: Any, pieces: list[Any], graph: Callable[[Any, list[Any]], Any], what: str
     ) -> Any:
