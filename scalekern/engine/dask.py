@@ -53,12 +53,16 @@ class DaskEngine(Engine):
         return self._local
 
     def reduce(
-        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+        self,
+        source: RowSource,
+        make_statistic: Callable[[], S],
+        what: str = "reading rows",
+        max_rows: int | None = None,
     ) -> S:
         """Return the statistic of all rows of `source`."""
-        found = _pieces(source, None)
+        found = _pieces(source, max_rows)
         if found is None:
-            return self._local.reduce(source, make_statistic, what)
+            return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
         total = make_statistic()

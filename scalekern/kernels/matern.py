@@ -75,6 +75,14 @@ class Matern(RadialKernel):
         np.exp(s, out=s)
         t *= s
 
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return e^-s / s for 1/2, 3 e^-s for 3/2, 5/3 (1 + s) e^-s for 5/2."""
+        self._check_nu()
+        s = np.sqrt(np.maximum(-4.0 * self.nu * t, np.finfo(t.dtype).eps))
+        if self.nu == 0.5:
+            return np.exp(-s) / s
+        return (3.0 if self.nu == 1.5 else 5.0 / 3.0 * (1.0 + s)) * np.exp(-s)
+
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return sqrt(2 nu / c) / length with c ~ chi-squared of 2 nu: a Student t density."""
         self._check_nu()

@@ -70,6 +70,11 @@ class RationalQuadratic(RadialKernel):
         t *= t.dtype.type(-alpha)
         np.exp(t, out=t)
 
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return (1 - t / alpha)^(-alpha - 1)."""
+        alpha = check_positive("alpha", self.alpha)
+        return np.exp(-(alpha + 1.0) * np.log1p(np.maximum(t * (-1.0 / alpha), 0)))
+
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return sqrt(tau) with precisions tau ~ Gamma(alpha, 1 / (alpha length^2))."""
         alpha = check_positive("alpha", self.alpha)

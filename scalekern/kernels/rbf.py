@@ -46,6 +46,10 @@ class RBF(RadialKernel):
         """Turn `-gamma |x - z|^2` into the kernel in place."""
         np.exp(t, out=t)
 
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return exp(t), the derivative of itself."""
+        return np.exp(t)
+
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return 1/length: the spectral density is normal."""
         return np.full(len(u), 1.0 / self.length)
