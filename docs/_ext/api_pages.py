@@ -18,13 +18,16 @@ import scalekern
 
 def public_names() -> Iterator[tuple[str, Any]]:
     """Yield each public name with its dots, and what it names."""
+    seen = set()
     for name in scalekern.__all__:
         value = getattr(scalekern, name)
         if not inspect.ismodule(value):
+            seen.add(value)
             yield name, value
             continue
         for inner in getattr(value, "__all__", None) or _classes(value):
-            yield f"{name}.{inner}", getattr(value, inner)
+            if getattr(value, inner) not in seen:
+                yield f"{name}.{inner}", getattr(value, inner)
 
 
 def _classes(module: Any) -> list[str]:
