@@ -58,7 +58,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         were left out of a fit gives the log-odds. Up to 1,000 rows each row is left out once, in
         five folds; of more rows a fifth is, once. "log_loss" is logistic or softmax regression,
         whose scores are log-odds already; it needs approximation "nystroem" or "fourier" and
-        solver "sgd", and minimises sum_i w_i loss_i + alpha/2 |f|^2.
+        solver "sgd", and minimises `sum_i w_i loss_i + alpha/2 |f|^2`.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from scalekern.storage import storable
 class Matern(RadialKernel):
     """The Matérn kernel of smoothness `nu` (Rasmussen and Williams 2006, section 4.2.1).
 
-    With s = sqrt(2 nu) |x - z| / length_scale: exp(-s) for 1/2, (1 + s) exp(-s) for 3/2,
+    With `s = sqrt(2 nu) |x - z| / length_scale`: exp(-s) for 1/2, (1 + s) exp(-s) for 3/2,
     (1 + s + s^2/3) exp(-s) for 5/2.
 
     Parameters
@@ -58,7 +58,7 @@ class Matern(RadialKernel):
         return self.nu == 0.5
 
     def profile(self, t: np.ndarray) -> None:
-        """Turn -|x - z|^2 / (2 length^2) into the kernel in place."""
+        """Turn `-|x - z|^2 / (2 length^2)` into the kernel in place."""
         self._check_nu()
         t *= t.dtype.type(-4.0 * self.nu)
         np.maximum(t, 0, out=t)
