@@ -358,6 +358,16 @@ def test_heavy_tails_do_not_break_what_is_chosen():
 # ----- classes ---------------------------------------------------------------------------------
 
 
+def test_classifiers_of_residuals_are_calibrated():
+    labels = Y > np.median(Y)
+    model = sk.SimilarityClassifier(
+        approximation="nystroem+local", n_components=30, n_neighbors=20, **PLAIN
+    )
+    model.fit(X, labels)
+    assert model.report_["calibration"].startswith("logistic")
+    assert model.score(NEW, np.median(Y) < TRUE) > 0.85
+
+
 @pytest.mark.parametrize("approximation", ["exact", "auto"])
 def test_classifiers_choose_by_themselves(approximation):
     labels = np.where(Y > np.median(Y), "high", "low")

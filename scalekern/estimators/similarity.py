@@ -89,9 +89,9 @@ class SimilarityRegressor(RowPredictor):
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
         "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
-        unless local models have a squared error lower by 2% and two standard errors on up to 1,000 rows
-        held out of a sample of up to 50,000; they are tried from 360 rows on, where kernel,
-        bandwidth and solver allow it. Of more than 2,500 rows Nyström stands in for exact there.
+        unless local models have a squared error lower by 2% and two standard errors on rows held
+        out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
+        it. Of more than 2,500 rows Nyström stands in for exact there.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
@@ -103,9 +103,9 @@ class SimilarityRegressor(RowPredictor):
         "auto" is "learned" where `gamma` is "cv" and the kernel one of "local" whose bandwidth is
         open, and "euclidean" else. "learned" finds a linear map of the inputs, of scales or a whole
         matrix, before all else: local models' gradients say along which directions the target
-        changes, and a map is kept where it lowers their error on rows held out by 2% and by its
-        noise. Global models take it where it serves them too. From 360 rows on, up to 1,024
-        features. An array of shape (d,) or (d, k) is what rows are multiplied by.
+        changes, and a map is kept where it lowers their error on rows held out by 2% and two
+        standard errors. Global models take it where it serves them too. From 360 rows on, up to
+        1,024 features. An array of shape (d,) or (d, k) is what rows are multiplied by.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
