@@ -23,7 +23,8 @@ from scalekern.cli.options import (
     write_json,
 )
 
-MODELS = ("auto", "exact", "nystroem", "fourier", "local", "knn", "linear")
+MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fourier+local",
+          "knn", "linear")  # fmt: skip
 
 
 def fit_options(command: Command) -> Command:
@@ -52,7 +53,7 @@ def fit_options(command: Command) -> Command:
               metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
               "prediction intervals on (predict --coverage).")  # fmt: skip
 @click.option("--checkpoint", metavar="DIR", help="Save the sums so far there; after a kill the "
-              "same command goes on (nystroem, fourier).")  # fmt: skip
+              "same command goes on (nystroem, fourier, exact by cg).")  # fmt: skip
 @prepare_options
 @model_options
 @run_options
@@ -69,8 +70,9 @@ def fit_command(data: str, **options: Any) -> None:
     from scalekern.storage.directory import check_target
 
     check_target(options["output"])
-    if options["checkpoint"] and options["model"] not in ("nystroem", "fourier"):
-        raise click.UsageError("--checkpoint goes with --model nystroem or fourier")
+    summed = options["model"] in ("nystroem", "fourier")
+    if options["checkpoint"] and not (summed or options["solver"] == "cg"):
+        raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
     source = source_from(data, options)
     model = make_model(options)
     source, calibration = _parts(source, options["calibrate"])

@@ -18,6 +18,7 @@ from scalekern.engine import HashSample, engine_for
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.certificate import Gap, gap_to_exact
+from scalekern.estimators.combination import WithLocal
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.iterating import (
@@ -334,7 +335,15 @@ class Fourier(MapApproximation):
 
 
 APPROXIMATIONS: dict[str, Approximation] = {
-    approximation.name: approximation for approximation in (Exact(), Nystroem(), Fourier(), Local())
+    approximation.name: approximation
+    for approximation in (
+        Exact(),
+        Nystroem(),
+        Fourier(),
+        Local(),
+        WithLocal(Nystroem()),
+        WithLocal(Fourier()),
+    )
 }
 
 

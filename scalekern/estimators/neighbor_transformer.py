@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from scipy import sparse
@@ -30,7 +31,8 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         With mode "distance" one more is given, as every training row is its own first neighbour.
     mode : {"distance", "connectivity"}, default="distance"
         Whether entries are distances or 1.
-    metric, algorithm, target_recall, expected_queries, search_parameters, random_state, n_jobs
+    metric, algorithm, target_recall, expected_queries, search_parameters, index_path, random_state
+    n_jobs
         As in `KNeighborsRegressor`.
 
     Attributes
@@ -56,6 +58,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         target_recall: float = 0.95,
         expected_queries: int | None = None,
         search_parameters: dict[str, int] | None = None,
+        index_path: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -66,6 +69,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         self.target_recall = target_recall
         self.expected_queries = expected_queries
         self.search_parameters = search_parameters
+        self.index_path = index_path
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -96,7 +100,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
             Each row in the order of distances. In mode "distance" it has `n_neighbors` + 1 entries
             and, for a training row, its own 0 is one of them.
         """

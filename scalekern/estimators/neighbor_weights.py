@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates, named_rows
+from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
 from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.neighbors.tune import Losses
@@ -20,7 +22,7 @@ from scalekern.rows import ArraySource, Block, RowSource
 WEIGHTS = ("uniform", "distance", "kernel")
 
 
-class WeighedNeighbors(NeighborSearch, Explains):
+class WeighedNeighbors(ChangingRows, NeighborSearch, Explains):
     """What the regressor and the classifier share: neighbours with weights."""
 
     def __init__(
@@ -34,6 +36,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         target_error: float | None = None,
         expected_queries: int | None = None,
         search_parameters: dict[str, int] | None = None,
+        index_path: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -45,6 +48,7 @@ class WeighedNeighbors(NeighborSearch, Explains):
         self.target_error = target_error
         self.expected_queries = expected_queries
         self.search_parameters = search_parameters
+        self.index_path = index_path
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -55,12 +59,22 @@ class WeighedNeighbors(NeighborSearch, Explains):
                 f"weights={self.weights!r}; use 'uniform', 'distance', 'kernel' or a function of "
                 "distances"
             )
+        if self.metric == "inner_product" and self.weights in ("distance", "kernel"):
+            raise InvalidInputError(
+                f"weights={self.weights!r} are of distances, and metric='inner_product' gives none "
+                "(minus the products, which may be below 0); use 'uniform' or a function of them"
+            )
         return super()._fit_index(source)
 
     def _goal(self, y: np.ndarray) -> dict[str, Any]:
         if self.target_error is None:
             return {}
         return {"target_error": self.target_error, "losses": self._losses(y)}
+
+    def _goal_on_disk(self) -> dict[str, Any]:
+        if self.target_error is None:
+            return {}
+        return {"target_error": self.target_error, "losses": self._losses}
 
     def _losses(self, y: np.ndarray) -> Losses:
         """Return the function from rows and their neighbours to the errors of predictions."""
@@ -135,7 +149,9 @@ class NeighborWeigher(Weigher):
         ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
         row_id = named_rows(ids, indices)
         target = model._targets()[safe]  # noqa: SLF001
-        sink(Candidates(row_id, weight, 1.0 / (1.0 + distances), target))
+        products = model.metric == "inner_product"
+        similarity = -distances if products else 1.0 / (1.0 + distances)
+        sink(Candidates(row_id, weight, similarity, target))
 
 
 def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> np.ndarray:

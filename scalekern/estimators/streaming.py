@@ -161,7 +161,8 @@ def predicted_table(columns: dict[str, Any], predictions: Any, half: np.ndarray 
 def no_predictions(last: Any) -> np.ndarray:
     """Return the predictions for no rows."""
     if isinstance(last, (SimilarityClassifier, KNeighborsClassifier)):
-        return np.empty((0, 1), dtype=last.classes_.dtype)
+        columns = last.classes_ if isinstance(last.classes_, list) else [last.classes_]
+        return np.empty((0, len(columns)), dtype=np.result_type(*columns))
     width = last.y_.shape[1] if isinstance(last, WeighedNeighbors) else last.n_outputs_
     return np.empty((0, width))
 

@@ -13,13 +13,15 @@ import numpy as np
 from scalekern.errors import InvalidInputError, missing_extra
 
 
-def levenshtein(X: Sequence[str], Z: Sequence[str]) -> np.ndarray:
+def levenshtein(X: Sequence[str], Z: Sequence[str], most: int | None = None) -> np.ndarray:
     """Return the edit distances of all texts of X to all of Z.
 
     Parameters
     ----------
     X, Z : sequences of str
         Of lengths n and m.
+    most : int, optional
+        Distances above it are given as `most` + 1, and take less time.
 
     Returns
     -------
@@ -46,7 +48,17 @@ def levenshtein(X: Sequence[str], Z: Sequence[str]) -> np.ndarray:
     check_texts(X)
     check_texts(Z)
     # One thread: the engine runs blocks side by side, and cdist releases the interpreter's lock.
-    return cdist(X, Z, scorer=Levenshtein.distance, dtype=np.float64, workers=1)
+    return cdist(X, Z, scorer=Levenshtein.distance, score_cutoff=most, dtype=np.float64, workers=1)
+
+
+def levenshtein_pairs(X: Sequence[str], Z: Sequence[str]) -> np.ndarray:
+    """Return the edit distance of each text of X to that of Z beside it, float64 of shape (n,)."""
+    try:
+        from rapidfuzz.distance import Levenshtein
+        from rapidfuzz.process import cpdist
+    except ImportError as error:
+        raise missing_extra("rapidfuzz", "strings") from error
+    return cpdist(X, Z, scorer=Levenshtein.distance, dtype=np.float64, workers=1)
 
 
 def check_texts(items: Sequence[str]) -> None:

@@ -5,8 +5,15 @@ Nothing here knows about targets or estimators; those live floors above. An inde
 """
 
 from scalekern.neighbors.base import NeighborIndex
-from scalekern.neighbors.choose import BuiltIndex, build_index
+from scalekern.neighbors.choose import BuiltIndex, build_index, build_index_on_disk
 from scalekern.neighbors.metrics import takes_objects
 from scalekern.neighbors.stored import index_from_state
 
-__all__ = ["BuiltIndex", "NeighborIndex", "build_index", "index_from_state", "takes_objects"]
+__all__ = [
+    "BuiltIndex",
+    "NeighborIndex",
+    "build_index",
+    "build_index_on_disk",
+    "index_from_state",
+    "takes_objects",
+]

@@ -6,8 +6,9 @@ library (FAISS, SciPy, a Python loop) answers the queries.
 
 from __future__ import annotations
 
+import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ FloatArray = NDArray[np.floating[Any]]
 Distances = NDArray[np.float64]
 Indices = NDArray[np.int64]
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+Restore = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], "NeighborIndex"]
+"""Makes an index of its state: what indices that hold others are given to read them."""
 
 _LAST = np.iinfo(np.int64).max
 
@@ -42,7 +45,7 @@ class NeighborIndex(ABC):
     """
 
     name: ClassVar[str]
-    exact: ClassVar[bool]
+    exact: bool
     n_rows: int
     rows: Any
 
@@ -195,6 +198,13 @@ def check_queries(X: Any, n_features: int) -> FloatArray:
             "give the same columns as in fit"
         )
     return queries
+
+
+def forget_pages(rows: Any) -> None:
+    """Let go of the memory of rows that are mapped from a file; they are read again when needed."""
+    mapped = getattr(rows, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def as_rows(X: Any) -> FloatArray:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from scalekern.errors import InvalidInputError, RecallWarning
+import numpy as np
+from numpy.typing import NDArray
+
+from scalekern.errors import InvalidInputError, RecallWarning, UnsupportedError
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
-from scalekern.neighbors.base import FloatArray, NeighborIndex, as_rows
+from scalekern.neighbors.base import FloatArray, Indices, NeighborIndex, as_rows
 from scalekern.neighbors.brute import BruteIndex, as_objects
 from scalekern.neighbors.contest import contest
 from scalekern.neighbors.factory import FactoryIndex
@@ -22,10 +26,22 @@ from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import LISTS
 from scalekern.neighbors.kd_tree import KDTreeIndex
-from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
-from scalekern.neighbors.metrics import Metric, canonical_metric, takes_objects
+from scalekern.neighbors.kinds import (
+    is_tuned_apart,
+    kind_for_function,
+    kind_for_rows,
+    kind_for_texts,
+)
+from scalekern.neighbors.metrics import (
+    FAISS_METRICS,
+    Metric,
+    canonical_metric,
+    takes_objects,
+)
+from scalekern.neighbors.on_disk import build_on_disk
 from scalekern.neighbors.texts import TextIndex
 from scalekern.neighbors.tune import Goal, Losses, Tuned, draw_sample, measured, tuned
+from scalekern.rows import RowSource
 
 _log = logging.getLogger(__name__)
 
@@ -131,6 +147,8 @@ def build_index(
         rows = as_rows(X)
         shape = rows.shape[0], rows.shape[1]
         kind = kind_for_rows(algorithm, *shape, str(metric), target_recall, expected_queries)
+        if len(rows) == 1:  # nothing to be approximate about, or to measure
+            kind = kind_for_rows("brute", *shape, str(metric), 1.0)
     _check(len(rows), goal, n_neighbors)
     _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
     exact = _exact(kind, rows, metric)
@@ -142,15 +160,73 @@ def build_index(
             )
         return BuiltIndex(exact, 1.0, exact.description)
     name = str(metric)
-    sample = draw_sample(rows, name, n_neighbors, seed, n_jobs)
+    apart = is_tuned_apart(kind, shape[1])
+    sample = draw_sample(rows, name, n_neighbors, seed, n_jobs, apart=apart)
     if kind == "contest" and not search_parameters:
-        return _described(contest(rows, name, sample, goal, seed, n_jobs), goal, n_neighbors)
+        won = contest(rows, name, sample, goal, seed, n_jobs, graph_threads)
+        return _described(won, goal, n_neighbors, graph_threads)
     kind = "ivfpq" if kind == "contest" else kind
-    index = _approximate(kind, rows, name, seed, n_jobs, graph_threads)
+    index = _approximate(kind, rows, name, seed, n_jobs, graph_threads, sample.rows)
     if search_parameters:
         found = measured(_at(index, search_parameters), sample, goal)
-        return _described(found, goal, n_neighbors, asked=False)
-    return _described(tuned(index, sample, goal), goal, n_neighbors)
+        return _described(found, goal, n_neighbors, graph_threads, asked=False)
+    return _described(tuned(index, sample, goal), goal, n_neighbors, graph_threads)
+
+
+def build_index_on_disk(
+    source: RowSource,
+    folder: Path,
+    *,
+    metric: Metric = "euclidean",
+    algorithm: str = "auto",
+    target_recall: float = 0.95,
+    target_error: float | None = None,
+    losses: Callable[[Any], Losses] | None = None,
+    n_neighbors: int = 5,
+    search_parameters: Mapping[str, int] | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> tuple[BuiltIndex, NDArray[np.float64]]:
+    """Build and tune an index in a folder, for rows that do not fit in memory.
+
+    Parameters
+    ----------
+    source : RowSource
+        Of vectors; read once, block by block.
+    folder : Path
+        New, or with an unfinished or finished index of the same rows.
+    losses : callable, optional
+        Makes what `build_index` takes of the targets.
+    metric, algorithm, target_recall, target_error, n_neighbors, search_parameters, seed, n_jobs
+        As in `build_index`; the metric is "euclidean", "cosine" or "inner_product", and the
+        algorithm "auto" or "ivfpq".
+
+    Returns
+    -------
+    built : BuiltIndex
+    targets : float64 array of shape (n_rows, n_outputs), mapped from the folder
+    """
+    metric = canonical_metric(metric)
+    if algorithm not in ("auto", "ivfpq") or metric not in FAISS_METRICS or not source.n_features:
+        raise UnsupportedError(
+            f"index_path builds lists of codes on disk, which algorithm={algorithm!r} and "
+            f"metric={metric!r} of these rows do not have; use algorithm='ivfpq' and one of "
+            f"{', '.join(FAISS_METRICS)}"
+        )
+    if target_recall == 1:
+        raise UnsupportedError(
+            "index_path builds an approximate index, which cannot promise target_recall=1.0; use a "
+            "target such as 0.99"
+        )
+    _check(source.n_rows, Goal(target_recall, target_error), n_neighbors)
+    found = build_on_disk(source, folder, str(metric), seed, n_jobs)
+    makes = None if losses is None else losses(found.targets)
+    goal = Goal(target_recall, target_error, makes)
+    sample = draw_sample(found.index.rows, str(metric), n_neighbors, seed, n_jobs)
+    if search_parameters:
+        at = measured(_at(found.index, search_parameters), sample, goal)
+        return _described(at, goal, n_neighbors, asked=False), found.targets
+    return _described(tuned(found.index, sample, goal), goal, n_neighbors), found.targets
 
 
 def _check(n_rows: int, goal: Goal, n_neighbors: int) -> None:
@@ -184,13 +260,19 @@ def _exact(kind: str, rows: Any, metric: Any) -> NeighborIndex | None:
 
 
 def _approximate(
-    kind: str, rows: FloatArray, metric: str, seed: int, n_jobs: int | None, graph_threads: int
+    kind: str,
+    rows: FloatArray,
+    metric: str,
+    seed: int,
+    n_jobs: int | None,
+    graph_threads: int,
+    held: Indices,
 ) -> ApproximateIndex:
     if kind == "hnsw":
-        return HNSWIndex.build(rows, metric, graph_threads)
+        return HNSWIndex.build(rows, metric, graph_threads, held)
     if kind in LISTS:
-        return LISTS[kind].build(rows, metric, seed, n_jobs)
-    return FactoryIndex.build(rows, kind, metric, seed)
+        return LISTS[kind].build(rows, metric, seed, n_jobs, held)
+    return FactoryIndex.build(rows, kind, metric, seed, held)
 
 
 def _at(index: ApproximateIndex, given: Mapping[str, int]) -> ApproximateIndex:
@@ -212,8 +294,13 @@ def _at(index: ApproximateIndex, given: Mapping[str, int]) -> ApproximateIndex:
     return index.at(given.get(knob.name, index.setting), given.get("candidates"))
 
 
-def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> BuiltIndex:
-    """Return what is known of a tuned index, and warn where it does not do what was asked."""
+def _described(
+    found: Tuned, goal: Goal, k: int, graph_threads: int = 1, *, asked: bool = True
+) -> BuiltIndex:
+    """Return a tuned index, made whole, with what is known of it.
+
+    Warn where it does not do what was asked.
+    """
     recall, words = found.trial.recall.mean, found.index.description
     if asked and not found.reached and not found.meets(goal):
         what = f"recall at {k} neighbours is {recall:.3f}, below target_recall={goal.recall}"
@@ -229,4 +316,5 @@ def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> Built
             stacklevel=4,
         )
     words = f"{words}, recall {recall:.3f} at {k} neighbours"
-    return BuiltIndex(found.index, recall, words, found.table, found.line)
+    whole = found.index.completed(graph_threads)
+    return BuiltIndex(whole, recall, words, found.table, found.line)

@@ -30,29 +30,35 @@ class Embedding:
     rows : array of shape (n_rows, n_features), float32 or float64
         The fitted rows as given.
     metric : str
-        "euclidean" or "cosine".
+        "euclidean", "cosine", "inner_product", "manhattan" or "chebyshev".
     center : float64 array of shape (n_dimensions,)
         Mean of the points, taken off so that ‖x‖² + ‖z‖² − 2x·z does not cancel.
     scale : float
         A power of two that brings every coordinate of the fitted points into [−1, 1].
+    norm : float
+        Of "inner_product": the length of the longest fitted row.
     """
 
     rows: FloatArray
     metric: str
     center: NDArray[np.float64]
     scale: float
+    norm: float = 0.0
 
     @classmethod
     def of(cls, rows: FloatArray, metric: str) -> Embedding:
         """Measure centre and scale of `rows`, block by block."""
         flagged = metric == "cosine" and any(zero_rows(block).any() for block in row_blocks(rows))
-        plain = cls(rows, metric, np.zeros(rows.shape[1] + flagged), 1.0)
+        more, norm = int(flagged), 0.0
+        if metric == "inner_product":
+            more, norm = 1, max(float(lengths(block).max()) for block in row_blocks(rows))
+        plain = cls(rows, metric, np.zeros(rows.shape[1] + more), 1.0, norm)
         sums = [plain.points(block).sum(axis=0) for block in row_blocks(rows)]
         center = np.sum(sums, axis=0) / len(rows)
         if rows.dtype == np.float32:
             center = center.astype(np.float32).astype(np.float64)
         farthest = max(np.abs(plain.points(b) - center).max() for b in row_blocks(rows))
-        return cls(rows, metric, center, float(np.ldexp(1.0, -int(np.frexp(farthest)[1]))))
+        return cls(rows, metric, center, float(np.ldexp(1.0, -int(np.frexp(farthest)[1]))), norm)
 
     @property
     def dimensions(self) -> int:
@@ -61,21 +67,40 @@ class Embedding:
 
     @property
     def _flags_zeros(self) -> bool:
-        return self.dimensions > self.rows.shape[1]
+        return self.metric == "cosine" and self.dimensions > self.rows.shape[1]
 
     def points(self, X: FloatArray) -> NDArray[np.float64]:
         """Return float64 points whose euclidean distances order pairs as the metric does.
 
         For "cosine" they have length one, and 1 − cos = ‖x − z‖²/2. If there are fitted rows of
         zeros, one more coordinate is 1 for them and 0 for others: so they are at distance 1 from
-        every other row, as in scikit-learn, where without it they would be nearest to all.
+        every other row, as in scikit-learn, where without it they would be nearest to all. For
+        "inner_product" one more coordinate makes all of the length of the longest, and queries are
+        given that length too, and 0 there: |x − z|² = 2·norm² − 2·x·z (Bachrach et al. 2014).
         """
         # C order, because sums along a row round differently in another one.
         Z: NDArray[np.float64] = np.asarray(X, dtype=np.float64, order="C")
+        if self.metric == "inner_product":
+            return np.column_stack([Z, np.sqrt(np.maximum(self.norm**2 - lengths(Z) ** 2, 0.0))])
         if self.metric != "cosine":
             return Z
         Z = directions(Z)
         return np.column_stack([Z, zero_rows(X)]) if self._flags_zeros else Z
+
+    def query_points(self, X: FloatArray) -> NDArray[np.float64]:
+        """Return the points of queries, which for "inner_product" are not those of rows."""
+        if self.metric != "inner_product":
+            return self.points(X)
+        return np.column_stack(
+            [directions(np.asarray(X, np.float64)) * self.norm, np.zeros(len(X))]
+        )
+
+    def embed_queries(self, X: FloatArray) -> NDArray[np.float32]:
+        """Return the points of queries for FAISS, C-contiguous float32."""
+        if self.metric != "inner_product":
+            return self.embed(X)
+        centred = (self.query_points(X) - self.center) * self.scale
+        return np.ascontiguousarray(centred, dtype=np.float32)
 
     def embed(self, X: FloatArray) -> NDArray[np.float32]:
         """Return the points of the rows of X for FAISS, C-contiguous float32."""
@@ -94,7 +119,12 @@ class Embedding:
         Their centre is a float32 and the scale a power of two.
         """
         moderate = 2.0**-60 < self.scale < 2.0**60
-        return moderate and self.metric == "euclidean" and self.rows.dtype == np.float32
+        return moderate and self.is_plain and self.rows.dtype == np.float32
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the points are the rows."""
+        return self.metric not in ("cosine", "inner_product")
 
     def embedded_blocks(self) -> Iterator[NDArray[np.float32]]:
         """Yield the points of all fitted rows, in order, block by block."""
@@ -104,7 +134,7 @@ class Embedding:
     def distances(self, X: FloatArray, candidates: Indices) -> Distances:
         """Return the exact distance of each query to each of its candidates, inf for -1."""
         found = np.empty(candidates.shape, dtype=np.float64)
-        queries = self.points(X)
+        queries = self.points(X) if self.metric == "cosine" else np.asarray(X, dtype=np.float64)
         for some, columns in tiles(candidates, _GATHER_BYTES // (8 * self.dimensions)):
             found[some, columns] = self._pair_distances(queries[some], candidates[some, columns])
         if self.metric == "cosine" and not self._flags_zeros:
@@ -114,9 +144,15 @@ class Embedding:
 
     def _pair_distances(self, queries: NDArray[np.float64], candidates: Indices) -> Distances:
         rows = self.rows[candidates.ravel()]
-        Z = rows if self.metric == "euclidean" else self.points(rows)
-        Z = Z.reshape(*candidates.shape, self.dimensions)
+        Z = self.points(rows) if self.metric == "cosine" else rows
+        Z = Z.reshape(*candidates.shape, -1)
+        if self.metric == "inner_product":
+            return -np.einsum("qd,qcd->qc", queries, Z, dtype=np.float64)
         difference = np.subtract(queries[:, None, :], Z, dtype=np.float64)
+        if self.metric == "manhattan":
+            return np.abs(difference, out=difference).sum(axis=2)
+        if self.metric == "chebyshev":
+            return np.abs(difference, out=difference).max(axis=2)
         squared = np.einsum("qcd,qcd->qc", difference, difference)
         return self.from_squared(squared)
 
@@ -125,10 +161,23 @@ class Embedding:
         distances: Distances = squared / 2 if self.metric == "cosine" else np.sqrt(squared)
         return distances
 
-    def to_squared(self, distances: Distances) -> Distances:
-        """Return FAISS's squared distance between embedded points; inverse of `from_squared`."""
+    def to_squared(self, distances: Distances, X: FloatArray) -> Distances:
+        """Return FAISS's squared distance between embedded points, of one distance of each query.
+
+        The inverse of `from_squared`, but for "inner_product" as well.
+        """
+        if self.metric == "inner_product":
+            length = lengths(np.asarray(X, np.float64))
+            factor = np.divide(self.norm, length, out=np.zeros_like(length), where=length > 0)
+            own = np.where(length > 0, self.norm**2, 0.0)
+            return (self.norm**2 + own + 2 * factor * distances) * self.scale**2
         squared: Distances = 2 * distances if self.metric == "cosine" else distances**2
         return squared * self.scale**2
+
+
+def lengths(X: FloatArray) -> NDArray[np.float64]:
+    """Return the Euclidean length of each row."""
+    return np.sqrt(np.einsum("ij,ij->i", X, X, dtype=np.float64))
 
 
 def zero_rows(X: FloatArray) -> NDArray[np.bool_]:

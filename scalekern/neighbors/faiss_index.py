@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scalekern.errors import ModelFormatError
+from scalekern.errors import ModelFormatError, UnsupportedError
 from scalekern.neighbors.base import (
     Distances,
     FloatArray,
@@ -22,12 +22,11 @@ from scalekern.neighbors.base import (
     State,
     check_queries,
     describe_rows,
-    nearest_first,
     stored,
     stored_rows,
 )
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.metrics import FAISS_METRICS, stored_metric
+from scalekern.neighbors.metrics import FAISS_METRICS, WALKED_METRICS, stored_metric
 
 # Beyond any squared distance of embedded points, yet a float32.
 _REACH = 2.0**126
@@ -43,28 +42,23 @@ class FaissIndex(NeighborIndex):
         self._embedding = embedding
         self._index = index
 
-    @abstractmethod
-    def _candidates(self, points: NDArray[np.float32], k: int) -> Indices:
-        """Return at least k candidates of each embedded query, -1 where FAISS found fewer."""
-
     @classmethod
     @abstractmethod
     def _restore(cls, meta: Mapping[str, Any], embedding: Embedding, index: Any) -> FaissIndex:
         """Build the object around a deserialised FAISS index."""
-
-    def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
-        queries = check_queries(X, self.rows.shape[1])
-        with one_openmp_thread():
-            candidates = self._candidates(self._embedding.embed(queries), k)
-        return nearest_first(self._embedding.distances(queries, candidates), candidates, k)
 
     def _within(self, X: Any, radius: float) -> Iterator[tuple[Distances, Indices]]:
         """Scan all rows, block by block: no graph and no list can promise to miss none."""
         queries = check_queries(X, self.rows.shape[1])
         embedding, empty = self._embedding, np.zeros(0, np.int64)
         near = [[empty] for _ in queries]
-        points = embedding.embed(queries)
-        reach = reach_of(embedding, points, np.full(len(queries), radius))
+        if self.metric not in FAISS_METRICS or self.metric == "inner_product":
+            raise UnsupportedError(
+                f"no radius can be searched with metric={self.metric!r} in this index; use "
+                "metric='euclidean' or 'cosine', or algorithm='brute'"
+            )
+        points = embedding.embed_queries(queries)
+        reach = reach_of(embedding, queries, points, np.full(len(queries), radius))
         with one_openmp_thread():
             start = 0
             for block in embedding.embedded_blocks():
@@ -86,6 +80,7 @@ class FaissIndex(NeighborIndex):
             "metric": self.metric,
             **describe_rows(embedding.rows),
             "scale": embedding.scale,
+            **({"norm": embedding.norm} if embedding.norm else {}),
         }
         arrays = {
             "rows": embedding.rows,
@@ -96,14 +91,13 @@ class FaissIndex(NeighborIndex):
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> FaissIndex:
-        metric = stored_metric(stored(meta, "metric"), FAISS_METRICS)
+        metric = stored_metric(stored(meta, "metric"), WALKED_METRICS)
         center = np.asarray(stored(arrays, "center"))
-        embedding = Embedding(
-            stored_rows(meta, arrays), metric, center, float(stored(meta, "scale"))
-        )
+        scale, norm = float(stored(meta, "scale")), float(meta.get("norm", 0.0))
+        embedding = Embedding(stored_rows(meta, arrays), metric, center, scale, norm)
         index = _deserialize(stored(arrays, "index.faiss"))
         flags = len(center) - stored(meta, "d")
-        possible = flags == 0 or (flags == 1 and metric == "cosine")
+        possible = flags in {"cosine": (0, 1), "inner_product": (1,)}.get(metric, (0,))
         if not possible or (index.ntotal, index.d) != (meta["n"], len(center)):
             raise ModelFormatError(
                 f"index.faiss holds {index.ntotal} points of {index.d} dimensions, but the model "
@@ -143,21 +137,38 @@ def filled(index: Any, embedding: Embedding, n_threads: int = 1) -> Any:
     return index
 
 
-def training_points(embedding: Embedding, n: int, seed: int) -> NDArray[np.float32]:
-    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer."""
+def training_points(
+    embedding: Embedding, n: int, seed: int, held: Indices | None = None
+) -> NDArray[np.float32]:
+    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer.
+
+    Those `held` out are not among them.
+    """
     rows: FloatArray = embedding.rows
-    if n < len(rows):
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
-    return embedding.embed(rows)
+    usable = all_but(held, len(rows))
+    if n < len(usable):
+        drawn = np.random.default_rng(seed).choice(len(usable), n, replace=False)
+        usable = usable[np.sort(drawn)]
+    return embedding.embed(rows if len(usable) == len(rows) else rows[usable])
 
 
-def reach_of(embedding: Embedding, points: NDArray[np.float32], distances: Distances) -> Distances:
+def all_but(held: Indices | None, n: int) -> Indices:
+    """Return the numbers from 0 to n, without those `held` out."""
+    there = np.ones(n, dtype=np.bool_)
+    if held is not None:
+        there[held] = False
+    return np.flatnonzero(there)
+
+
+def reach_of(
+    embedding: Embedding, X: FloatArray, points: NDArray[np.float32], distances: Distances
+) -> Distances:
     """Return, of each query, FAISS's squared distance within which no row so near is missed.
 
     FAISS's float32 value of ‖x − z‖² is off by at most δ = c·u·(‖x‖ + ‖z‖)², with u = 2⁻²⁴ and c of
     the order of the dimensions, and ‖z‖ ≤ ‖x‖ + d.
     """
-    d = np.sqrt(embedding.to_squared(distances))
+    d = np.sqrt(np.maximum(embedding.to_squared(distances, X), 0.0))
     lengths = np.linalg.norm(points.astype(np.float64), axis=1)
     unit = (points.shape[1] + 16) * 2.0**-23
     return d**2 + unit * (2 * lengths + d) ** 2
@@ -168,6 +179,13 @@ def float32_above(value: float) -> float:
     return float(np.nextafter(np.float32(min(value, _REACH)), np.float32(np.inf)))
 
 
+def metric_type(embedding: Embedding) -> Any:
+    """Return FAISS's number of the metric among points."""
+    faiss = faiss_module()
+    types = {"manhattan": faiss.METRIC_L1, "chebyshev": faiss.METRIC_Linf}
+    return types.get(embedding.metric, faiss.METRIC_L2)
+
+
 def faiss_module() -> Any:
     """Import FAISS on first use; untyped, because its stubs lack much of what it has."""
     import faiss
@@ -176,14 +194,19 @@ def faiss_module() -> Any:
 
 
 def _deserialize(data: NDArray[Any]) -> Any:
+    """Return the index over the bytes as they are: of a mapped file what is searched is read."""
     faiss = faiss_module()
+    held = np.ascontiguousarray(data, dtype=np.uint8)
     try:
-        return faiss.deserialize_index(np.ascontiguousarray(data, dtype=np.uint8))
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(held), len(held))
+        index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ModelFormatError(
             f"index.faiss cannot be read by FAISS {faiss.__version__}: the model was altered, "
             f"truncated, or written by a newer version ({_first_line(error)})"
         ) from error
+    index.referenced_objects = [held]  # the bytes must live as long
+    return index
 
 
 def _first_line(error: RuntimeError) -> str:

@@ -29,7 +29,7 @@ _SPARE = 8
 
 @final
 class FlatIndex(FaissIndex):
-    """Every row is compared with every query; exact for "euclidean" and "cosine".
+    """Every row is compared with every query; exact for "euclidean", "cosine" and "inner_product".
 
     For a query x, FAISS's float32 value of ‖x − z‖² is off by at most δ = c·u·(‖x‖ + ‖z‖)², with
     u = 2⁻²⁴ and c of the order of the dimensions (rounding of the inputs, of both squared norms
@@ -40,7 +40,7 @@ class FlatIndex(FaissIndex):
     """
 
     name: ClassVar[str] = "flat"
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     @classmethod
     def build(cls, rows: FloatArray, metric: str = "euclidean") -> FlatIndex:
@@ -53,22 +53,19 @@ class FlatIndex(FaissIndex):
     def description(self) -> str:
         return f"flat scan of all rows, exact, {self.metric} distances"
 
-    def _candidates(self, points: NDArray[np.float32], k: int) -> Indices:
-        return self._scan(points, k)[1]
-
     def _scan(self, points: NDArray[np.float32], k: int) -> tuple[NDArray[np.float32], Indices]:
         squared, candidates = self._index.search(points, min(k + _SPARE, self.n_rows))
         return squared, candidates
 
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
         queries = check_queries(X, self.rows.shape[1])
-        points = self._embedding.embed(queries)
+        points = self._embedding.embed_queries(queries)
         with one_openmp_thread():
             squared, candidates = self._scan(points, k)
             exact = self._embedding.distances(queries, candidates)
             distances, indices = nearest_first(exact, candidates, k)
             if candidates.shape[1] < self.n_rows:
-                reach = reach_of(self._embedding, points, distances[:, -1])
+                reach = reach_of(self._embedding, queries, points, distances[:, -1])
                 for q in np.flatnonzero(~(reach < squared[:, -1])):
                     row = slice(q, q + 1)
                     distances[row], indices[row] = self._all_within(

@@ -15,11 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalekern.engine import ThreadEngine
+from scalekern.errors import InvalidInputError
 from scalekern.neighbors.approximate import ApproximateIndex
 from scalekern.neighbors.base import FloatArray, Indices
 from scalekern.neighbors.centres import ASSIGN_ROWS, lists_of, quantizer_of, train_centres
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import faiss_module, one_openmp_thread, training_points
+from scalekern.neighbors.faiss_index import (
+    faiss_module,
+    metric_type,
+    one_openmp_thread,
+    training_points,
+)
 from scalekern.rows import ArraySource, Block
 
 TRAINING_ROWS_A_LIST = 64
@@ -43,6 +49,8 @@ class Lists:
         Of the projected points.
     seed : int
     engine : ThreadEngine
+    held : int64 array or None
+        Rows that nothing is trained on.
     """
 
     embedding: Embedding
@@ -50,6 +58,7 @@ class Lists:
     centres: Points
     seed: int
     engine: ThreadEngine
+    held: Indices | None = None
 
     @classmethod
     def of(
@@ -60,6 +69,7 @@ class Lists:
         seed: int,
         n_jobs: int | None = None,
         multiple: int = 0,
+        held: Indices | None = None,
     ) -> Lists:
         """Train `n_lists` centres on rows drawn by seed, 64 a list.
 
@@ -67,11 +77,11 @@ class Lists:
         of it; with 0 on the points as they are.
         """
         engine, embedding = ThreadEngine(n_jobs), Embedding.of(rows, metric)
-        points = training_points(embedding, TRAINING_ROWS_A_LIST * n_lists, seed)
+        points = training_points(embedding, TRAINING_ROWS_A_LIST * n_lists, seed, held)
         projection = projection_of(points, multiple) if multiple else None
         points = projected(projection, points)
-        centres = train_centres(points, n_lists, seed, engine)
-        return cls(embedding, projection, centres, seed, engine)
+        centres = train_centres(points, min(n_lists, len(points)), seed, engine)
+        return cls(embedding, projection, centres, seed, engine, held)
 
     @property
     def n_lists(self) -> int:
@@ -85,7 +95,7 @@ class Lists:
 
     def code_training_points(self) -> Points:
         """Return projected points to train codes on."""
-        points = training_points(self.embedding, _CODE_TRAINING_ROWS, self.seed)
+        points = training_points(self.embedding, _CODE_TRAINING_ROWS, self.seed, self.held)
         return projected(self.projection, points)
 
     def fill(self, index: Any) -> None:
@@ -116,23 +126,28 @@ class ListsIndex(ApproximateIndex):
 
     @classmethod
     def build(
-        cls, rows: FloatArray, metric: str = "euclidean", seed: int = 0, n_jobs: int | None = None
+        cls,
+        rows: FloatArray,
+        metric: str = "euclidean",
+        seed: int = 0,
+        n_jobs: int | None = None,
+        held: Indices | None = None,
     ) -> Self:
-        """Index `rows` (n_rows, n_features) for metric "euclidean" or "cosine"."""
+        """Index `rows` (n_rows, n_features), with nothing trained on those `held` out."""
         n_lists = lists_for(len(rows), cls.density)
-        return cls.over(Lists.of(rows, metric, n_lists, seed, n_jobs, cls.multiple))
+        return cls.over(Lists.of(rows, metric, n_lists, seed, n_jobs, cls.multiple, held))
 
     @classmethod
     def over(cls, lists: Lists) -> Self:
         """Index the rows of `lists`."""
         quantizer = quantizer_of(lists.centres)
-        index = cls._trained(quantizer, lists)
+        index = cls.trained(quantizer, lists)
         lists.fill(index)
-        return cls(lists.embedding, _owning(cls._finished(index), quantizer, lists.projection))
+        return cls(lists.embedding, owning(cls._finished(index), quantizer, lists.projection))
 
     @classmethod
     @abstractmethod
-    def _trained(cls, quantizer: Any, lists: Lists) -> Any:
+    def trained(cls, quantizer: Any, lists: Lists) -> Any:
         """Return the empty FAISS index, ready to be filled."""
 
     @classmethod
@@ -154,8 +169,9 @@ class IVFIndex(ListsIndex):
     density: ClassVar[float] = 4.0
 
     @classmethod
-    def _trained(cls, quantizer: Any, lists: Lists) -> Any:
-        return faiss_module().IndexIVFFlat(quantizer, lists.dimensions, lists.n_lists)
+    def trained(cls, quantizer: Any, lists: Lists) -> Any:
+        kind = metric_type(lists.embedding)
+        return faiss_module().IndexIVFFlat(quantizer, lists.dimensions, lists.n_lists, kind)
 
     def _words(self) -> str:
         return f"IVF, {self.knob.largest} lists"
@@ -173,7 +189,7 @@ class IVFSQIndex(ListsIndex):
     multiple: ClassVar[int] = 16  # FAISS scans other widths number by number
 
     @classmethod
-    def _trained(cls, quantizer: Any, lists: Lists) -> Any:
+    def trained(cls, quantizer: Any, lists: Lists) -> Any:
         faiss = faiss_module()
         index = faiss.IndexIVFScalarQuantizer(
             quantizer, lists.dimensions, lists.n_lists, faiss.ScalarQuantizer.QT_8bit
@@ -203,8 +219,12 @@ class IVFPQIndex(ListsIndex):
     multiple: ClassVar[int] = 2
 
     @classmethod
-    def _trained(cls, quantizer: Any, lists: Lists) -> Any:
-        d = lists.dimensions
+    def trained(cls, quantizer: Any, lists: Lists) -> Any:
+        d, n = lists.dimensions, len(lists.embedding.rows)
+        if n < 16:
+            raise InvalidInputError(
+                f"algorithm='ivfpq' has 16 codes and needs as many rows, not {n}; use 'brute'"
+            )
         index = faiss_module().IndexIVFPQ(quantizer, d, lists.n_lists, d // 2, 4)
         # Reorders the codes for a filter that is never used here.
         index.do_polysemous_training = False
@@ -267,7 +287,7 @@ def projected(projection: Any, points: Points) -> Points:
         return np.ascontiguousarray(projection.apply(points))
 
 
-def _owning(index: Any, quantizer: Any, projection: Any) -> Any:
+def owning(index: Any, quantizer: Any, projection: Any) -> Any:
     """Return the index, after the projection if there is one, as the owner of its parts."""
     index.own_fields = True
     quantizer.this.disown()

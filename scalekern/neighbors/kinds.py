@@ -9,8 +9,9 @@ from __future__ import annotations
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.neighbors.centres import ITERATIONS
 from scalekern.neighbors.factory import new_index
+from scalekern.neighbors.graphs import is_graph
 from scalekern.neighbors.ivf import TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
-from scalekern.neighbors.metrics import FAISS_METRICS, KD_TREE_METRICS
+from scalekern.neighbors.metrics import FAISS_METRICS, KD_TREE_METRICS, WALKED_METRICS
 from scalekern.neighbors.work import work_of
 
 # Where a KD-tree stops being the cheapest exact answer: against FAISS's scan, and against cdist.
@@ -70,7 +71,8 @@ def kind_for_rows(
         return algorithm
     if algorithm not in NAMES:
         _check_factory(algorithm, d)
-    _require(metric in FAISS_METRICS, algorithm, metric, [*FAISS_METRICS])
+    known = WALKED_METRICS if algorithm in ("ivf", "hnsw") else FAISS_METRICS
+    _require(metric in known, algorithm, metric, [*known])
     if target_recall == 1:
         raise UnsupportedError(
             f"algorithm={algorithm!r} is approximate and cannot promise target_recall=1.0; use "
@@ -79,12 +81,21 @@ def kind_for_rows(
     return algorithm
 
 
+def is_tuned_apart(kind: str, d: int) -> bool:
+    """Return whether an index of some kind is tuned by rows that are not in it."""
+    if kind in NAMES or kind == "contest":
+        return kind == "hnsw"
+    return is_graph(new_index(d, kind))
+
+
 def _automatic(
     n: int, d: int, metric: str, target_recall: float, expected_queries: int | None
 ) -> str:
+    if metric in KD_TREE_METRICS and metric not in FAISS_METRICS:
+        exact = "kd_tree" if d <= KD_TREE_COLUMNS_WITHOUT_FAISS else "pairs"
+        return "ivf" if exact == "pairs" and n >= SCAN_ROWS and target_recall < 1 else exact
     if metric not in FAISS_METRICS:
-        small = metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS_WITHOUT_FAISS
-        return "kd_tree" if small else "pairs"
+        return "pairs"
     if metric in KD_TREE_METRICS and d <= KD_TREE_COLUMNS:
         return "kd_tree"
     if n < SCAN_ROWS or target_recall == 1 or _scan_is_cheaper(n, d, expected_queries):

@@ -15,8 +15,10 @@ from scalekern.errors import InvalidInputError, ModelFormatError
 PairMetric = Callable[[Any, Any], float]
 Metric = str | PairMetric
 
-#: answered by FAISS
-FAISS_METRICS = ("euclidean", "cosine")
+#: answered by FAISS, exactly as well
+FAISS_METRICS = ("euclidean", "cosine", "inner_product")
+#: answered by FAISS's lists of uncompressed rows and its graphs
+WALKED_METRICS = (*FAISS_METRICS, "manhattan", "chebyshev")
 #: answered by a KD-tree, with the order of the norm
 KD_TREE_METRICS = {"euclidean": 2.0, "manhattan": 1.0, "chebyshev": np.inf}
 #: answered by a scan with scipy.spatial.distance.cdist, with SciPy's name. Those that would need

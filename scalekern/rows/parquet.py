@@ -19,6 +19,9 @@ from scalekern.rows.base import Block, RowSource, empty_error, slice_rows, stack
 from scalekern.rows.tables import Columns, Place, check_schema, to_block
 from scalekern.rows.view import ParquetView
 
+GROUP_ROWS = 65_536
+"""Rows that are unpacked at a time where only some of a row group are wanted."""
+
 
 class ParquetSource(RowSource):
     """Rows of one or more Parquet files with the same columns, in the order of `files`.
@@ -139,12 +142,27 @@ def row_groups(
                     stop = start + parquet.metadata.row_group(group).num_rows
                     while runs and runs[0].stop <= start:
                         runs.pop(0)
-                    if runs and runs[0].start < stop:
-                        for part in read_batches(parquet, file, stop - start, names, [group]):
-                            yield part, tag, start, start - first
-                            start += part.num_rows
+                    own = [run for run in runs if run.start < stop]
+                    if own:
+                        for part, row in _within(parquet, file, names, group, start, own):
+                            yield part, tag, row, row - first
                     start = stop
         first += n_rows
+
+
+def _within(
+    parquet: Any, file: Any, names: list[str], group: int, row: int, runs: list[range]
+) -> Iterator[tuple[Any, int]]:
+    """Yield the batches of a row group from about the first wanted row to the last.
+
+    `row` is the number of its first row; with each batch comes that of its own.
+    """
+    for part in read_batches(parquet, file, GROUP_ROWS, names, [group]):
+        if row + part.num_rows > runs[0].start:
+            yield part, row
+        row += part.num_rows
+        if row >= runs[-1].stop:
+            return
 
 
 def joined_runs(pieces: Iterator[Block], wanted: list[range]) -> Iterator[Block]:

@@ -6,6 +6,7 @@ scikit-learn's scalers are in it. A stored model that names any other class is r
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -101,6 +102,8 @@ def encode(value: Any, where: str) -> Any:
         return value
     if isinstance(value, np.generic):
         return encode(value.item(), where)
+    if isinstance(value, os.PathLike):
+        return encode(os.fspath(value), where)
     if isinstance(value, list):
         return [encode(item, where) for item in value]
     return _tagged(value, where)

@@ -1,0 +1,377 @@
+"""An index over more rows than memory holds, built in a folder in one pass over them.
+
+Rows and targets are written as they come, beside the code and the list of each row; the lists are
+put together at the end. What is on disk is always the first so many rows, and how many is noted
+after they are safe: a build that was killed is taken up where the note says. Only the codes are in
+memory then, an eighth of a byte or less for each byte of the rows; the rows are mapped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalekern.engine import ThreadEngine
+from scalekern.errors import InvalidInputError, ModelFormatError
+from scalekern.neighbors.base import FloatArray
+from scalekern.neighbors.centres import lists_of, quantizer_of
+from scalekern.neighbors.embedding import Embedding
+from scalekern.neighbors.faiss_index import faiss_module, one_openmp_thread
+from scalekern.neighbors.ivf import (
+    TRAINING_ROWS_A_LIST,
+    IVFPQIndex,
+    Lists,
+    lists_for,
+    owning,
+    projected,
+)
+from scalekern.neighbors.tune import held_rows
+from scalekern.rows import Block, RowSource
+from scalekern.storage.arrays import checksum
+
+NOTE, TRAINED, INDEX = "build.json", "trained.faiss", "index.faiss"
+VERSION = 1
+BLOCK_ROWS = 16_384
+SAFE_ROWS = 1 << 20
+"""So many rows are written between two notes of how far a build is."""
+_MOST_TRAINING_ROWS = 1 << 20
+_SORTED_LISTS = 64
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """What a folder holds when it is finished.
+
+    Attributes
+    ----------
+    index : IVFPQIndex
+        Not yet tuned; its rows are mapped from the folder.
+    targets : float64 array of shape (n, n_outputs), mapped
+    """
+
+    index: IVFPQIndex
+    targets: NDArray[np.float64]
+
+
+def build_on_disk(
+    source: RowSource, folder: Path, metric: str, seed: int, n_jobs: int | None = None
+) -> OnDisk:
+    """Build the index of all rows in a folder, take up an unfinished build, or open a finished one.
+
+    Parameters
+    ----------
+    source : RowSource
+        Of vectors. Its rows are read once, besides a sample of at most a million.
+    folder : Path
+        New, empty, or what an earlier call for the same rows left.
+    metric : str
+        "euclidean", "cosine" or "inner_product".
+    seed : int
+    n_jobs : int or None
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds something else, or an index of other rows.
+    ModelFormatError
+        If a finished index was altered.
+    """
+    work = _Build(source, folder, metric, seed)
+    work.open()
+    if not work.note.get("finished"):
+        work.train(n_jobs)
+        work.write_rows(ThreadEngine(n_jobs))
+        work.assemble()
+    return work.result()
+
+
+class _Build:
+    """The state of a build, in its folder."""
+
+    def __init__(self, source: RowSource, folder: Path, metric: str, seed: int) -> None:
+        self._source, self._folder, self._metric, self._seed = source, folder, metric, seed
+        self.note: dict[str, Any] = {}
+        kind = np.dtype(source.dtype)
+        n, d, t = source.n_rows, source.n_features, source.n_outputs
+        self._arrays: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
+            "rows": (kind, (n, d)),
+            "targets": (np.dtype(np.float64), (n, t)),
+        }
+
+    def open(self) -> None:
+        """Read the note of an earlier build of these rows, or begin one."""
+        is_new = not self._folder.exists() or not any(self._folder.iterdir())
+        self._folder.mkdir(parents=True, exist_ok=True)
+        mine = self._description()
+        if is_new:
+            self.note = mine | {"done": 0}
+            self._write_note()
+            return
+        path = self._folder / NOTE
+        try:
+            self.note = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.note = {}
+        if not isinstance(self.note, dict) or not isinstance(self.note.get("done"), int):
+            raise InvalidInputError(
+                f"{self._folder} is not empty and holds no index; give a new folder as index_path"
+            )
+        differs = [name for name, value in mine.items() if self.note.get(name) != value]
+        if differs:
+            raise InvalidInputError(
+                f"{self._folder} holds an index of other rows or settings (its {differs[0]} is "
+                f"{self.note.get(differs[0])!r}, not {mine[differs[0]]!r}); remove it, or give "
+                "another index_path"
+            )
+
+    def _description(self) -> dict[str, Any]:
+        """Return what an index is of; the first rows stand for all of them."""
+        source = self._source
+        first = next(iter(source.blocks(1_024)))
+        digest = hashlib.sha256(np.ascontiguousarray(dense(first.X)).tobytes())
+        if first.y is not None:
+            digest.update(np.ascontiguousarray(first.y).tobytes())
+        return {
+            "version": VERSION,
+            "rows": source.n_rows,
+            "columns": source.n_features,
+            "outputs": source.n_outputs,
+            "dtype": np.dtype(source.dtype).name,
+            "metric": self._metric,
+            "seed": self._seed,
+            "first_rows": digest.hexdigest(),
+        }
+
+    def _write_note(self) -> None:
+        path = self._folder / NOTE
+        partial = path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(self.note, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def train(self, n_jobs: int | None) -> None:
+        """Choose centres and codes by a sample of rows, and write the empty index."""
+        if "scale" in self.note:
+            return
+        n = self._source.n_rows
+        n_lists = lists_for(n, IVFPQIndex.density)
+        sample = self._sample(min(n, TRAINING_ROWS_A_LIST * n_lists, _MOST_TRAINING_ROWS))
+        multiple = IVFPQIndex.multiple
+        lists = Lists.of(sample, self._metric, n_lists, self._seed, n_jobs, multiple)
+        quantizer = quantizer_of(lists.centres)
+        index = owning(IVFPQIndex.trained(quantizer, lists), quantizer, lists.projection)
+        faiss_module().write_index(index, str(self._folder / TRAINED))
+        embedding = lists.embedding
+        np.save(self._folder / "center.npy", embedding.center)
+        self.note |= {"scale": embedding.scale, "norm": self._norm(embedding)}
+        self._write_note()
+
+    def _norm(self, embedding: Embedding) -> float:
+        """Return the length of the longest row, which a sample does not know."""
+        if self._metric != "inner_product":
+            return embedding.norm
+        lengths = [
+            float(np.sqrt(np.square(dense(block.X), dtype=np.float64).sum(axis=1)).max())
+            for block in self._source.blocks(BLOCK_ROWS)
+        ]
+        return max(lengths)
+
+    def _sample(self, size: int) -> FloatArray:
+        """Return about `size` rows of blocks drawn by seed, in the order of the rows."""
+        n_blocks = -(-self._source.n_rows // BLOCK_ROWS)
+        wanted = min(n_blocks, max(_SORTED_LISTS, -(-size // BLOCK_ROWS)))
+        rng = np.random.default_rng(self._seed)
+        numbers = np.sort(rng.choice(n_blocks, wanted, replace=False))
+        share = size / min(self._source.n_rows, wanted * BLOCK_ROWS)
+        parts = []
+        held = held_rows(self._source.n_rows, self._source.n_features, self._seed)
+        for block in self._source.runs(numbers, BLOCK_ROWS):
+            X = dense(block.X)
+            few = np.sort(rng.choice(len(X), max(1, round(share * len(X))), replace=False))
+            few = few[~np.isin(few + block.start, held)]
+            parts.append(X[few])
+        return np.concatenate(parts)
+
+    def write_rows(self, engine: ThreadEngine) -> None:
+        """Write rows, targets, lists and codes, from where an earlier build was."""
+        trained = self._trained()
+        inner, projection = _parts(trained)
+        size = int(inner.code_size)
+        arrays = self._arrays | {
+            "lists": (np.dtype(np.int32), (self._source.n_rows,)),
+            "codes": (np.dtype(np.uint8), (self._source.n_rows, size)),
+        }
+        embedding = self._embedding(np.empty((0, self._source.n_features), self._source.dtype))
+        quantizer = faiss_module().downcast_index(inner.quantizer)
+        first = self.note["done"]
+        files = {
+            name: _Column(self._folder / f"{name}.npy", dtype, shape, first)
+            for name, (dtype, shape) in arrays.items()
+        }
+
+        def encode(block: Block) -> dict[str, NDArray[Any]]:
+            X = dense(block.X)
+            points = projected(projection, embedding.embed(X))
+            labels = lists_of(quantizer, points)
+            codes = np.empty((len(points), size), dtype=np.uint8)
+            swig = faiss_module().swig_ptr
+            with one_openmp_thread():
+                inner.encode_vectors(len(points), swig(points), swig(labels), swig(codes))
+            y = np.zeros((len(X), 0)) if block.y is None else block.y
+            return {"rows": X, "targets": y, "lists": labels.astype(np.int32), "codes": codes}
+
+        def write(_: Block, parts: dict[str, NDArray[Any]]) -> None:
+            for name, part in parts.items():
+                files[name].append(part)
+            done = files["lists"].rows
+            if done - self.note["done"] >= SAFE_ROWS:
+                self._safe(files, done)
+
+        try:
+            rest = _Rest(self._source, first)
+            engine.map_blocks(rest, encode, write, "indexing", BLOCK_ROWS)
+            self._safe(files, files["lists"].rows)
+        finally:
+            for file in files.values():
+                file.close()
+
+    def _safe(self, files: dict[str, _Column], done: int) -> None:
+        for file in files.values():
+            file.sync()
+        self.note["done"] = done
+        self._write_note()
+
+    def assemble(self) -> None:
+        """Put the codes into their lists, and leave only what searches need."""
+        faiss = faiss_module()
+        inner, projection = _parts(self._trained())
+        labels = np.load(self._folder / "lists.npy", mmap_mode="r")
+        codes = np.load(self._folder / "codes.npy", mmap_mode="r")
+        order = np.argsort(labels, kind="stable")
+        ends = np.searchsorted(labels[order], np.arange(inner.nlist), side="right")
+        start = 0
+        for number, end in enumerate(ends.tolist()):
+            ids = np.ascontiguousarray(order[start:end], dtype=np.int64)
+            own = np.ascontiguousarray(codes[ids])
+            if len(ids):
+                inner.invlists.add_entries(
+                    number, len(ids), faiss.swig_ptr(ids), faiss.swig_ptr(own)
+                )
+            start = end
+        inner.ntotal = len(labels)
+        index: Any = faiss.IndexIVFPQFastScan(inner)
+        if projection is not None:
+            index = faiss.IndexPreTransform(projection, index)
+        partial = self._folder / f"{INDEX}.partial"
+        faiss.write_index(index, str(partial))
+        partial.replace(self._folder / INDEX)
+        self.note |= {"finished": True, "sha256": checksum(self._folder / INDEX)}
+        self._write_note()
+        for name in ("lists.npy", "codes.npy", TRAINED):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def result(self) -> OnDisk:
+        """Open what was built."""
+        path = self._folder / INDEX
+        if not path.is_file() or checksum(path) != self.note["sha256"]:
+            raise ModelFormatError(f"{path} is altered or truncated; remove {self._folder}")
+        rows, targets = (self._mapped(name) for name in ("rows", "targets"))
+        index = faiss_module().read_index(str(path))
+        return OnDisk(IVFPQIndex(self._embedding(rows), index), targets)
+
+    def _mapped(self, name: str) -> NDArray[Any]:
+        path, (dtype, shape) = self._folder / f"{name}.npy", self._arrays[name]
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelFormatError(f"{path} cannot be read ({error}); it is altered") from error
+        if (array.dtype, array.shape) != (dtype, shape):
+            raise ModelFormatError(f"{path} is not the {shape} {dtype} numbers that were written")
+        return array
+
+    def _embedding(self, rows: FloatArray) -> Embedding:
+        center = np.load(self._folder / "center.npy", allow_pickle=False)
+        return Embedding(rows, self._metric, center, self.note["scale"], self.note["norm"])
+
+    def _trained(self) -> Any:
+        return faiss_module().read_index(str(self._folder / TRAINED))
+
+
+class _Column:
+    """A plain array on disk that rows are appended to, with its header written first."""
+
+    def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...], first: int) -> None:
+        self._dtype, self.rows = dtype, first
+        self._file: BinaryIO = path.open("r+b" if first else "w+b")
+        if first:
+            np.lib.format.read_magic(self._file)
+            np.lib.format.read_array_header_1_0(self._file)
+        else:
+            header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(self._file, header)
+        row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+        self._file.seek(self._file.tell() + first * row_bytes)
+
+    def append(self, part: NDArray[Any]) -> None:
+        """Write the next rows."""
+        self._file.write(np.ascontiguousarray(part, dtype=self._dtype).data)
+        self.rows += len(part)
+
+    def sync(self) -> None:
+        """Return when all rows so far are safe on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _Rest(RowSource):
+    """The rows of a source from a block on."""
+
+    def __init__(self, source: RowSource, first: int) -> None:
+        self._source, self._first = source, first
+        self.n_rows = source.n_rows - first
+        self.n_features, self.dtype = source.n_features, source.dtype
+        self.n_outputs, self.in_memory = source.n_outputs, source.in_memory
+        self.name = source.name
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield the blocks that are still to be read."""
+        if not self._first:
+            yield from self._source.blocks(max_rows)
+            return
+        numbers = np.arange(self._first // max_rows, -(-self._source.n_rows // max_rows))
+        yield from self._source.runs(numbers, max_rows)
+
+    def select(self, names: Any) -> RowSource:
+        """Return the rest of the rows with the features `names`."""
+        return _Rest(self._source.select(names), self._first)
+
+
+def _parts(index: Any) -> tuple[Any, Any]:
+    """Return the index of lists and what comes before it, of an index as `owning` made it."""
+    faiss = faiss_module()
+    if not isinstance(index, faiss.IndexPreTransform):
+        return index, None
+    inner = faiss.downcast_index(index.index)
+    inner.referenced_objects = [index]
+    return inner, faiss.downcast_VectorTransform(index.chain.at(0))
+
+
+def dense(X: Any) -> FloatArray:
+    """Return a block's rows as an array."""
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
