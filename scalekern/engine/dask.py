@@ -71,13 +71,12 @@ class DaskEngine(Engine):
             return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
-        checkpoint = current_checkpoint()
-        if checkpoint is not None:
-            return _in_steps(job, pieces, checkpoint.next_pass(), what)
-        total = make_statistic()
-        if pieces:
-            with told(what, source.n_rows) as topic:
-                job = replace(job, topic=topic)
+        checkpoint, total = current_checkpoint(), make_statistic()
+        with told(what, source.n_rows) as topic:
+            job = replace(job, topic=topic)
+            if checkpoint is not None:
+                return _in_steps(job, pieces, checkpoint.next_pass(), what)
+            if pieces:
                 total.restore(Scheduler().run(job, pieces, _tree, what))
         return total
 
