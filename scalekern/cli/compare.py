@@ -49,7 +49,6 @@ def compare_command(data: str, **options: Any) -> None:
     for name in ("json_path", "report"):
         check_output(options[name])
     sizes = _sizes(options["sizes"])
-    from scalekern.report import compare
     from scalekern.rows import rows
 
     train = source_from(data, options)
@@ -61,6 +60,8 @@ def compare_command(data: str, **options: Any) -> None:
             features=train.feature_names,
             raw=True,
         )
+    from scalekern.report import compare  # last: a wrong name is told at once
+
     size = options["test_size"]
     with run_settings(options):
         comparison = compare(

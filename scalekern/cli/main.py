@@ -14,7 +14,9 @@ from typing import Any
 import click
 
 from scalekern import __version__
+from scalekern.cli.cluster import cluster_command
 from scalekern.cli.compare import compare_command
+from scalekern.cli.completion import completion_command, with_completion
 from scalekern.cli.demo import demo_command
 from scalekern.cli.doctor import doctor_command
 from scalekern.cli.fit import fit_command
@@ -81,7 +83,9 @@ for _command in (
     predict_command,
     neighbors_command,
     plan_command,
+    cluster_command,
     doctor_command,
     demo_command,
+    completion_command,
 ):
-    main.add_command(_command)
+    main.add_command(with_completion(_command))

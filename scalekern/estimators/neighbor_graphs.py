@@ -50,7 +50,7 @@ class NeighborGraphs:
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
             The entries of a row in the order of their distances; none where no row was found.
         """
         check_choice("mode", mode, MODES)
@@ -111,7 +111,7 @@ class NeighborGraphs:
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
         """
         del sort_results
         check_choice("mode", mode, MODES)

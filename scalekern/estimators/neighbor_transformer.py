@@ -100,7 +100,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
             Each row in the order of distances. In mode "distance" it has `n_neighbors` + 1 entries
             and, for a training row, its own 0 is one of them.
         """

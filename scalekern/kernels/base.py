@@ -33,11 +33,14 @@ class Columns(ABC):
 class Kernel(BaseEstimator, ABC):
     """A similarity of two objects; see the subclasses.
 
-    Tags
-    ----
-    positive_definite : no weighted sum of its values over pairs is negative
-    stationary : depends on x - z only, so that Fourier features exist
-    takes_vectors : its rows are vectors of numbers; else any objects
+    Attributes
+    ----------
+    positive_definite : bool
+        No weighted sum of its values over pairs is negative.
+    stationary : bool
+        It depends on x - z only, so that Fourier features exist.
+    takes_vectors : bool
+        Its rows are vectors of numbers; else any objects.
     """
 
     positive_definite: ClassVar[bool] = True

@@ -7,7 +7,7 @@ say, who builds a new index over what is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -18,13 +18,12 @@ from scalekern.neighbors.base import (
     Distances,
     Indices,
     NeighborIndex,
+    Restore,
     State,
     nearest_first,
     stored,
 )
 from scalekern.rows.base import stack_rows, take_rows
-
-ReadPart = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], NeighborIndex]
 
 _SPARE = 8
 
@@ -123,17 +122,18 @@ class AlteredIndex(NeighborIndex):
         cls,
         meta: Mapping[str, Any],
         arrays: Mapping[str, NDArray[Any]],
-        read: ReadPart | None = None,
+        restore: Restore | None = None,
     ) -> AlteredIndex:
-        """Rebuild the index; `read` rebuilds a part, and knows of what kinds there are."""
-        assert read is not None
+        """Rebuild the parts, each with `restore`."""
+        if restore is None:
+            raise ModelFormatError("the stored neighbour index has parts that nothing can read")
         parts = []
         removed = np.asarray(stored(arrays, "removed"))
         for place, own in enumerate(stored(meta, "parts")):
             start = f"{place}-"
             of_part = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
             numbers = np.asarray(of_part.pop("numbers", None))
-            index = read(own, of_part)
+            index = restore(own, of_part)
             whole = numbers.dtype == np.int64 and numbers.shape == (index.n_rows,)
             if not whole or numbers.min() < 0 or numbers.max() >= len(removed):
                 raise ModelFormatError(

@@ -194,14 +194,19 @@ def faiss_module() -> Any:
 
 
 def _deserialize(data: NDArray[Any]) -> Any:
+    """Return the index over the bytes as they are: of a mapped file what is searched is read."""
     faiss = faiss_module()
+    held = np.ascontiguousarray(data, dtype=np.uint8)
     try:
-        return faiss.deserialize_index(np.ascontiguousarray(data, dtype=np.uint8))
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(held), len(held))
+        index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ModelFormatError(
             f"index.faiss cannot be read by FAISS {faiss.__version__}: the model was altered, "
             f"truncated, or written by a newer version ({_first_line(error)})"
         ) from error
+    index.referenced_objects = [held]  # the bytes must live as long
+    return index
 
 
 def _first_line(error: RuntimeError) -> str:

@@ -18,7 +18,7 @@ from scalekern.errors import InvalidInputError, UnsupportedError, missing_extra
 from scalekern.estimators.explanation import Explanation
 from scalekern.estimators.streaming import last_step
 from scalekern.report.comparison import Comparison
-from scalekern.report.explanation import plot_explanation
+from scalekern.report.explanation import explanation_text, plot_explanation
 from scalekern.report.pictures import (
     plot_alpha_path,
     plot_error_against_components,
@@ -246,6 +246,8 @@ class AlphaPathDisplay(Display):
 class ExplanationDisplay(Display):
     """The training rows that lead from the baseline to one prediction, the strongest on top.
 
+    As text, a table of them.
+
     Parameters
     ----------
     explanation : Explanation
@@ -271,6 +273,9 @@ class ExplanationDisplay(Display):
     >>> display = ExplanationDisplay.from_estimator(model, [[0.4]])
     >>> display.explanation.row_id.tolist()
     [[0, 1]]
+    >>> print(display)
+    rank  row  weight  similarity  target  contribution
+    ...
     """
 
     def __init__(
@@ -295,6 +300,9 @@ class ExplanationDisplay(Display):
         if rows is not None:
             rows = last_step(estimator, rows)[1]
         return cls(model.explain(queries, rows), **options).plot(ax)
+
+    def __str__(self) -> str:
+        return explanation_text(self.explanation.top(self.most), self.query)
 
     def _draw(self, ax: Axes) -> None:
         options: dict[str, Any] = {"output": self.output, "most": self.most, "unit": self.unit}
