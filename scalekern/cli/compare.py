@@ -22,6 +22,7 @@ from scalekern.cli.options import (
     source_from,
     write_json,
 )
+from scalekern.cli.stopping import leaving
 
 
 @click.command("compare")
@@ -66,7 +67,7 @@ def compare_command(data: str, **options: Any) -> None:
     from scalekern.report import compare  # last: a wrong name is told at once
 
     size = options["test_size"]
-    with run_settings(options):
+    with run_settings(options), leaving("nothing was written"):
         comparison = compare(
             train,
             test=test,
