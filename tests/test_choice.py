@@ -365,7 +365,7 @@ def test_classifiers_of_residuals_are_calibrated():
     )
     model.fit(X, labels)
     assert model.report_["calibration"].startswith("logistic")
-    assert model.score(NEW, np.median(Y) < TRUE) > 0.85
+    assert model.score(NEW, np.median(Y) < TRUE) > 0.75
 
 
 @pytest.mark.parametrize("approximation", ["exact", "auto"])
