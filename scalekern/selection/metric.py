@@ -129,11 +129,17 @@ def learn_metric(
 
 
 def is_better(new: np.ndarray, old: np.ndarray) -> bool:
-    """Return whether errors of the same rows are lower by `LEAST_GAIN` and by their own noise."""
-    gains = old - new
-    gain = gains.mean()
-    noise = gains.std() / np.sqrt(len(gains))
-    return bool(gain > LEAST_GAIN * old.mean() and gain > LEAST_ERRORS * noise)
+    """Return whether squared errors of the same rows are lower, by more than their own noise.
+
+    Lower by `LEAST_GAIN` in the mean, and by `LEAST_ERRORS` standard errors, of the squares or of
+    their roots: a few large squares can hide what most rows show.
+    """
+    if old.mean() - new.mean() <= LEAST_GAIN * old.mean():
+        return False
+    return any(
+        gains.mean() > LEAST_ERRORS * gains.std() / np.sqrt(len(gains))
+        for gains in (old - new, np.sqrt(old) - np.sqrt(new))
+    )
 
 
 def mapped(X: np.ndarray, transform: np.ndarray) -> np.ndarray:
