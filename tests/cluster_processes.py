@@ -1,4 +1,4 @@
-"""Clusters of real processes, for several test files: `scalekern cluster` itself, and certificates."""
+"""Clusters of real processes for several test files: `scalekern cluster`, and certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`scalekern cluster`, and fit and predict that run on it: the same results, from other processes."""
+"""`scalekern cluster`, and fit and predict that run on it: the same results from elsewhere."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from click.testing import CliRunner  # noqa: E402
-from cluster_processes import certificates, cluster_command  # noqa: E402
+from click.testing import CliRunner
+from cluster_processes import certificates, cluster_command
 
-import scalekern as sk  # noqa: E402
-from scalekern.cli import main  # noqa: E402
-from scalekern.engine import connect  # noqa: E402
-from scalekern.engine.connect import connected  # noqa: E402
-from scalekern.errors import ClusterError  # noqa: E402
+import scalekern as sk
+from scalekern.cli import main
+from scalekern.engine import connect
+from scalekern.engine.connect import connected
+from scalekern.errors import ClusterError
 
 N, PARTS = 12_000, 4
 RNG = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Batch scoring: one part for each part, resumed where it stopped, and never two stories at once."""
+"""Batch scoring: a part for each part, resumed where it stopped, and never two stories at once."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_another_model_other_options_or_other_data_are_refused(model, data, tmp_
         sk.predict_files(path, data, out)
     with pytest.raises(InvalidInputError, match="made with other options"):
         sk.predict_files(path, data, out, resume=True, keep=["id"])
-    with pytest.raises(InvalidInputError, match="2 file.s. of inputs that are not among these"):
+    with pytest.raises(InvalidInputError, match=r"2 file.s. of inputs that are not among these"):
         sk.predict_files(path, data / "month=1", out, resume=True)
     other = LinearRegressor().fit(sk.rows(data, target="y", features=["a", "b"]))
     sk.save(other, tmp_path / "other")
@@ -212,7 +212,7 @@ def test_a_folder_of_something_else_is_left_as_it_is(model, data, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     for resume in (False, True):
-        with pytest.raises(InvalidInputError, match="not empty|no output to go on with"):
+        with pytest.raises(InvalidInputError, match=r"not empty|no output to go on with"):
             sk.predict_files(path, data, tmp_path / "out", resume=resume)
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["notes.txt"]
     with pytest.raises(InvalidInputError, match="is where the data are"):
@@ -321,8 +321,8 @@ def test_a_full_disk_is_an_error_of_its_part_and_leaves_no_half(model, data, tmp
     ("change", "match", "cure"),
     [
         (lambda t: t.drop(["a"]), "no column 'a'", None),
-        (lambda t: t.rename_columns(["id", "aa", "b", "kind", "y"]), r"'a'; it has 'aa' instead.*"
-         r"--map a=NAME", None),
+        (lambda t: t.rename_columns(["id", "aa", "b", "kind", "y"]),
+         r"'a'; it has 'aa' instead.*--map a=NAME", None),
         (lambda t: t.append_column("new", t["a"]), "has the column 'new'", {"columns": "used"}),
         (lambda t: t.drop(["y"]), "no column 'y'", {"columns": "used"}),
         (lambda t: t.set_column(1, "a", t["a"].cast(pa.string())), "is string, but double.*--cast",
@@ -396,9 +396,9 @@ def test_the_lock_of_a_living_process_of_this_machine_is_respected(model, data, 
     from scalekern.scoring.lock import locked
 
     path, _ = model
-    with locked(open_folder(tmp_path / "out")):
-        with pytest.raises(InvalidInputError, match=f"process {os.getpid()} on"):
-            sk.predict_files(path, data, tmp_path / "out")
+    held = locked(open_folder(tmp_path / "out"))
+    with held, pytest.raises(InvalidInputError, match=f"process {os.getpid()} on"):
+        sk.predict_files(path, data, tmp_path / "out")
     assert sk.predict_files(path, data, tmp_path / "out").complete
 
 

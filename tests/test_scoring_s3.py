@@ -143,7 +143,7 @@ def test_a_model_is_replaced_and_what_is_no_longer_of_it_goes(bucket, model):
 def test_a_model_that_is_not_whole_is_not_loaded(bucket, model, server):
     url, _ = model
     server.rm_file(f"{url}/0-dual_coef_.npy".removeprefix("s3://"))
-    with pytest.raises(ModelFormatError, match="has no file '0-dual_coef_.npy'"):
+    with pytest.raises(ModelFormatError, match=r"has no file '0-dual_coef_\.npy'"):
         sk.load(url)
     server.rm_file(f"{url}/model.json".removeprefix("s3://"))
     with pytest.raises(ModelFormatError, match=r"it has no model\.json"):

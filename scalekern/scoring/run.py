@@ -7,9 +7,10 @@ there.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +20,7 @@ from scalekern._config import get_config
 from scalekern.engine.cluster import current_client
 from scalekern.engine.progress import progress_bar
 from scalekern.engine.tasks import each_finished
-from scalekern.errors import ClusterError
+from scalekern.errors import ClusterError, InvalidInputError
 from scalekern.scoring.job import DONE, FAILED, NO_MODEL, Job, Outcome, score_part
 from scalekern.scoring.manifest import Found, write_manifest
 from scalekern.scoring.models import give_models
@@ -28,6 +29,7 @@ from scalekern.scoring.summary import Scoring
 
 ATTEMPTS = 5
 SKIPPED = "skipped"
+_log = logging.getLogger(__name__)
 _NO_MODEL = "its host has no copy of the model; was the stored model replaced meanwhile?"
 
 
@@ -64,10 +66,25 @@ class Run:
         try:
             self._do(missing, max_failures, n_jobs)
         finally:
-            scoring = self._scoring()
+            self._write_down()
+        return self._scoring()
+
+    def _write_down(self) -> None:
+        """Write the log and the manifest; where even they have no place, only success needs them.
+
+        The manifest that is there says already that the output is not complete.
+        """
+        scoring = self._scoring()
+        try:
             self._write_log(scoring)
-        self._write_manifest(complete=scoring.complete)
-        return scoring
+            self._write_manifest(complete=scoring.complete)
+        except (OSError, InvalidInputError) as error:
+            if scoring.complete:
+                raise InvalidInputError(
+                    f"all parts are in {scoring.output}, but its manifest cannot be written "
+                    f"({error}); make room and repeat with --resume"
+                ) from error
+            _log.warning("the log of this run cannot be written: %s", error)
 
     def _do(self, missing: list[Part], max_failures: int, n_jobs: int | None) -> None:
         failures = 0
