@@ -45,15 +45,24 @@ class Run:
         What is known of those that are done.
     settings : dict
         For the log.
+    output : str
+        What the user calls it.
     start : float
         When it began, by `time.perf_counter`.
     """
 
     def __init__(
-        self, job: Job, parts: list[Part], found: Found, settings: dict[str, Any], start: float
+        self,
+        job: Job,
+        parts: list[Part],
+        found: Found,
+        settings: dict[str, Any],
+        output: str,
+        start: float,
     ) -> None:
         self._job, self._parts, self._found, self._start = job, parts, found, start
         self._settings, self._outcomes = settings, dict[str, Outcome]()
+        self._output = output
         self._began = datetime.now(UTC)
 
     def go(self, stale: Sequence[str], max_failures: int, n_jobs: int | None) -> Scoring:
@@ -125,7 +134,7 @@ class Run:
             "model": {"path": self._job.model.path, "sha256": self._job.model.seal},
             **self._settings,
         }
-        return Scoring(str(self._job.output), complete, seconds, parts, settings)
+        return Scoring(self._output, complete, seconds, parts, settings)
 
     def _record(self, part: Part) -> dict[str, Any]:
         own = {"name": part.name, "input": str(part.view)}
