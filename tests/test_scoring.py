@@ -460,3 +460,14 @@ def test_the_model_may_move_while_nothing_runs(model, data, tmp_path):
     shutil.copytree(path, tmp_path / "moved")
     done = sk.predict_files(tmp_path / "moved", data, tmp_path / "out", resume=True)
     assert states(done) == ["skipped"] * PARTS  # it is known by its content
+
+
+def test_tasks_that_raise_are_results_like_the_others():
+    from scalekern.engine.tasks import each_finished
+
+    for n_jobs in (None, 1, 3):
+        found = dict(each_finished(lambda piece: 6 / piece, [1, 2, 0, 3], n_jobs))
+        assert isinstance(found.pop(0), ZeroDivisionError)
+        assert found == {1: 6.0, 2: 3.0, 3: 2.0}
+        (alone,) = each_finished(lambda piece: 6 / piece, [0], n_jobs)
+        assert isinstance(alone[1], ZeroDivisionError)

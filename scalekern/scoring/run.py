@@ -186,5 +186,5 @@ class Run:
 def _of_error(error: Exception) -> Outcome:
     """Return what became of a part whose task did not even give an outcome."""
     known = isinstance(error, ClusterError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
+    text = str(error) if known else f"its task was lost ({type(error).__name__}: {error})"
     return Outcome(FAILED, error=" ".join(text.split()))
