@@ -28,6 +28,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings say shapes and units, which types do not
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False

@@ -20,6 +20,7 @@ from scalekern.cli.options import (
     source_from,
     write_json,
 )
+from scalekern.cli.stopping import leaving
 
 
 @click.command("compare")
@@ -63,7 +64,7 @@ def compare_command(data: str, **options: Any) -> None:
     from scalekern.report import compare  # last: a wrong name is told at once
 
     size = options["test_size"]
-    with run_settings(options):
+    with run_settings(options), leaving("nothing was written"):
         comparison = compare(
             train,
             test=test,

@@ -22,6 +22,7 @@ from scalekern.cli.options import (
     source_from,
     write_json,
 )
+from scalekern.cli.stopping import leaving
 
 MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fourier+local",
           "knn", "linear")  # fmt: skip
@@ -77,8 +78,13 @@ def fit_command(data: str, **options: Any) -> None:
     model = make_model(options)
     source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
-    with on_cluster(options), run_settings(options):
-        kept = options["checkpoint"]
+    kept = options["checkpoint"]
+    left = (
+        "nothing was saved"
+        if kept is None
+        else (f"the passes so far are in {kept}, and the same command goes on from there")
+    )
+    with leaving(left), on_cluster(options), run_settings(options):
         model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)

@@ -23,6 +23,7 @@ from scalekern.cli.fit import fit_command
 from scalekern.cli.neighbors import neighbors_command
 from scalekern.cli.plan import plan_command
 from scalekern.cli.predict import predict_command
+from scalekern.cli.stopping import reason_of
 from scalekern.errors import ScalekernError
 
 
@@ -44,8 +45,8 @@ class _Group(click.Group):
             # The reader of our output went away; there is nobody to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("scalekern: stopped", err=True)
+        except (KeyboardInterrupt, click.Abort) as stop:
+            click.echo(f"scalekern: {reason_of(stop)}", err=True)
             code = 130
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "scalekern"

@@ -186,7 +186,7 @@ def _tree(job: Any, pieces: list[Any]) -> Any:
     from dask import delayed
 
     held = [level[1] for level in reversed(_levels(job, pieces)) if level is not None]
-    return held[0] if len(held) == 1 else delayed(_merged)(job, held)
+    return held[0] if len(held) == 1 else delayed(_merged)(job, *held)
 
 
 def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
@@ -198,10 +198,10 @@ def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
     while parts:
         whole = len(parts) // IN_A_ROW * IN_A_ROW
         rest = parts[whole:]
-        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, rest)
+        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, *rest)
         levels.append((len(rest), last) if rest else None)
         rows = range(0, whole, IN_A_ROW)
-        parts = [delayed(_merged)(job, parts[low : low + IN_A_ROW]) for low in rows]
+        parts = [delayed(_merged)(job, *parts[low : low + IN_A_ROW]) for low in rows]
     return levels
 
 
@@ -258,7 +258,7 @@ def _summed(parcel: Parcel, piece: Any) -> Arrays:
         return statistic.arrays()
 
 
-def _merged(parcel: Parcel, parts: list[Arrays]) -> Arrays:
+def _merged(parcel: Parcel, *parts: Arrays) -> Arrays:
     """Return the sum of all, in order; what they were is left for a task that runs again."""
     job: _Job = parcel.value
     total: Statistic = job.function()

@@ -91,6 +91,10 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
     >>> model = SimilarityClassifier(gamma=1.0, alpha=1e-3).fit(X, y)
     >>> model.predict([[1.5], [4.5]]).tolist()
     ['up', 'down']
+    >>> model.classes_.tolist(), (model.predict_proba([[1.5]]) > 0.9).tolist()
+    (['down', 'up'], [[False, True]])
+    >>> bool(model.decision_function([[1.5]])[0] > 0), model.n_iter_
+    (True, 1)
     """
 
     def __init__(

@@ -54,6 +54,13 @@ class ChangingRows:
         ------
         InvalidInputError
             If rows, targets or columns are wrong.
+
+        Examples
+        --------
+        >>> from scalekern import KNeighborsRegressor
+        >>> model = KNeighborsRegressor(1).fit([[0.0], [1.0]], [0.0, 1.0])
+        >>> model.add([[5.0]], [5.0]).predict([[4.0]])
+        array([5.])
         """
         check_is_fitted(self)
         numbers, labels = self._targets_to_add(y)
@@ -88,6 +95,13 @@ class ChangingRows:
         ------
         InvalidInputError
             If there is no such row (any more), or fewer than `n_neighbors` would be left.
+
+        Examples
+        --------
+        >>> from scalekern import KNeighborsRegressor
+        >>> model = KNeighborsRegressor(1).fit([[0.0], [1.0], [5.0]], [0.0, 1.0, 5.0])
+        >>> model.remove([2]).predict([[4.0]])
+        array([1.])
         """
         check_is_fitted(self)
         numbers = self._numbers_of(np.unique(np.atleast_1d(np.asarray(ids))))

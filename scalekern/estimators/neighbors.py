@@ -95,6 +95,14 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     >>> model = KNeighborsRegressor(2).fit([[0.0], [1.0], [5.0]], [1.0, 3.0, 9.0])
     >>> model.predict([[0.4]]).tolist()
     [2.0]
+    >>> distances, rows = model.kneighbors([[0.4]])
+    >>> distances.round(6).tolist(), rows.tolist()
+    ([[0.4, 0.6]], [[0, 1]])
+    >>> model.kneighbors_graph([[0.4]]).toarray().tolist()
+    [[1.0, 1.0, 0.0]]
+    >>> distances, rows = model.radius_neighbors([[0.4]], radius=0.5)
+    >>> rows[0].tolist(), model.radius_neighbors_graph([[0.4]], radius=0.5).toarray().tolist()
+    ([0], [[1.0, 0.0, 0.0]])
     """
 
     _own_names = ("target_is_vector_",)
@@ -236,8 +244,8 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     --------
     >>> from scalekern import KNeighborsClassifier
     >>> model = KNeighborsClassifier(2).fit([[0.0], [1.0], [5.0]], ["a", "a", "b"])
-    >>> model.predict([[0.4]]).tolist()
-    ['a']
+    >>> model.predict([[0.4]]).tolist(), model.predict_proba([[4.0]]).tolist()
+    (['a'], [[0.5, 0.5]])
     """
 
     _own_names = ("outputs_2d_",)

@@ -272,6 +272,18 @@ class SimilarityRegressor(RowPredictor):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern import SimilarityRegressor
+        >>> X = np.linspace(0, 6, 200)[:, None]
+        >>> model = SimilarityRegressor(
+        ...     gamma=1.0, alpha=1e-3, approximation="nystroem", landmarks=X[::10])
+        >>> for part in (X[::2], X[1::2]):
+        ...     model = model.partial_fit(part, np.sin(part[:, 0]))
+        >>> model.report_["rows"], float(model.predict([[np.pi / 2]])[0].round(3)), model.n_iter_
+        (200, 1.0, 1)
         """
         rule, objects = self._checked()
         first = not hasattr(self, "_running")
@@ -479,6 +491,16 @@ class SimilarityRegressor(RowPredictor):
             If there are too few rows, or the model kept none (solver="sgd", or "cg" on many rows).
         UnsupportedError
             For other approximations.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern import SimilarityRegressor
+        >>> X = np.linspace(0, 6, 400)[:, None]
+        >>> model = SimilarityRegressor(gamma=1.0, alpha=1e-3, approximation="nystroem",
+        ...                             n_components=30, random_state=0).fit(X, np.sin(X[:, 0]))
+        >>> bool(model.gap_to_exact(X[::7]).gap[-1] < 0.01)
+        True
         """
         check_is_fitted(self)
         source = predict_source(self, X, objects=self._takes_objects())

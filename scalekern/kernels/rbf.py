@@ -1,4 +1,4 @@
-"""The Gaussian kernel."""
+"""The Gaussian kernel: similarity that falls with the squared distance."""
 
 from __future__ import annotations
 

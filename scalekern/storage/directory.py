@@ -193,7 +193,17 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
 
     Examples
     --------
-    See `save`.
+    A similarity of one's own is not stored, and given again:
+
+    >>> import tempfile, scalekern
+    >>> def near(a, b):
+    ...     return 1 / (1 + abs(len(a) - len(b)))
+    >>> model = scalekern.SimilarityRegressor(near, alpha=1e-9)
+    >>> model = model.fit(["a", "bbbb"], [1.0, 4.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scalekern.save(model, folder + "/near")
+    ...     scalekern.load(folder + "/near", kernel=near).predict(["cccc"]).round(6).tolist()
+    [4.0]
     """
     folder = local_model(path)
     document = read_document(folder)
