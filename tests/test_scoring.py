@@ -376,6 +376,40 @@ def test_a_key_with_missing_values_is_refused(model, data, tmp_path):
     assert sk.predict_files(path, data, tmp_path / "kept", keep=["id"]).complete
 
 
+def test_what_a_worker_wrote_to_a_disk_of_its_own_is_not_done(model, data, tmp_path, monkeypatch):
+    from scalekern.scoring import run
+
+    real = run.score_part
+
+    def elsewhere(job, part):
+        outcome = real(job, part)
+        if "part-2" in part.name:
+            (tmp_path / "out" / part.name).rename(tmp_path / "of-the-worker.parquet")
+        return outcome
+
+    monkeypatch.setattr(run, "score_part", elsewhere)
+    done = sk.predict_files(model[0], data, tmp_path / "out")
+    assert states(done) == ["done", "done", "failed", "done"]
+    assert "on a disk that is not seen from here" in done.parts[2]["error"]
+    assert manifest_of(tmp_path / "out")["complete"] is False
+
+
+def test_an_input_that_is_gone_is_said_to_be(model, data, tmp_path, monkeypatch):
+    from scalekern.scoring import run
+
+    real = run.score_part
+
+    def gone(job, part):
+        if "part-2" in part.name:
+            part.view.file.unlink()
+        return real(job, part)
+
+    monkeypatch.setattr(run, "score_part", gone)
+    done = sk.predict_files(model[0], data, tmp_path / "out")
+    assert states(done) == ["done", "done", "failed", "done"]
+    assert "part-2.parquet" in done.parts[2]["error"]
+
+
 # ---------------------------------------------------------------- the lock
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from scalekern._config import get_config
@@ -74,6 +75,7 @@ class Run:
             self._job.output.delete(name)
         try:
             self._do(missing, max_failures, n_jobs)
+            self._look_for_parts()
         finally:
             self._write_down()
         return self._scoring()
@@ -104,6 +106,17 @@ class Run:
                 failures += outcome.state == FAILED
                 if failures > max_failures:
                     return
+
+    def _look_for_parts(self) -> None:
+        """Take back what is said to be done and is not there: a worker may have its own disk."""
+        for name, outcome in self._outcomes.items():
+            place = self._job.output.at(name)
+            if outcome.state == DONE and isinstance(place, Path) and not place.is_file():
+                error = (
+                    f"worker {outcome.worker} wrote it to {place} on a disk that is not seen from "
+                    "here; give a folder that all share, or the URL of a store"
+                )
+                self._outcomes[name] = replace(outcome, state=FAILED, rows=0, error=error)
 
     def _results(self, parts: list[Part], n_jobs: int | None) -> Iterator[tuple[Part, Outcome]]:
         """Yield what becomes of each part; hosts without the model get it, and try again."""
