@@ -61,7 +61,7 @@ docs: $(VENV)/.has-docs
 
 # The lowest versions have wheels for Python 3.11. Their printed arrays differ: no doctests.
 verify: $(VENV)/.has-test
-	$(if $(wildcard tests/verification),$(PYTEST) tests/verification $(TESTFLAGS),@echo "no tests/verification")
+	$(if $(wildcard tests/verification),$(PYTEST) tests/verification tests/cluster $(TESTFLAGS),@echo "no tests/verification")
 	mkdir -p build
 	$(BIN)/python .ci/lowest.py > build/lowest.txt
 	$(MAKE) test VENV=.venv-lowest CONSTRAINT=build/lowest.txt PYTHON=$(or $(PYTHON),python3.11) DOCTESTS=

@@ -6,23 +6,15 @@ import argparse
 import json
 import platform
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
+from benchmarks.running import run
 
 GAMMAS = (0.5, 0.05, 0.01)
 ROWS = 400_000
 MANY_ROWS = 2_000_000
-
-
-def run(task: str, **options: Any) -> dict[str, Any]:
-    """Return what one run in a process of its own measured."""
-    command = [sys.executable, "-m", "benchmarks.worker", task, json.dumps(options)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
 
 
 def in_turn(ours: str, peer: str, repeats: int, **options: Any) -> dict[str, Any]:

@@ -191,16 +191,20 @@ def test_partitions_without_rows_are_predicted_as_none(table):
     SimilarityRegressor(approximation="local", random_state=0),
     KNeighborsRegressor(3),
 ], ids=["exact", "local", "k-NN"])  # fmt: skip
-def test_models_that_keep_all_rows_gather_them(model, table):
+def test_models_that_keep_all_rows_are_those_of_arrays(model, table):
     X, y, _ = (a[:300] for a in table)
     lazy = da.from_array(X, chunks=(130, -1)), da.from_array(y, chunks=99)
     here, there = clone(model).fit(X, y), clone(model).fit(*lazy)
     np.testing.assert_allclose(there.predict(lazy[0]).compute(), here.predict(X), atol=1e-10)
+
+
+def test_an_exact_model_of_more_rows_than_fit_is_refused(table):
+    X, y, _ = as_dask(*table)
     with (
         scalekern.config_context(memory_limit=10_000),
         pytest.raises(InvalidInputError, match="memory_limit"),
     ):
-        clone(model).fit(*lazy)
+        SimilarityRegressor(approximation="exact").fit(X, y)
 
 
 def test_knn_votes_of_dask_are_those_of_the_frame(table):

@@ -30,6 +30,7 @@ from scalekern.engine import (
     limits,
     plan,
 )
+from scalekern.engine.fingerprint import Digests
 from scalekern.engine.plan import chunk_rows
 from scalekern.errors import InvalidInputError
 from scalekern.features import NystroemMap
@@ -181,6 +182,7 @@ def statistic(name):
         "KernelNormal": lambda: KernelNormal(
             RBF(0.5).columns(X[:7]), np.ones((7, 2)), np.ones(2), np.dtype(float), double=False
         ),
+        "Digests": Digests,
         "Together": lambda: Together(a=Moments("y"), b=HashSample(30, 3)),
     }[name]
     return make, [block(slice(0, 600), of=thin), block(slice(600, N), of=thin)]
@@ -193,6 +195,7 @@ STATISTICS = [
     "RidgeStatistic",
     "ResidualStatistic",
     "KernelNormal",
+    "Digests",
     "Together",
 ]
 
@@ -223,8 +226,8 @@ def test_every_statistic_is_in_these_tests():
         children = waiting.pop().__subclasses__()
         waiting += children
         found |= {c.__name__ for c in children if c.__module__.startswith("scalekern.")}
-    # Their own files merge and restore these: test_sgd, test_prepare, test_classifier.
-    elsewhere = {"Sketch", "NumberSums", "CategorySums", "ClassCounts"}
+    # Their own files merge and restore these: test_sgd, test_prepare, test_classifier, test_choice.
+    elsewhere = {"Sketch", "NumberSums", "CategorySums", "ClassCounts", "GradientOuterProduct"}
     assert found == {name.split()[0] for name in STATISTICS} | elsewhere
 
 

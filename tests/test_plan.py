@@ -19,6 +19,7 @@ from scalekern import (
 )
 from scalekern.cli import main
 from scalekern.engine import machine
+from scalekern.engine.cost import Crew, graph_tasks
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.kernels import RBF, Laplacian, Matern
 from scalekern.rows import ArraySource, RowSource
@@ -268,12 +269,12 @@ def test_seconds_are_the_work_over_the_rates_shared_by_the_threads(monkeypatch):
     X = np.empty((100_000, 10))
     model = SimilarityRegressor("linear", approximation="nystroem", n_components=64, n_jobs=1)
     (summing,) = [s for s in scalekern.plan(X, estimator=model).steps if "sums" in s.what]
-    one, two = summing.seconds(RATES, 1), summing.seconds(RATES, 2)
+    one, two = summing.seconds(RATES, Crew.here(1)), summing.seconds(RATES, Crew.here(2))
     twice = {kind: 2 * rate for kind, rate in RATES.items()}
     fixed = 1e-3 + 100_000 * 1e-7
     assert summing.tasks % 2 == 1
     assert two - fixed == pytest.approx((one - fixed) * (summing.tasks // 2 + 1) / summing.tasks)
-    assert summing.seconds(twice, 1) - fixed == pytest.approx((one - fixed) / 2)
+    assert summing.seconds(twice, Crew.here(1)) - fixed == pytest.approx((one - fixed) / 2)
 
 
 def test_kernel_values_are_counted_once_for_each_pair():
@@ -338,3 +339,53 @@ def test_the_command_plans_what_fit_then_does(tmp_path, capsys):
     code, out = run(capsys, "plan", *options, "--memory-limit", "1000")
     assert code == 1
     assert "would fit" in out
+
+
+def test_a_plan_of_dask_rows_counts_tasks_and_bytes_and_reads_nothing():
+    da = pytest.importorskip("dask.array")
+
+    def refused(block):
+        raise AssertionError("a plan reads nothing")
+
+    lazy = da.zeros((600_000, 4), chunks=(100_000, 4))
+    lazy = lazy.map_blocks(refused, dtype=float, meta=np.zeros((0, 4)))
+    model = SimilarityRegressor(approximation="nystroem", n_components=64, alpha=1.0)
+    plan = scalekern.plan(lazy, estimator=model)
+    (summing,) = [step for step in plan.steps if "sums" in step.what]
+    assert summing.merged_bytes == summing.tasks * 8 * 65 * 65
+    assert summing.graph_tasks == graph_tasks(summing.tasks, 6)
+    assert plan.crew.workers == 1
+    assert "tasks" in str(plan)
+    here = scalekern.plan(np.empty((600_000, 4)), estimator=model)
+    assert here.crew.workers == 0
+    assert (here.passes[0].tasks, here.model_bytes) == (plan.passes[0].tasks, plan.model_bytes)
+    with pytest.raises(InvalidInputError, match="compute_chunk_sizes"):
+        scalekern.plan(lazy[lazy[:, 0] > 0], estimator=model)
+
+
+def test_the_tasks_of_a_plan_are_those_of_the_graph():
+    pytest.importorskip("dask")
+    from scalekern.engine.dask import _tree
+
+    for blocks in (1, 2, 8, 9, 64, 65, 100, 513):
+        graph = _tree(0, list(range(blocks))).__dask_graph__()
+        assert len(graph) == graph_tasks(blocks)
+
+
+def test_more_workers_take_less_time_until_the_scheduler_is_busy():
+    model = SimilarityRegressor(approximation="nystroem", n_components=1_000, alpha=1.0)
+    plan = scalekern.plan(np.broadcast_to(0.0, (10**9, 8)), estimator=model)
+    times = [plan.on_workers(count).seconds for count in (1, 10, 100, 10_000, 100_000)]
+    assert times == sorted(times, reverse=True)
+    assert 50 < times[0] / times[2] <= 101
+    scheduling = 1e-3 * plan.graph_tasks
+    assert times[-1] > scheduling
+
+
+def test_neighbours_of_dask_rows_are_planned_in_shards():
+    da = pytest.importorskip("dask.array")
+    plan = scalekern.plan(da.zeros((3_000_000, 4)), estimator=KNeighborsRegressor())
+    indexing = plan.passes[0]
+    assert indexing.what == "indexing"
+    assert indexing.tasks == 3
+    assert plan.memory_bytes < 3_000_000 * 4 * 8

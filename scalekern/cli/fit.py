@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
     Command,
     add_options,
@@ -53,34 +54,35 @@ def fit_options(command: Command) -> Command:
               metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
               "prediction intervals on (predict --coverage).")  # fmt: skip
 @click.option("--checkpoint", metavar="DIR", help="Save the sums so far there; after a kill the "
-              "same command goes on (nystroem, fourier).")  # fmt: skip
+              "same command goes on (nystroem, fourier, exact by cg).")  # fmt: skip
 @prepare_options
 @model_options
 @run_options
-@click.option("-o", "--output", required=True, help="The directory of the model.")
+@cluster_options
+@click.option("-o", "--output", required=True, help="The directory of the model, or its URL.")
 def fit_command(data: str, **options: Any) -> None:
     """Fit a model on the rows of TRAIN and save it.
 
-    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; or a URL of them
+    (s3://, gs://, abfs://). The workers of a cluster must be able to read it too.
     """
     check_output(options["json_path"])
     from scalekern.storage import model_bytes, save
     from scalekern.storage.directory import check_target
 
     check_target(options["output"])
-    if options["checkpoint"] and options["model"] not in ("nystroem", "fourier"):
-        raise click.UsageError("--checkpoint goes with --model nystroem or fourier")
+    summed = options["model"] in ("nystroem", "fourier")
+    if options["checkpoint"] and not (summed or options["solver"] == "cg"):
+        raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
     source = source_from(data, options)
     model = make_model(options)
     source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
     kept = options["checkpoint"]
-    left = (
-        "nothing was saved"
-        if kept is None
-        else (f"the sums so far are in {kept}, and the same command goes on from there")
-    )
-    with run_settings(options), leaving(left):
+    left = "nothing was saved"
+    if kept is not None:
+        left = f"the sums so far are in {kept}, and the same command goes on from there"
+    with on_cluster(options), run_settings(options), leaving(left):
         model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from scalekern import __version__
+from scalekern.cli.cluster import cluster_command
 from scalekern.cli.compare import compare_command
 from scalekern.cli.completion import completion_command, with_completion
 from scalekern.cli.demo import demo_command
@@ -83,6 +84,7 @@ for _command in (
     predict_command,
     neighbors_command,
     plan_command,
+    cluster_command,
     doctor_command,
     demo_command,
     completion_command,

@@ -6,7 +6,7 @@ from scalekern.engine.limits import available_cores, memory_budget
 from scalekern.engine.moments import Moments
 from scalekern.engine.plan import Need, chunk_rows, require_memory
 from scalekern.engine.sample import HashSample, hash_ids
-from scalekern.engine.statistic import Statistic, Together
+from scalekern.engine.statistic import Statistic, Together, Walk
 from scalekern.engine.threads import ThreadEngine
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Statistic",
     "ThreadEngine",
     "Together",
+    "Walk",
     "available_cores",
     "chunk_rows",
     "engine_for",

@@ -1,7 +1,9 @@
-"""Partial sums on disk, so that a fit that was killed goes on from there to the same model.
+"""Partial results on disk, so that a fit that was killed goes on from there to the same model.
 
-What is held of a pass is its tree of merges; with that and the number of blocks in it, the rest is
-added as if nothing had happened. Engines ask `current_checkpoint`; estimators open one.
+Passes are numbered as they begin. Of a sum its tree of merges is kept; with that and the number of
+blocks in it, the rest is added as if nothing had happened. Of a walk over batches its state is kept
+with their number. What comes between passes is computed again, from results that are the same.
+Engines ask `current_checkpoint`; estimators open one.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine.merging import MergeTree
-from scalekern.engine.plan import chunk_rows
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.rows import RowSource
 
 EVERY_BLOCKS = 64
+EVERY_BATCHES = 1_024
+Arrays = dict[str, np.ndarray]
 IDENTITY = "checkpoint.json"
 
 
@@ -37,24 +39,39 @@ class Checkpoint:
     def next_pass(self) -> PassFile:
         """Return the file of the pass that begins."""
         self._passes += 1
-        return PassFile(self._folder / f"pass-{self._passes}.sums")
+        return PassFile(self._folder / f"pass-{self._passes}.npz")
 
 
 class PassFile:
-    """The tree of one pass: a checksum, then arrays without pickles."""
+    """What is kept of one pass: a checksum, then arrays without pickles."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def fill(self, tree: MergeTree[Any], make: Callable[[], Any]) -> int:
-        """Put what was saved into an empty tree, and return how many blocks that is of."""
+    def load(self) -> Arrays | None:
+        """Return what was saved; None where nothing was."""
         if not self._path.exists():
-            return 0
+            return None
         data = self._path.read_bytes()
         if hashlib.sha256(data[32:]).digest() != data[:32]:
             raise InvalidInputError(f"{self._path} is altered; remove the folder and fit again")
         with np.load(io.BytesIO(data[32:]), allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
+            return {name: saved[name] for name in saved.files}
+
+    def save(self, arrays: Arrays) -> None:
+        """Write arrays, all or none of them."""
+        if any(np.asarray(value).dtype.kind == "O" for value in arrays.values()):
+            raise UnsupportedError("a checkpoint holds numbers, but rows or keys here are objects")
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        data = stream.getvalue()
+        write_whole(self._path, hashlib.sha256(data).digest() + data)
+
+    def fill(self, tree: MergeTree[Any], make: Callable[[], Any]) -> int:
+        """Put what was saved into an empty tree, and return how many blocks that is of."""
+        arrays = self.load()
+        if arrays is None:
+            return 0
         levels: list[tuple[int, Any] | None] = []
         for level, count in enumerate(arrays["counts"].tolist()):
             start = f"{level}/"
@@ -66,19 +83,14 @@ class PassFile:
         tree.levels = levels
         return int(arrays["blocks"])
 
-    def save(self, tree: MergeTree[Any], blocks: int) -> None:
-        """Write the tree, whole or not at all."""
+    def save_tree(self, tree: MergeTree[Any], blocks: int) -> None:
+        """Write the tree of so many blocks."""
         counts = [0 if held is None else held[0] for held in tree.levels]
-        arrays: dict[str, Any] = {"blocks": np.array(blocks), "counts": np.array(counts)}
+        arrays: Arrays = {"blocks": np.array(blocks), "counts": np.array(counts)}
         for level, held in enumerate(tree.levels):
             for name, value in {} if held is None else held[1].arrays().items():
                 arrays[f"{level}/{name}"] = np.asarray(value)
-        if any(value.dtype.kind == "O" for value in arrays.values()):
-            raise UnsupportedError("a checkpoint holds numbers, but rows or keys here are objects")
-        stream = io.BytesIO()
-        np.savez(stream, **arrays)
-        data = stream.getvalue()
-        write_whole(self._path, hashlib.sha256(data).digest() + data)
+        self.save(arrays)
 
 
 _current: ContextVar[Checkpoint | None] = ContextVar("scalekern_checkpoint", default=None)
@@ -89,11 +101,31 @@ def current_checkpoint() -> Checkpoint | None:
     return _current.get()
 
 
+def remembered(compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return what `compute` gives, which a fit that goes on takes from its checkpoint."""
+    checkpoint = current_checkpoint()
+    if checkpoint is None:
+        return compute()
+    file = checkpoint.next_pass()
+    arrays = file.load()
+    if arrays is None:
+        arrays = {"result": compute()}
+        file.save(arrays)
+    return arrays["result"]
+
+
 @contextmanager
 def checkpointed(
-    folder: str | os.PathLike[str] | None, parameters: dict[str, Any], source: RowSource
+    folder: str | os.PathLike[str] | None, identity: Callable[[], dict[str, Any]]
 ) -> Iterator[None]:
-    """Save the sums of the passes inside the block; the folder is removed when it ends well.
+    """Save what passes inside the block come to; the folder is removed when it ends well.
+
+    Parameters
+    ----------
+    folder : path or None
+        Nothing is saved without one.
+    identity : callable
+        Returns what tells the fit from others, as JSON: its "parameters" and its "rows".
 
     Raises
     ------
@@ -104,7 +136,7 @@ def checkpointed(
         yield
         return
     path = Path(folder)
-    _claim(path, {"parameters": repr(sorted(parameters.items())), "rows": fingerprint(source)})
+    _claim(path, identity())
     token = _current.set(Checkpoint(path))
     try:
         yield
@@ -128,20 +160,6 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
             f"the checkpoint {path} is of a fit with other {' and '.join(other)}; repeat that fit, "
             "or remove the folder"
         )
-
-
-def fingerprint(source: RowSource) -> str:
-    """Return a digest of all rows, targets and weights, from one reading of them."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((source.n_rows, source.n_features, source.feature_names)).encode())
-    # In the blocks of the passes: for some preparations the numbers depend on nothing else.
-    for block in source.blocks(chunk_rows(source.n_rows, max(1, source.n_features) * 8)):
-        X = block.X
-        parts = (X.data, X.indices, X.indptr) if hasattr(X, "tocsr") else (X,)
-        for part in (*parts, block.y, block.weight):
-            if part is not None:
-                digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:

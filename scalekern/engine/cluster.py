@@ -7,14 +7,18 @@ workers that hold it are lost, it is sent again and what is unfinished runs agai
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from scalekern.engine.limits import available_cores
+from scalekern.engine.parcels import Parcel, deliver
 from scalekern.errors import ClusterError, UnsupportedError
 
 ATTEMPTS = 4
+IN_FLIGHT = 2
+"""Tasks of each thread that are sent at a time, where their results come to this process."""
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +63,22 @@ class Scheduler:
     def __init__(self) -> None:
         self._client = current_client()
 
+    @property
+    def n_threads(self) -> int:
+        """The threads of all workers, at least 1."""
+        if self._client is None:
+            return available_cores()
+        with _failures(self._client):
+            return max(1, sum(self._client.nthreads().values()))
+
+    @property
+    def n_workers(self) -> int:
+        """The processes of the workers, at least 1."""
+        if self._client is None:
+            return 1
+        with _failures(self._client):
+            return max(1, len(self._client.nthreads()))
+
     def run(
         self, job: Any, pieces: list[Any], graph: Callable[[Any, list[Any]], Any], what: str
     ) -> Any:
@@ -66,7 +86,8 @@ class Scheduler:
         import dask
 
         if self._client is None:
-            return dask.compute(graph(_literal(job), list(map(_literal, pieces))))[0]
+            parcel = _literal(Parcel(job))
+            return dask.compute(graph(parcel, list(map(_literal, pieces))))[0]
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with _failures(self._client):
@@ -82,7 +103,7 @@ class Scheduler:
         from dask import delayed
 
         if self._client is None:
-            yield from _locally(_literal(job), pieces, function)
+            yield from _locally(_literal(Parcel(job)), pieces, function)
             return
         done = attempt = 0
         while done < len(pieces):
@@ -90,12 +111,7 @@ class Scheduler:
             try:
                 with _failures(self._client):
                     shared, rest = self._sent(job, pieces[done:])
-                    futures = self._client.compute([delayed(function)(shared, p) for p in rest])
-                    del rest
-                for place in range(len(futures)):
-                    with _failures(self._client):
-                        value = futures[place].result()
-                    futures[place] = None
+                for value in self._window([delayed(function)(shared, p) for p in rest]):
                     yield value
                     done += 1
             except LostData:
@@ -103,9 +119,25 @@ class Scheduler:
                 if attempt == ATTEMPTS:
                     raise _unlucky(what) from None
 
+    def _window(self, tasks: list[Any]) -> Iterator[Any]:
+        """Yield the values of tasks, in order; few are in flight, as results may be large."""
+        client, waiting = self._client, deque[Any]()
+        most = IN_FLIGHT * self.n_threads
+        for start in range(0, len(tasks) + most, most):
+            with _failures(client):
+                waiting.extend(client.compute(tasks[start : start + most]))
+            # Half of them stay in flight while the other half is taken.
+            last = start + most >= len(tasks)
+            while len(waiting) > (0 if last else most):
+                with _failures(client):
+                    value = waiting.popleft().result()
+                yield value
+
     def _sent(self, job: Any, pieces: list[Any]) -> tuple[Any, list[Any]]:
         """Return what stands for the job and the pieces once their data are with the workers."""
-        shared = self._client.scatter(job, broadcast=True, hash=False)
+        parcel = Parcel(job)
+        deliver(self._client, parcel)
+        shared = self._client.scatter(parcel, broadcast=True, hash=False)
         if pieces and not isinstance(pieces[0], int) and not hasattr(pieces[0], "__dask_graph__"):
             return shared, self._client.scatter(pieces, hash=False)
         return shared, pieces

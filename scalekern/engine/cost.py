@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scalekern.engine.merging import IN_A_ROW
 from scalekern.engine.plan import chunk_rows
 
 READ_RATE = 4e8
@@ -19,6 +20,38 @@ STEP_SECONDS = 1e-3
 """What a step costs at least."""
 ROW_SECONDS = 1e-7
 """What a row costs in a pass beyond arithmetic: its id, its hash, its copies."""
+
+
+TASK_SECONDS = 1e-3
+"""What Dask does for a task: to make it, to send it, to hear of its end. One process does it."""
+LINK_RATE = 1e9
+"""Bytes that a worker sends to another, or to this process, in a second."""
+PASS_SECONDS = 0.03
+"""What a pass on Dask costs at least: its job goes to every worker, its sum comes back."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who runs a fit.
+
+    Attributes
+    ----------
+    threads : int
+        Blocks of a pass that are worked on at a time.
+    local_threads : int
+        Of this process, which does what is between passes.
+    workers : int
+        Processes of a Dask cluster; 0 without one.
+    """
+
+    threads: int
+    local_threads: int
+    workers: int = 0
+
+    @classmethod
+    def here(cls, n_threads: int) -> Crew:
+        """Return the threads of this process."""
+        return cls(n_threads, n_threads)
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,10 @@ class Step:
         Counted work by kind; see `engine.machine.rates`. Empty where it is not known.
     known : bool
         False where the work has parts that no rate is known for, such as a kernel of your own.
+    sum_bytes : int
+        What each block comes to, which is merged, or goes to this process.
+    partitions : int
+        Of a Dask collection, whose blocks are read by tasks of their own.
     """
 
     what: str
@@ -50,15 +87,41 @@ class Step:
     read_bytes: int = 0
     work: Mapping[str, float] = field(default_factory=dict)
     known: bool = True
+    sum_bytes: int = 0
+    partitions: int = 0
 
-    def seconds(self, rates: Mapping[str, float], n_threads: int) -> float:
-        """Return the estimated seconds with so many threads."""
-        # The last round may leave threads idle.
-        rounds = -(-self.tasks // max(1, n_threads))
+    @property
+    def merged_bytes(self) -> int:
+        """Bytes of the sums of all blocks."""
+        return self.tasks * self.sum_bytes
+
+    @property
+    def graph_tasks(self) -> int:
+        """Tasks of the pass on Dask."""
+        return graph_tasks(self.tasks, self.partitions) if self.rows else 0
+
+    def seconds(self, rates: Mapping[str, float], crew: Crew) -> float:
+        """Return the estimated seconds."""
         alone = sum(count / rates.get(kind, math.inf) for kind, count in self.work.items())
         reading = self.read_bytes / READ_RATE
+        if crew.workers and self.rows:
+            return self._on_dask(alone, reading, rates.get("move", math.inf), crew)
+        # The last round may leave threads idle.
+        rounds = -(-self.tasks // max(1, crew.local_threads))
         busy = max(alone * rounds / self.tasks, reading)
         return STEP_SECONDS + busy + self.rows * ROW_SECONDS
+
+    def _on_dask(self, alone: float, reading: float, move: float, crew: Crew) -> float:
+        """Return the seconds on a cluster, whose scheduler works beside the workers.
+
+        Workers read what they add up; a merge reads two sums and writes one; of the sums those
+        that lie with other workers are sent.
+        """
+        rounds = -(-self.tasks // max(1, crew.threads))
+        own = alone + reading + self.rows * ROW_SECONDS + 3 * self.merged_bytes / move
+        sent = self.merged_bytes * (1 - 1 / crew.workers) / (LINK_RATE * crew.workers)
+        busy = own * rounds / self.tasks + sent
+        return PASS_SECONDS + max(busy, self.graph_tasks * TASK_SECONDS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as plain values."""
@@ -68,8 +131,28 @@ class Step:
             "rows": self.rows,
             "tasks": self.tasks,
             "read_bytes": self.read_bytes,
+            "merged_bytes": self.merged_bytes,
+            "graph_tasks": self.graph_tasks,
             "work": {kind: float(count) for kind, count in self.work.items()},
         }
+
+
+def graph_tasks(tasks: int, partitions: int = 0) -> int:
+    """Return the tasks of the graph of a pass on Dask: sums, merges of eight, and their rows.
+
+    Parameters
+    ----------
+    tasks : int
+        Blocks of the pass.
+    partitions : int, default=0
+        Of a Dask collection, whose blocks are tasks of their own.
+    """
+    merges, held, left = 0, 0, tasks
+    while left:
+        left, rest = divmod(left, IN_A_ROW)
+        merges, held = merges + left + (rest > 1), held + (rest > 0)
+    merges += held > 1
+    return tasks + merges + (partitions + tasks if partitions else 0)
 
 
 def tasks_of(n_rows: int, n_features: int) -> int:

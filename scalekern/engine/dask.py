@@ -17,17 +17,23 @@ import numpy as np
 from scalekern._config import config_context, get_config
 from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
+from scalekern.engine.checkpoint import EVERY_BLOCKS, PassFile, current_checkpoint
 from scalekern.engine.cluster import Scheduler
 from scalekern.engine.limits import one_thread
-from scalekern.engine.merging import MergeTree
+from scalekern.engine.merging import IN_A_ROW, MergeTree
+from scalekern.engine.parcels import Parcel
 from scalekern.engine.plan import chunk_rows
+from scalekern.engine.progress import progress_bar
 from scalekern.engine.statistic import Statistic
 from scalekern.engine.threads import ThreadEngine
+from scalekern.engine.told import tell, told
 from scalekern.rows import Block, RowSource
 
 S = TypeVar("S", bound=Statistic)
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
+WHOLE = 2
+"""The level of a tree of 8 x 8 sums, after which a checkpoint is saved."""
 
 
 class DaskEngine(Engine):
@@ -65,9 +71,14 @@ class DaskEngine(Engine):
             return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
+        checkpoint = current_checkpoint()
+        if checkpoint is not None:
+            return _in_steps(job, pieces, checkpoint.next_pass(), what)
         total = make_statistic()
         if pieces:
-            total.restore(Scheduler().run(job, pieces, _tree, what))
+            with told(what, source.n_rows) as topic:
+                job = replace(job, topic=topic)
+                total.restore(Scheduler().run(job, pieces, _tree, what))
         return total
 
     def map_blocks(
@@ -85,8 +96,10 @@ class DaskEngine(Engine):
             return
         job, pieces = found
         job = replace(job, function=function)
-        for block, result in Scheduler().stream(job, pieces, _mapped, what):
-            sink(block, result)
+        with progress_bar(what, source.n_rows) as advance:
+            for block, result in Scheduler().stream(job, pieces, _mapped, what):
+                sink(block, result)
+                advance(len(block))
 
     def scan(
         self,
@@ -135,6 +148,8 @@ class _Job:
         The rows of a run.
     tile_dtype : str or None
         The setting of the process that fits.
+    topic : str or None
+        What to tell of the rows that are done; see `told`.
     """
 
     function: Callable[..., Any]
@@ -142,6 +157,7 @@ class _Job:
     source: RowSource | None
     step: int
     tile_dtype: str | None
+    topic: str | None = None
 
     def block(self, piece: Any) -> Block:
         """Return the block of the pass behind a piece: a block that was read, or its number."""
@@ -167,35 +183,97 @@ def _pieces(source: RowSource, max_rows: int | None) -> tuple[_Job, list[Any]] |
 
 
 def _tree(job: Any, pieces: list[Any]) -> Any:
-    """Return the task that merges all sums; `job` and the pieces are tasks too."""
+    """Return the task that merges all sums; `job` is a parcel, and the pieces are tasks too."""
     from dask import delayed
 
-    tree = MergeTree(lambda first, second: delayed(_merged)(job, first, second))
-    for piece in pieces:
-        tree.add(delayed(_summed)(job, piece))
-    return tree.total()
+    held = [level[1] for level in reversed(_levels(job, pieces)) if level is not None]
+    return held[0] if len(held) == 1 else delayed(_merged)(job, held)
 
 
-def _summed(job: _Job, piece: Any) -> Arrays:
+def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
+    """Return what a `MergeTree` holds of the sums of the pieces; one task merges eight in a row."""
+    from dask import delayed
+
+    levels: list[tuple[int, Any] | None] = []
+    parts = [delayed(_summed)(job, piece) for piece in pieces]
+    while parts:
+        whole = len(parts) // IN_A_ROW * IN_A_ROW
+        rest = parts[whole:]
+        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, rest)
+        levels.append((len(rest), last) if rest else None)
+        rows = range(0, whole, IN_A_ROW)
+        parts = [delayed(_merged)(job, parts[low : low + IN_A_ROW]) for low in rows]
+    return levels
+
+
+def _forest(job: Any, pieces: list[Any]) -> Any:
+    """Return the task that gives what is held of each tree of `EVERY_BLOCKS` sums."""
+    from dask import delayed
+
+    starts = range(0, len(pieces), EVERY_BLOCKS)
+    return delayed([_levels(job, pieces[low : low + EVERY_BLOCKS]) for low in starts])
+
+
+def _in_steps(job: _Job, pieces: list[Any], file: PassFile, what: str) -> Any:
+    """Return the statistic of all pieces, saving what is held of them on the way.
+
+    A whole tree of 64 sums is one part at the second level of the tree of all: the order of the
+    merges, and so the sum, is that of the other engines.
+    """
+
+    def merge(first: Any, second: Any) -> Any:
+        first.merge(second)
+        return first
+
+    def restored(arrays: Arrays) -> Any:
+        statistic = job.function()
+        statistic.restore({name: np.array(values) for name, values in arrays.items()})
+        return statistic
+
+    tree: MergeTree[Any] = MergeTree(merge)
+    done, scheduler = file.fill(tree, job.function), Scheduler()
+    at_once = EVERY_BLOCKS * max(1, scheduler.n_threads * 4 // EVERY_BLOCKS)
+    while done < len(pieces):
+        some = pieces[done : done + at_once]
+        for levels in scheduler.run(job, some, _forest, what):
+            for level, held in enumerate(levels):
+                if held is not None and level == WHOLE:
+                    tree.add(restored(held[1]), level)
+                elif held is not None:
+                    tree.levels += [None] * (level + 1 - len(tree.levels))
+                    tree.levels[level] = (held[0], restored(held[1]))
+        done += len(some)
+        file.save_tree(tree, done)
+    total = tree.total()
+    return job.function() if total is None else total
+
+
+def _summed(parcel: Parcel, piece: Any) -> Arrays:
     """Return the sums of one block."""
+    job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         statistic: Statistic = job.function()
-        statistic.update(job.block(piece))
+        block = job.block(piece)
+        statistic.update(block)
+        tell(job.topic, len(block))
         return statistic.arrays()
 
 
-def _merged(job: _Job, first: Arrays, second: Arrays) -> Arrays:
-    """Return the sums of both; what they were is left as it is, for a task that runs again."""
+def _merged(parcel: Parcel, parts: list[Arrays]) -> Arrays:
+    """Return the sum of all, in order; what they were is left for a task that runs again."""
+    job: _Job = parcel.value
     total: Statistic = job.function()
-    total.restore({name: np.array(values) for name, values in first.items()})
-    other: Statistic = job.function()
-    other.restore(second)
-    total.merge(other)
+    total.restore({name: np.array(values) for name, values in parts[0].items()})
+    for part in parts[1:]:
+        other: Statistic = job.function()
+        other.restore(part)
+        total.merge(other)
     return total.arrays()
 
 
-def _mapped(job: _Job, piece: Any) -> tuple[Block, Any]:
+def _mapped(parcel: Parcel, piece: Any) -> tuple[Block, Any]:
     """Return the block without its X, and what the function makes of it."""
+    job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         block = job.block(piece)
         return replace(block, X=None), job.function(block)

@@ -1,15 +1,13 @@
 """Dask in, lazy Dask out: a fitted estimator applied to each partition when it is computed.
 
 The estimator is one task, named by its content, on which every partition's depends: so each worker
-gets it once.
+gets it once, and what is large of it each host (`parcels`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -17,7 +15,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern._config import get_config
+from scalekern.engine.cluster import current_client
 from scalekern.engine.dask import worker_settings
+from scalekern.engine.parcels import Parcel, deliver
 from scalekern.errors import UnsupportedError
 from scalekern.rows.dask_blocks import labelled
 from scalekern.rows.dask_rows import is_dask
@@ -39,35 +39,35 @@ def lazy_on_dask(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-@dataclass(frozen=True, eq=False)
 class Applied:
     """A method of a fitted model, for one partition at a time.
 
-    Attributes
+    Parameters
     ----------
     model : fitted estimator
     method : str
     args, kwargs : tuple, dict
         What it is called with after X.
-    tile_dtype : str or None
-        The setting in force when the collection was made.
-    like : ndarray
+
+    Attributes
+    ----------
+    like : ndarray or None
         A result, for the shape and dtype of empty ones.
     """
 
-    model: Any
-    method: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    tile_dtype: str | None
-    like: np.ndarray | None = None
+    def __init__(self, model: Any, method: str, args: tuple[Any, ...], kwargs: Any) -> None:
+        self.parcel = Parcel(model)
+        self._method, self._args, self._kwargs = method, args, kwargs
+        self._tile_dtype = get_config().tile_dtype
+        self.like: np.ndarray | None = None
 
     def __call__(self, part: Any) -> np.ndarray:
         """Return the result for the rows of a partition."""
         if self.like is not None and not part.shape[0]:
             return self.like[:0]
-        with worker_settings(self.tile_dtype):
-            return getattr(self.model, self.method)(part, *self.args, **self.kwargs)
+        with worker_settings(self._tile_dtype):
+            model = self.parcel.value
+            return getattr(model, self._method)(part, *self._args, **self._kwargs)
 
     def __dask_tokenize__(self) -> str:
         return self.digest
@@ -75,16 +75,14 @@ class Applied:
     @property
     def digest(self) -> str:
         """What the content is known by."""
-        import cloudpickle
-
-        return hashlib.blake2b(cloudpickle.dumps(self), digest_size=16).hexdigest()
+        return Parcel(self).digest
 
 
 def _lazily(model: Any, method: str, X: Any, args: Any, kwargs: Any) -> Any:
     from dask import delayed
 
     check_is_fitted(model)
-    applied = Applied(_light(model), method, args, kwargs, get_config().tile_dtype)
+    applied = Applied(_light(model), method, args, kwargs)
     array = hasattr(X, "map_blocks")
     # Of a frame's example rows the second may be missing.
     row = np.ones((1, X.shape[1]), X.dtype) if array else X._meta_nonempty.iloc[:1]  # noqa: SLF001
@@ -94,7 +92,11 @@ def _lazily(model: Any, method: str, X: Any, args: Any, kwargs: Any) -> Any:
             f"{method} of a Dask collection returns one array; with {kwargs or args} it would "
             "return several: call it on partitions, X.map_partitions or X.map_blocks"
         )
-    applied = Applied(applied.model, method, args, kwargs, applied.tile_dtype, like)
+    applied.like = like
+    if applied.parcel.packed().parts:
+        client = current_client()
+        if client is not None:
+            deliver(client, applied.parcel)
     name = f"scalekern-{type(model).__name__}-{applied.digest}"
     shared = delayed(applied, name=name, traverse=False)
     return _array(shared, X, like) if array else _frame(shared, X, like, model, method)
@@ -141,7 +143,7 @@ def _columns(model: Any, method: str, width: int) -> list[Any]:
     if method == "transform":
         return list(range(width))  # features have no names, as those of arrays
     classes = getattr(model, "classes_", None)
-    if classes is not None and len(classes) == width:
+    if isinstance(classes, np.ndarray) and len(classes) == width:
         return list(classes)
     return [f"prediction_{j}" for j in range(width)]
 

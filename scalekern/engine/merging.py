@@ -34,17 +34,16 @@ class MergeTree(Generic[P]):
         self._merge = merge
         self.levels: list[tuple[int, P] | None] = []
 
-    def add(self, part: P) -> None:
-        """Add the sum that comes next."""
-        for level in range(len(self.levels) + 1):
-            if level == len(self.levels):
-                self.levels.append(None)
+    def add(self, part: P, level: int = 0) -> None:
+        """Add the sum that comes next, of 8^`level` parts; nothing may be held below that level."""
+        while True:
+            self.levels += [None] * (level + 1 - len(self.levels))
             held = self.levels[level]
             count, merged = (1, part) if held is None else (held[0] + 1, self._merge(held[1], part))
             if count < IN_A_ROW:
                 self.levels[level] = (count, merged)
                 return
-            self.levels[level], part = None, merged
+            self.levels[level], part, level = None, merged, level + 1
 
     def total(self) -> P | None:
         """Return the sum of all; None of nothing."""

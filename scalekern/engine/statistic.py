@@ -30,6 +30,18 @@ class Statistic(ABC):
         """Take the sums that `arrays` gave; the inverse on an empty statistic."""
 
 
+class Walk(ABC):
+    """What a walk over batches carries from one to the next, and what tells where it is."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the state as plain arrays, for checkpoints."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the state that `arrays` gave."""
+
+
 class Together(Statistic):
     """Several statistics of the same rows, so that one pass serves all."""
 

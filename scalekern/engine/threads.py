@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
 from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
-from scalekern.engine.checkpoint import EVERY_BLOCKS, current_checkpoint
+from scalekern.engine.checkpoint import EVERY_BATCHES, EVERY_BLOCKS, current_checkpoint
 from scalekern.engine.limits import resolve_threads
 from scalekern.engine.merging import MergeTree
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
 from scalekern.engine.shuffle import shuffled_batches
-from scalekern.engine.statistic import Statistic
+from scalekern.engine.statistic import Statistic, Walk
 from scalekern.rows import Block, RowSource
 
 S = TypeVar("S", bound=Statistic)
@@ -68,9 +69,9 @@ class ThreadEngine(Engine):
             tree.add(partial)
             done += 1
             if file is not None and done % EVERY_BLOCKS == 0:
-                file.save(tree, done)
+                file.save_tree(tree, done)
         if file is not None:
-            file.save(tree, done)
+            file.save_tree(tree, done)
         total = tree.total()
         return make_statistic() if total is None else total
 
@@ -105,10 +106,39 @@ class ThreadEngine(Engine):
         """
         ready = prepare or (lambda block: block)
         for number in range(first_pass, first_pass + n_passes):
-            batches = shuffled_batches(source, batch_rows, seed, number)
-            small = source.n_rows <= batch_rows
-            for _, prepared in self._flow(batches, ready, what, source.n_rows, small):
-                state = step(state, prepared)
+            state = self._walk(source, step, state, seed, number, batch_rows, ready, what)
+        return state
+
+    def _walk(
+        self,
+        source: RowSource,
+        step: Callable[[T, Any], T],
+        state: T,
+        seed: int,
+        number: int,
+        batch_rows: int,
+        ready: Callable[[Block], Any],
+        what: str,
+    ) -> T:
+        """Return the state after one pass; a checkpoint remembers it on the way."""
+        checkpoint = current_checkpoint() if isinstance(state, Walk) else None
+        file = None if checkpoint is None else checkpoint.next_pass()
+        saved = None if file is None else file.load()
+        done = 0
+        if saved is not None:
+            done, over = int(saved.pop("batches")), bool(saved.pop("over"))
+            state.restore(saved)  # type: ignore[attr-defined]
+            if over:
+                return state
+        batches = islice(shuffled_batches(source, batch_rows, seed, number), done, None)
+        small = source.n_rows <= batch_rows
+        for _, prepared in self._flow(batches, ready, what, source.n_rows, small):
+            state = step(state, prepared)
+            done += 1
+            if file is not None and done % EVERY_BATCHES == 0:
+                file.save(_of_walk(state, done, over=False))
+        if file is not None:
+            file.save(_of_walk(state, done, over=True))
         return state
 
     def _in_order(
@@ -159,6 +189,10 @@ class ThreadEngine(Engine):
         result = future.result()
         advance(len(block))
         return block, result
+
+
+def _of_walk(state: Any, batches: int, *, over: bool) -> dict[str, np.ndarray]:
+    return state.arrays() | {"batches": np.array(batches), "over": np.array(over)}
 
 
 def _merged(first: S, second: S) -> S:

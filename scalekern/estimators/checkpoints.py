@@ -8,34 +8,38 @@ from typing import Any
 import numpy as np
 
 from scalekern._config import get_config
+from scalekern.engine import engine_for
+from scalekern.engine.fingerprint import fingerprint
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.rows import RowSource
 
 
-def checkpoint_parameters(model: Any, source: RowSource, folder: Any) -> dict[str, Any]:
-    """Return the parameters that a fit must share with the one it goes on from.
+def checkpoint_identity(model: Any, source: RowSource) -> dict[str, Any]:
+    """Return what a fit must share with the one it goes on from, as JSON.
 
     Raises
     ------
     UnsupportedError, InvalidInputError
-        If the fit is one that cannot go on; nothing is checked where `folder` is None.
+        If the fit is one that cannot go on.
     """
-    if folder is None:
-        return {}
     params = model.get_params(deep=False)
-    pair = params["approximation"], params["solver"]
-    if pair[0] not in ("nystroem", "fourier") or pair[1] in ("sgd", "cg"):
+    name, solver = params["approximation"], params["solver"]
+    if not (name in ("nystroem", "fourier") or (name, solver) == ("exact", "cg")):
         raise UnsupportedError(
-            "checkpoint= saves sums, which approximation='nystroem' and 'fourier' have, with a "
-            f"solver other than 'sgd' and 'cg'; not {pair[0]!r} with {pair[1]!r}"
+            "checkpoint= saves the passes over the rows, which approximation='nystroem', 'fourier' "
+            f"and 'exact' with solver='cg' have; not {name!r} with {solver!r}"
         )
     config = get_config()
-    if source.split()[0].on_dask or config.engine == "dask" or not source.n_features:
-        raise UnsupportedError("checkpoint= is for vectors of numbers, and not on Dask")
+    if not source.n_features:
+        raise UnsupportedError("checkpoint= is for vectors of numbers")
     if not isinstance(params["random_state"], numbers.Integral):
         raise InvalidInputError("checkpoint= needs a whole number as random_state, to draw alike")
     if not isinstance(params["landmarks"], str):
         params["landmarks"] = str(np.asarray(params["landmarks"]).tolist())
-    if getattr(params["alpha"], "tolist", None):
-        params["alpha"] = params["alpha"].tolist()
-    return {k: v for k, v in params.items() if k != "n_jobs"} | {"tile_dtype": config.tile_dtype}
+    for name in ("alpha", "metric"):
+        params[name] = getattr(params[name], "tolist", lambda own=params[name]: own)()
+    own = {k: v for k, v in params.items() if k != "n_jobs"} | {"tile_dtype": config.tile_dtype}
+    return {
+        "parameters": repr(sorted(own.items())),
+        "rows": fingerprint(engine_for(source, model.n_jobs), source),
+    }

@@ -84,7 +84,9 @@ def _look(source: RowSource, plain: bool) -> Step:
 def _a_pass(source: RowSource, what: str, why: str) -> Step:
     n, d = source.n_rows, source.n_features
     work = Counter({"move": 40.0 * n * d})
-    return Step(what, why, n, tasks_of(n, d), source.pass_bytes(), work)
+    # Means, spreads and categories: some hundred numbers a column.
+    own, parts = 800 * d, source.partitions
+    return Step(what, why, n, tasks_of(n, d), source.pass_bytes(), work, True, own, parts)
 
 
 def _widest(column: Column, n_outputs: int) -> int:
@@ -105,6 +107,7 @@ class _Prepared(Outline):
     def __init__(self, source: RowSource, n_features: int) -> None:
         super().__init__(source.n_rows, n_features, source.n_outputs, source.dtype)
         self._source = source
+        self.on_dask, self.partitions = source.on_dask, source.partitions
 
     def pass_bytes(self) -> int:
         """Return what a pass reads."""

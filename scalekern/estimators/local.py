@@ -17,10 +17,16 @@ from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
+from scalekern.estimators.sharding import (
+    IndexedRows,
+    index_in_shards,
+    indexes_in_shards,
+    shard_algorithm,
+)
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
-from scalekern.neighbors import NeighborIndex, build_index, index_from_state
+from scalekern.neighbors import BuiltIndex, NeighborIndex, build_index, index_from_state
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.selection.local import (
     DEFAULT_ALPHA,
@@ -142,18 +148,13 @@ class Local(Approximation):
         """Build the index, and choose the length scale and alpha."""
         kernel, k = job.kernel, int(job.params["n_neighbors"])
         local_need(job.engine.local.n_threads, k).require()
-        rows = gather(job.source)
+        rows = _indexed(job, k)
+        built = rows.built
         if k > len(rows.y):
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={len(rows.y)}; ask for fewer neighbours, or use "
                 "approximation='exact'"
             )
-        built = build_index(
-            dense_rows(rows.X),
-            metric="manhattan" if isinstance(kernel, Laplacian) else "euclidean",
-            n_neighbors=k,
-            seed=job.seen.sample.seed,
-        )
         weight = rows.weight if job.source.has_weight else None
         share = rows.weight / rows.weight.max()
         mean = share @ rows.y / share.sum()
@@ -246,6 +247,23 @@ class Local(Approximation):
             arrays.pop("spread_"),
         )
         return meta | arrays | {"local_": local}
+
+
+def _indexed(job: Job, k: int) -> IndexedRows:
+    """Return all rows in an index: of one piece, or of shards where rows are on a cluster."""
+    metric = "manhattan" if isinstance(job.kernel, Laplacian) else "euclidean"
+    options: dict[str, Any] = {"metric": metric, "seed": job.seen.sample.seed}
+    if indexes_in_shards(job.engine, job.source):
+        algorithm = shard_algorithm("auto", job.source, metric, 0.95, None)
+
+        def build(X: np.ndarray, y: np.ndarray) -> BuiltIndex:
+            del y
+            return build_index(X, **options, algorithm=algorithm, n_neighbors=min(k, len(X)))
+
+        return index_in_shards(job.engine, job.source, build)
+    rows = gather(job.source)
+    built = build_index(dense_rows(rows.X), **options, n_neighbors=min(k, len(rows.y)))
+    return IndexedRows(built, rows.y, rows.weight, rows.numbers, rows.ids)
 
 
 def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray) -> LeftOut:

@@ -31,6 +31,7 @@ class NeighborGraphs:
     n_jobs: int | None
     n_samples_fit_: int
     kneighbors: Any
+    _refuse_removed: Any
     _index: NeighborIndex
 
     def kneighbors_graph(
@@ -121,6 +122,7 @@ class NeighborGraphs:
         if radius is None:
             raise InvalidInputError("radius is missing; give the distance up to which rows count")
         if X is None:
+            self._refuse_removed()
             pairs = self._search_within(source_of(self._index.rows), radius)
             kept = [numbers != row for row, (_, numbers) in enumerate(pairs)]
             return [(d[own], i[own]) for (d, i), own in zip(pairs, kept, strict=True)]

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import engine_for, require_memory
+from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
+from scalekern.estimators.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.estimators.weighing import kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import (
@@ -30,6 +31,7 @@ from scalekern.neighbors import (
     index_from_state,
     takes_objects,
 )
+from scalekern.neighbors.metrics import canonical_metric
 from scalekern.rows import Block, RowSource, source_of
 from scalekern.rows.base import stack_rows
 from scalekern.rows.validate import predict_source
@@ -64,26 +66,55 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             self.__dict__.pop(name, None)
         if self.index_path is not None:
             return self._fit_on_disk(source, Path(os.fspath(self.index_path)), k)
+        engine = engine_for(source, self.n_jobs)
+        if indexes_in_shards(engine, source) and not takes_objects(self.metric):
+            return self._fit_shards(engine, source, k)
         self._require_memory(source)
         rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
         X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
-        built = build_index(
-            X,
-            metric=self.metric,
-            algorithm=self.algorithm,
-            target_recall=self.target_recall,
-            **self._goal(rows.y),
-            n_neighbors=k,
-            expected_queries=self._expected_queries(),
-            search_parameters=self.search_parameters,
-            seed=seed_of(self.random_state),
-            n_jobs=self.n_jobs,
-            graph_threads=self._graph_threads(),
-        )
-        self._keep(built)
+        self._keep(self._build_over(X, rows.y))
         return rows.y
+
+    def _build_over(self, X: Any, y: np.ndarray) -> BuiltIndex:
+        """Build the index over rows in memory."""
+        settings = self._settings(seed_of(self.random_state))
+        return build_index(X, **settings, **self._goal(y), n_neighbors=self.n_neighbors)
+
+    def _settings(self, seed: int) -> dict[str, Any]:
+        """Return what `build_index` is told, beside the goal."""
+        return {
+            "metric": self.metric,
+            "algorithm": self.algorithm,
+            "target_recall": self.target_recall,
+            "expected_queries": self._expected_queries(),
+            "search_parameters": self.search_parameters,
+            "seed": seed,
+            "n_jobs": self.n_jobs,
+            "graph_threads": self._graph_threads(),
+        }
+
+    def _fit_shards(self, engine: Engine, source: RowSource, k: int) -> np.ndarray:
+        """Build an index of each run of rows where the rows are, and return the targets, mapped."""
+        settings, unfitted = self._settings(seed_of(self.random_state)), clone(self)
+        settings["algorithm"] = shard_algorithm(
+            self.algorithm,
+            source,
+            str(canonical_metric(self.metric)),
+            self.target_recall,
+            settings["expected_queries"],
+        )
+
+        def build(X: np.ndarray, y: np.ndarray) -> BuiltIndex:
+            goal = unfitted._goal(y)  # noqa: SLF001
+            return build_index(X, **settings, **goal, n_neighbors=min(k, len(X)))
+
+        found = index_in_shards(engine, source, build)
+        for name, ids in kept_ids(found.ids).items():
+            setattr(self, name, ids)
+        self._keep(found.built)
+        return found.y
 
     def _fit_on_disk(self, source: RowSource, folder: Path, k: int) -> np.ndarray:
         """Build the index in a folder, and return the targets, mapped."""
@@ -163,17 +194,26 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         """
         check_is_fitted(self)
         k = check_integer("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
-        least = self.n_samples_fit_ - (X is None)
+        least = self._index.n_rows - (X is None)
         if k > least:
             raise ValueError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {self.n_samples_fit_}"
+                f"n_samples_fit = {self._index.n_rows}"
             )
         if X is None:
+            self._refuse_removed()
             distances, indices = _without_self(*self._search_all(k + 1))
         else:
             distances, indices = self._search(X, k)
         return (distances, indices) if return_distance else indices
+
+    def _refuse_removed(self) -> None:
+        """Raise where not every training row is there, and so not each can be asked for."""
+        if self._index.n_rows < self.n_samples_fit_:
+            raise InvalidInputError(
+                f"{self.n_samples_fit_ - self._index.n_rows} training rows were removed; give the "
+                "rows to ask for as X"
+            )
 
     def _search_all(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         return self._found(source_of(self._index.rows), k)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from scalekern.engine import Need
+from scalekern.engine.choose import crew_for
 from scalekern.engine.cost import Step, tasks_of
 from scalekern.engine.limits import resolve_threads
 from scalekern.engine.machine import tree_coordinates
@@ -37,6 +38,7 @@ from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
 from scalekern.estimators.neighbor_search import QUERY_ROWS
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.sharding import shard_rows
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.parameters import check_integer, tile_dtype_of
@@ -155,13 +157,38 @@ class _Shape:
     def row_bytes(self) -> int:
         return self.n * (self.d * self.item + 8 * (self.t + 1))
 
+    @property
+    def block_bytes(self) -> int:
+        """What a block is whose rows, and targets, go to this process."""
+        return self.row_bytes // max(1, tasks_of(self.n, self.d))
+
+    def collect(self, plan: Outlook, objects: bool = False) -> None:
+        """Add the pass that brings all rows to an index: into memory, or into files from Dask."""
+        if crew_for(self.source).workers and self.d and not objects:
+            each = shard_rows(self.source)
+            own = self.row_bytes * min(1.0, each / self.n)
+            why = "shards of the index, kept in files"
+            plan.steps.append(self.a_pass("indexing", why, Counter(), each, int(own)))
+            return
+        plan.held_bytes += self.row_bytes
+        plan.steps.append(self.gather("the index holds them"))
+
+    def gather(self, why: str) -> Step:
+        return self.a_pass("gathering the rows", why, Counter(), None, self.block_bytes)
+
     def a_pass(
-        self, what: str, why: str, work: Counter[str] | None, max_rows: int | None = None
+        self,
+        what: str,
+        why: str,
+        work: Counter[str] | None,
+        max_rows: int | None = None,
+        sum_bytes: int = 0,
     ) -> Step:
         tasks = tasks_of(self.n, self.d) if max_rows is None else -(-self.n // max_rows)
         done = None if work is None else work + Counter({"move": 2.0 * self.n * self.d * self.item})
         read = self.source.pass_bytes()
-        return Step(what, why, self.n, tasks, read, done or {}, work is not None)
+        known, parts = work is not None, self.source.partitions
+        return Step(what, why, self.n, tasks, read, done or {}, known, sum_bytes, parts)
 
 
 def outlook(model: Any, source: RowSource) -> Outlook:
@@ -191,8 +218,9 @@ def _linear(shape: _Shape) -> Outlook:
     look = "means and spreads of the columns, and a sample to explain with"
     plan.steps += [
         shape.a_pass("looking at the rows", look, Counter({"move": 40.0 * n * d})),
-        shape.a_pass("adding up the sums", "the normal equations", count.sums(n, d, t, tile)),
-    ]
+        shape.a_pass("adding up the sums", "the normal equations", count.sums(n, d, t, tile),
+                     sum_bytes=8 * d * (d + t)),
+    ]  # fmt: skip
     plan.add("solving", "the coefficients", count.ridge(d, 1, 0, 1))
     plan.predict = [shape.a_pass("predicting", "", count.products(2.0 * n * d * t))]
     plan.model_bytes, plan.explain_bytes = 8 * t * (d + 1), _kept_of_features(shape, d, 8)
@@ -212,8 +240,7 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
     # Which one, the fit finds out by counted work.
     name = "approximate index" if kind == "contest" else kind
     plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
-    plan.held_bytes = shape.row_bytes
-    plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
+    shape.collect(plan, takes_objects(metric))
     query = _index(plan, shape, kind, k)
     work = None if query is None else Counter({key: v * n for key, v in query.items()})
     plan.predict = [shape.a_pass("predicting", "", work, QUERY_ROWS)]
@@ -270,11 +297,12 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     size = min(shape.n, size)
     looks = f"mean target, and {size} rows to draw from"
     looking = Counter({"move": 8.0 * size * shape.d})
-    plan.steps.append(shape.a_pass("looking at the rows", looks, looking))
+    kept = 8 * size * (shape.d + shape.t + 3)
+    plan.steps.append(shape.a_pass("looking at the rows", looks, looking, None, kept))
     if known.trials:
         _trials(plan, params, known, kernel, shape)
     if known.given is not None:
-        shape = _Shape(mapped_source(shape.source, known.given), shape.n_threads)
+        shape = replace(shape, source=mapped_source(shape.source, known.given))
         plan.model_bytes += known.given.nbytes
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
@@ -350,8 +378,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     tile = Tile(np.dtype(float), shape.d)
     plan.solver, _ = exact_solver(model.solver, kernel, rule, n, shape.d)
     plan.held_bytes = shape.row_bytes
-    gathering = "the Gram matrix is of all rows"
-    plan.steps.append(shape.a_pass("gathering the rows", gathering, Counter()))
+    plan.steps.append(shape.gather("the Gram matrix is of all rows"))
     gram = count.kernel_values(kernel, float(n) * n, tile)
     if plan.solver == "cg":
         _exact_iterations(plan, kernel, rule, path, shape)
@@ -412,7 +439,8 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         plan.limits.append(Limit("n_components", m, lambda size: sums_need(threads, size, t, rule)))
         summed = None if made is None else made + count.sums(n, m, t, tile)
         why = f"{m} x {m} products of features"
-        plan.steps.append(shape.a_pass("adding up the sums", why, summed))
+        own = 8 * rule.n_folds * (m + 1) * (m + t)
+        plan.steps.append(shape.a_pass("adding up the sums", why, summed, None, own))
     solving = count.ridge(m, path, sample if rule.rule == "loo" else 0, rule.n_folds)
     plan.add("solving", _solving(rule, path), solving)
     if rule.rule == "gcv" and plan.solver == "cholesky":
@@ -450,8 +478,10 @@ def _components(plan: Outlook, model: Any, shape: _Shape) -> tuple[int, int]:
 def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None, m: int) -> None:
     threads, t = shape.n_threads, shape.t
     plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
-    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
-    rows = sketch_size(m)
+    rows, item = sketch_size(m), 8 * (m + t + 1)
+    plan.steps.append(
+        shape.a_pass("sketching the rows", "the preconditioner", made, None, rows * item)
+    )
     plan.add("factoring the sketch", "and its step", count.ridge(m, 1, rows, 1))
     batch = 256 if model.batch_size == "auto" else int(model.batch_size)
     step = count.products(4.0 * shape.n * m * shape.t + 4.0 * shape.n / batch * m * m)
@@ -460,7 +490,8 @@ def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None
     passes = 0 if shape.n <= rows else most_passes(model.get_params(deep=False), SGD_PASSES)
     for number in range(2, passes + 1):
         what = f"pass {number} of at most {passes}"
-        plan.steps.append(shape.a_pass(what, "gradient steps, until tol", work))
+        moved = shape.block_bytes
+        plan.steps.append(shape.a_pass(what, "gradient steps, until tol", work, None, moved))
 
 
 def _landmark_iterations(
@@ -468,18 +499,20 @@ def _landmark_iterations(
 ) -> None:
     threads, t, rows = shape.n_threads, shape.t, sketch_size(m)
     plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
-    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made))
+    kept = rows * (m + t + 1) * shape.item
+    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made, None, kept))
     plan.add("factoring the sketch", "", count.ridge(m, 1, rows, 1))
     for number in range(1, USUAL_PASSES - 3):
-        plan.steps.append(shape.a_pass(f"iteration {number}", "until tol", values))
+        what = f"iteration {number}"
+        plan.steps.append(shape.a_pass(what, "until tol", values, None, 8 * t * (m + 1)))
     plan.notes.append(f"iterations go on until tol; {USUAL_PASSES - 4} are usual")
 
 
 def _local(plan: Outlook, k: int, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
     n, d, t = shape.n, shape.d, shape.t
-    plan.solver, plan.held_bytes = "cholesky", shape.row_bytes
+    plan.solver = "cholesky"
     plan.limits.append(Limit("n_neighbors", k, partial(local_need, shape.n_threads)))
-    plan.steps.append(shape.a_pass("gathering the rows", "the index holds them", Counter()))
+    shape.collect(plan)
     metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
     query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
     one = None if query is None else query + _systems(1, k, d)

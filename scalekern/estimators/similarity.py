@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from scalekern.estimators.approximations import (
 )
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.certificate import Gap
-from scalekern.estimators.checkpoints import checkpoint_parameters
+from scalekern.estimators.checkpoints import checkpoint_identity
 from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.input_map import (
@@ -237,9 +238,10 @@ class SimilarityRegressor(RowPredictor):
         sample_weight : array of shape (n,), optional
             At least 0. A row of weight 2 counts as two rows.
         checkpoint : path, optional
-            A new folder for the sums so far of a Nyström or Fourier model. After a kill the same
-            call goes on from there, to the same model. It is removed when the fit is done. Needs
-            a whole number as random_state; "sgd" and Dask collections have none.
+            A new folder for what the passes over the rows have come to: the sums so far, the state
+            of gradient steps, the products of conjugate gradients. After a kill the same call goes
+            on from there, to the same model. It is removed when the fit is done. For "nystroem",
+            "fourier" and "exact" with solver="cg"; needs a whole number as random_state.
 
         Returns
         -------
@@ -247,7 +249,7 @@ class SimilarityRegressor(RowPredictor):
         """
         rule, objects = self._checked()
         source = fit_source(self, X, y, sample_weight, objects=objects)
-        with checkpointed(checkpoint, checkpoint_parameters(self, source, checkpoint), source):
+        with checkpointed(checkpoint, partial(checkpoint_identity, self, source)):
             job, choice = self._job(source, rule)
             fitted = choice.approximation.fit(job)
         self._forget()

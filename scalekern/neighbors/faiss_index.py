@@ -137,12 +137,27 @@ def filled(index: Any, embedding: Embedding, n_threads: int = 1) -> Any:
     return index
 
 
-def training_points(embedding: Embedding, n: int, seed: int) -> NDArray[np.float32]:
-    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer."""
+def training_points(
+    embedding: Embedding, n: int, seed: int, held: Indices | None = None
+) -> NDArray[np.float32]:
+    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer.
+
+    Those `held` out are not among them.
+    """
     rows: FloatArray = embedding.rows
-    if n < len(rows):
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
-    return embedding.embed(rows)
+    usable = all_but(held, len(rows))
+    if n < len(usable):
+        drawn = np.random.default_rng(seed).choice(len(usable), n, replace=False)
+        usable = usable[np.sort(drawn)]
+    return embedding.embed(rows if len(usable) == len(rows) else rows[usable])
+
+
+def all_but(held: Indices | None, n: int) -> Indices:
+    """Return the numbers from 0 to n, without those `held` out."""
+    there = np.ones(n, dtype=np.bool_)
+    if held is not None:
+        there[held] = False
+    return np.flatnonzero(there)
 
 
 def reach_of(
@@ -179,14 +194,19 @@ def faiss_module() -> Any:
 
 
 def _deserialize(data: NDArray[Any]) -> Any:
+    """Return the index over the bytes as they are: of a mapped file what is searched is read."""
     faiss = faiss_module()
+    held = np.ascontiguousarray(data, dtype=np.uint8)
     try:
-        return faiss.deserialize_index(np.ascontiguousarray(data, dtype=np.uint8))
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(held), len(held))
+        index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise ModelFormatError(
             f"index.faiss cannot be read by FAISS {faiss.__version__}: the model was altered, "
             f"truncated, or written by a newer version ({_first_line(error)})"
         ) from error
+    index.referenced_objects = [held]  # the bytes must live as long
+    return index
 
 
 def _first_line(error: RuntimeError) -> str:

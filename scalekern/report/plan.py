@@ -5,12 +5,13 @@ The counts are made floors below (`estimators.foresight`); here they become one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-from scalekern.engine.cost import Step
-from scalekern.engine.limits import memory_budget, resolve_threads
+from scalekern.engine.choose import crew_for
+from scalekern.engine.cost import Crew, Step
+from scalekern.engine.limits import memory_budget
 from scalekern.engine.machine import rates
 from scalekern.engine.plan import chunk_rows
 from scalekern.estimators import SimilarityRegressor
@@ -49,7 +50,8 @@ class Plan:
     fits : bool
         Whether the fit would start; if not, `problem` is its error and `remedy` what would fit.
     problem, remedy : str
-    n_threads : int
+    crew : Crew
+        Who would run it: threads, and the workers of a Dask cluster.
     rates : dict of str to float
         What a core of this machine was measured to do in a second.
     notes : tuple of str
@@ -73,7 +75,7 @@ class Plan:
     fits: bool
     problem: str
     remedy: str
-    n_threads: int
+    crew: Crew
     rates: dict[str, float]
     notes: tuple[str, ...] = ()
 
@@ -100,7 +102,35 @@ class Plan:
     def _seconds(self, steps: tuple[Step, ...]) -> float | None:
         if not all(step.known for step in steps):
             return None
-        return sum(step.seconds(self.rates, self.n_threads) for step in steps)
+        return sum(step.seconds(self.rates, self.crew) for step in steps)
+
+    @property
+    def merged_bytes(self) -> int:
+        """Bytes that the blocks of all passes come to, which are merged."""
+        return sum(step.merged_bytes for step in self.steps)
+
+    @property
+    def graph_tasks(self) -> int:
+        """Tasks of all passes, if Dask runs them."""
+        return sum(step.graph_tasks for step in self.steps)
+
+    @property
+    def n_threads(self) -> int:
+        """Blocks that are worked on at a time."""
+        return self.crew.threads
+
+    def on_workers(self, workers: int, threads_per_worker: int = 1) -> Plan:
+        """Return what the same fit would be on a Dask cluster of so many workers like this machine.
+
+        Examples
+        --------
+        >>> import numpy as np, scalekern
+        >>> found = scalekern.plan(np.empty((200_000, 4))).on_workers(8)
+        >>> found.crew.threads, found.graph_tasks
+        (8, 114)
+        """
+        crew = Crew(workers * threads_per_worker, self.crew.local_threads, workers)
+        return replace(self, crew=crew)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -110,7 +140,11 @@ class Plan:
             "predict_steps": [self._described(step) for step in self.predict_steps],
             "notes": list(self.notes),
             "passes": len(self.passes),
+            "crew": vars(self.crew),
+            "n_threads": self.n_threads,
             "read_bytes": self.read_bytes,
+            "merged_bytes": self.merged_bytes,
+            "graph_tasks": self.graph_tasks,
             "seconds": self.seconds,
             "predict_seconds": self.predict_seconds,
         }
@@ -164,11 +198,17 @@ class Plan:
         model = f"{bytes_text(self.model_bytes)} at most"
         if self.explain_bytes:
             model += f", and {bytes_text(self.explain_bytes)} to explain its predictions"
+        workers = self.crew.workers
+        engine = (
+            f"{workers} Dask worker{'' if workers == 1 else 's'}: {self.graph_tasks:,} tasks, "
+            f"{bytes_text(self.merged_bytes)} of sums merged"
+        )
         facts = [
             ("would run", f"{self.approximation} ({self.why}){solver}, {self.dtype} tiles"),
             ("passes", f"{len(self.passes)} over the rows, {bytes_text(self.read_bytes)} read"),
             ("model", model),
             ("memory", f"{bytes_text(self.memory_bytes)} at the peak; {budget} may be used"),
+            *([("engine", engine)] if workers else []),
             ("seconds", f"about {_text(self.seconds)} to fit, {predicting}"),
         ]
         refused = [("refused", self.problem), ("would fit", self.remedy)]
@@ -198,7 +238,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
 
     Parameters
     ----------
-    X : array, sparse matrix, frame, rows from `scalekern.rows`, or n objects
+    X : array, sparse matrix, frame, Dask array of known chunks, rows, or n objects
         CSV and NumPy files have been read by the time that they are rows.
     y : array of shape (n,) or (n, n_outputs), optional
         One output is assumed without it.
@@ -227,7 +267,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     source = outline_of(X, y)
     found, last = foresee(model, source)
     end = model.steps[-1][1] if hasattr(model, "steps") else model
-    n_threads = resolve_threads(getattr(end, "n_jobs", None))
+    crew = crew_for(source, getattr(end, "n_jobs", None))
     budget = memory_budget()
     over = [limit for limit in found.limits if limit.need.bytes > budget]
     return Plan(
@@ -243,12 +283,12 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         predict_steps=tuple(found.predict),
         model_bytes=found.model_bytes,
         explain_bytes=found.explain_bytes,
-        memory_bytes=_peak(found, last, n_threads),
+        memory_bytes=_peak(found, last, crew.local_threads),
         budget_bytes=budget,
         fits=not over,
         problem=over[0].need.refusal(budget) if over else "",
         remedy="; ".join(_remedy(limit, budget) for limit in over),
-        n_threads=n_threads,
+        crew=crew,
         rates=rates(),
         notes=tuple(found.notes),
     )

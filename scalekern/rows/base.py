@@ -63,6 +63,8 @@ class RowSource(ABC):
         Whether `runs` reads no more than it yields, so that several readers may share the work.
     on_dask : bool
         Whether the rows are those of a Dask collection.
+    partitions : int
+        Of it; 0 for other rows.
     name : str
         What error messages call it.
     """
@@ -77,6 +79,7 @@ class RowSource(ABC):
     in_memory: bool = True
     finds_rows: bool = False
     on_dask: bool = False
+    partitions: int = 0
     name: str = "X"
 
     @abstractmethod

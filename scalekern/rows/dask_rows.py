@@ -105,6 +105,7 @@ class DaskSource(RowSource):
         self._X, self._reader, self._y, self._weight = X, reader, y, weight
         self.n_rows, self.n_features, self.name = X.n_rows, reader.n_features, reader.name
         self.dtype, self.feature_names = reader.dtype, reader.feature_names
+        self.partitions = len(X.parts)
         self.n_outputs, self.target_is_vector = n_outputs, target_is_vector
         self.has_weight = weight is not None or reader.has_weight
 

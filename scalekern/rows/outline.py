@@ -14,6 +14,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource
 from scalekern.rows.column_types import common_type
 from scalekern.rows.containers import is_frame, is_objects, to_arrow
+from scalekern.rows.dask_rows import is_dask
 from scalekern.rows.raw import RawSource, numbers_dtype
 from scalekern.rows.tables import Columns
 
@@ -66,6 +67,8 @@ def outline_of(X: Any, y: Any = None) -> RowSource:
     if isinstance(X, RowSource):
         return X
     n_outputs = np.shape(y)[1] if np.ndim(y) == 2 else 1
+    if is_dask(X):
+        return _of_dask(X, n_outputs)
     if is_frame(X):
         import pyarrow as pa
 
@@ -80,3 +83,17 @@ def outline_of(X: Any, y: Any = None) -> RowSource:
         raise InvalidInputError(f"X has shape {shape}; give at least one row and one column")
     single = getattr(X, "dtype", None) in (np.float32, np.float16)
     return Outline(shape[0], shape[1], n_outputs, np.float32 if single else np.float64)
+
+
+def _of_dask(X: Any, n_outputs: int) -> RowSource:
+    """Return the outline of a Dask collection, whose lengths must be known."""
+    lengths = X.chunks[0] if hasattr(X, "chunks") else ()
+    if not lengths or any(np.isnan(length) for length in lengths):
+        raise InvalidInputError(
+            "how many rows the Dask collection has is not known before it is computed; plan with "
+            "an array of known chunks: X.to_dask_array(lengths=True) or X.compute_chunk_sizes()"
+        )
+    single = X.dtype in (np.float32, np.float16)
+    found = Outline(sum(lengths), X.shape[1], n_outputs, np.float32 if single else np.float64)
+    found.on_dask, found.partitions = True, len(lengths)
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Engine, Need
+from scalekern.engine import Engine, Need, Walk
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
@@ -313,15 +313,23 @@ class _Problem:
         return float(np.sqrt((self.d[:, None] * np.square(self.V.T @ theta)).sum()))
 
 
-@dataclass
-class _Walk:
+class _Walk(Walk):
     """The iterate, and what is summed over a pass."""
 
-    theta: np.ndarray
-    sum: np.ndarray
-    batches: int = 0
-    loss: float = 0.0
-    weight: float = 0.0
+    def __init__(self, theta: np.ndarray, beta: float) -> None:
+        self.theta, self.sum = theta, np.zeros_like(theta)
+        self.batches, self.loss, self.weight, self.beta = 0, 0.0, 0.0, beta
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all of it."""
+        counts = np.array([self.batches, self.loss, self.weight, self.beta])
+        return {"theta": self.theta, "sum": self.sum, "counts": counts}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take what `arrays` gave."""
+        self.theta, self.sum = arrays["theta"], arrays["sum"]
+        batches, self.loss, self.weight, self.beta = arrays["counts"].tolist()
+        self.batches = int(batches)
 
 
 def _passes(
@@ -390,8 +398,8 @@ def _pass(
 
     def step(walk: _Walk, batch: _Batch) -> _Walk:
         b = len(batch.w)
-        problem.beta = max(problem.beta, batch.leverage)
-        eta = b / (problem.beta + (b - 1) * problem.L)
+        walk.beta = max(walk.beta, batch.leverage)
+        eta = b / (walk.beta + (b - 1) * problem.L)
         scores = batch.Phi @ walk.theta
         r = batch.w[:, None] * loss.residual(scores, batch.y)
         g = (n / b) * (batch.Phi.T @ r) + problem.fixed_gradient(walk.theta)
@@ -403,13 +411,15 @@ def _pass(
         return walk
 
     with np.errstate(over="ignore", invalid="ignore"):
-        return engine.scan(
+        walk = engine.scan(
             source,
             step,
-            _Walk(theta, np.zeros_like(theta)),
+            _Walk(theta, problem.beta),
             seed=settings.seed,
             first_pass=number,
             batch_rows=settings.batch_rows,
             prepare=problem.batch,
             what=f"pass {number + 2} of at most {settings.max_iter}",
         )
+    problem.beta = walk.beta
+    return walk

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Engine
+from scalekern.engine.checkpoint import remembered
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block
 from scalekern.rows.base import slice_rows
@@ -42,6 +43,9 @@ class GramProduct:
 
     def __call__(self, V: np.ndarray) -> np.ndarray:
         """Return K V, float64 of shape (n, t)."""
+        return remembered(lambda: self._product(V))
+
+    def _product(self, V: np.ndarray) -> np.ndarray:
         narrow = np.ascontiguousarray(V, dtype=self.dtype)
         out = np.zeros(V.shape)
 

@@ -85,7 +85,8 @@ def read_array(folder: Path, entry: Any, name: str) -> Any:
         items = _read_texts(file, shape)
         return items if kind == "texts" else np.array(items, dtype=object)
     if kind == "raw":
-        return np.fromfile(file, dtype=np.uint8)
+        size = file.stat().st_size
+        return np.memmap(file, np.uint8, "r") if size else np.zeros(0, np.uint8)
     if kind != "npy":
         raise ModelFormatError(f"model.json says {name} is of unknown kind {kind!r}")
     return _read_npy(file, shape, _field(entry, "dtype", str, name))
