@@ -82,9 +82,9 @@ class Life(RuleBasedStateMachine):
         kept = self.folder / "sums"
         saved = []
 
-        def save(self, tree, blocks, write=checkpoint.PassFile.save):
-            write(self, tree, blocks)
-            saved.append(blocks)
+        def save(self, *what, write=checkpoint.PassFile.save):
+            write(self, *what)
+            saved.append(what)
             if len(saved) == stop:
                 raise KeyboardInterrupt
 
