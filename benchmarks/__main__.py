@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the Nyström fit against scikit-learn's, the exact one against loops."""
+"""`python -m benchmarks`: fits against others' and against their own memory and overhead."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import argparse
 import json
 import platform
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
+from benchmarks.memory import memory
+from benchmarks.overhead import overhead
 from benchmarks.running import run
+from benchmarks.scheduler import scheduler
 
 GAMMAS = (0.5, 0.05, 0.01)
 ROWS = 400_000
@@ -90,25 +94,36 @@ def airfoil(repeats: int) -> dict[str, Any]:
 def main() -> None:
     """Run the benchmarks, print their tables, and write them as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help=f"which of {', '.join(BENCHMARKS)}; all by default")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=3, help="pairs of runs")
     parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    parser.add_argument("--full", action="store_true", help="sizes that take hours")
     options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark {sorted(unknown)}; there are {', '.join(BENCHMARKS)}")
     if data.folder() is None:
         raise SystemExit(
             "The benchmarks need real data: set SCALEKERN_DATA to a folder with "
             "flights-3m.parquet, airports.csv and airfoil.csv."
         )
     cache = data.flights(Path(options.cache))
-    results = {
-        "machine": f"{platform.machine()} {platform.processor()} {platform.system()}",
-        "flights": flights(cache, options.repeats),
-        "many_flights": many_flights(cache),
-        "airfoil": airfoil(options.repeats),
-    }
+    results = {"machine": f"{platform.machine()} {platform.processor()} {platform.system()}"}
+    results |= {name: BENCHMARKS[name](cache, options) for name in options.names or BENCHMARKS}
     target = cache / "results.json"
     target.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"\nWrote {target}")
 
+
+BENCHMARKS: dict[str, Callable[[Path, Any], Any]] = {
+    "flights": lambda cache, options: flights(cache, options.repeats),
+    "many_flights": lambda cache, _: many_flights(cache),
+    "airfoil": lambda _, options: airfoil(options.repeats),
+    "memory": lambda cache, options: memory(cache, full=options.full),
+    "overhead": lambda cache, options: overhead(cache, options.repeats, full=options.full),
+    "scheduler": lambda _, options: scheduler(full=options.full),
+}
 
 if __name__ == "__main__":
     main()

@@ -87,21 +87,21 @@ def recall_of(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean([len(set(a) & set(b)) / K for a, b in pairs]))
 
 
-def peers(X: np.ndarray, threads: int) -> list[Peer]:
-    """Build what there is beside this package."""
+def peers(X: np.ndarray, threads: int, *, graphs: bool = True) -> list[Peer]:
+    """Build what there is beside this package, without `graphs` what is soon built."""
     lists = int(4 * np.sqrt(len(X)))
     d = X.shape[1]
     parts = d // 8 if d > 256 else d // 2
     built = [
-        _faiss("FAISS HNSW32", "HNSW32", X, 64),
+        _faiss("FAISS HNSW32", "HNSW32", X, 64) if graphs else None,
         _faiss("FAISS IVF-Flat", f"IVF{lists},Flat", X, lists),
         *(
             _faiss(f"FAISS IVF-PQ fast-scan, refine x{more}", code, X, lists // 2, more)
             for more in (4, 8)
             for code in (f"IVF{lists // 2},PQ{parts}x4fsr,RFlat",)
         ),
-        _hnswlib(X, threads),
-        _usearch(X, threads),
+        _hnswlib(X, threads) if graphs else None,
+        _usearch(X, threads) if graphs else None,
     ]
     return [peer for peer in built if peer is not None]
 
@@ -192,11 +192,12 @@ def ours(X: np.ndarray, **options: Any) -> tuple[Peer, Any]:
 
 @dataclass(frozen=True)
 class Timing:
-    """How often, by which clock, and on how many threads searches are timed."""
+    """How often, by which clock, on how many threads, and with graphs or not, we time searches."""
 
     rounds: int
     clock: Callable[[], float]
     threads: int
+    graphs: bool = True
 
     def in_turn(self, runs: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
         """Time every run once a round, and return the seconds of each."""
@@ -217,7 +218,7 @@ def contest(name: str, X: np.ndarray, Q: np.ndarray, timing: Timing) -> dict[str
     Q_tune, Q_time = Q[:TUNING_QUERIES], Q[TUNING_QUERIES:]
     true_tune, true = exact_neighbors(X, Q_tune), exact_neighbors(X, Q_time)
     model_peer, model = ours(X)
-    everyone = [model_peer, *peers(X, threads)]
+    everyone = [model_peer, *peers(X, threads, graphs=timing.graphs)]
     faiss.omp_set_num_threads(threads)
     model.set_params(n_jobs=threads)
     for peer in everyone[1:]:
@@ -345,6 +346,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbors", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="times each is run")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try it out")
+    parser.add_argument("--no-graphs", action="store_true", help="leave out what is long to build")
     parser.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
     parser.add_argument("--only", choices=["fashion", "walks", "labels", "kd-tree", "memory"])
     parser.add_argument(
@@ -354,7 +356,7 @@ def main() -> None:
     from scalekern.engine.limits import available_cores
 
     scale, threads = options.scale, 1 if options.clock == "processor" else available_cores()
-    timing = Timing(options.rounds, CLOCKS[options.clock], threads)
+    timing = Timing(options.rounds, CLOCKS[options.clock], threads, not options.no_graphs)
 
     def fashion_part() -> dict[str, Any]:
         X, _, Q, _ = fashion()

@@ -1,14 +1,17 @@
-"""Seconds that plans predict, against those of the fits: three sizes of each model, one thread.
-
-Measured is the processor's time, which other programs on the machine do not add to.
+"""Seconds that plans predict, against those of the fits: three sizes of each model, both engines.
 
 python -m benchmarks.plan
+
+One thread, or one Dask worker of one thread in this process: measured is the processor's time,
+which other programs on the machine do not add to.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,11 +26,16 @@ SIZES = {
     "fourier": (5_000, 20_000, 60_000),
     "knn": (20_000, 60_000, 150_000),
 }
+DASK_SIZES = {
+    "nystroem": (50_000, 200_000, 800_000),
+    "fourier": (50_000, 200_000, 800_000),
+    "knn": (50_000, 200_000, 800_000),
+}
 COLUMNS = 6
 
 
 def main() -> None:
-    """Print predicted and measured seconds of fit and predict, and their ratios."""
+    """Print predicted and measured seconds, and their ratios."""
     rng = np.random.default_rng(0)
     fit_once(SimilarityRegressor(n_components=50), rng.uniform(size=(3_000, COLUMNS)))
     fit_once(KNeighborsRegressor(), rng.uniform(size=(3_000, COLUMNS)))
@@ -38,11 +46,7 @@ def main() -> None:
     for name, sizes in SIZES.items():
         for n in sizes:
             X = rng.uniform(size=(n, COLUMNS))
-            model = (
-                KNeighborsRegressor(n_jobs=1)
-                if name == "knn"
-                else SimilarityRegressor(approximation=name, n_components=500, n_jobs=1)
-            )
+            model = _model(name)
             plan = scalekern.plan(X, X[:, 0], estimator=model)
             with threadpool_limits(1, "blas"):
                 fit, predict = fit_once(model, X)
@@ -51,17 +55,59 @@ def main() -> None:
                 f"{name:<10}{n:>8,}{planned:>14.3f}{fit:>10.3f}{fit / planned:>7.2f}"
                 f"{predicting:>18.3f}{predict:>10.3f}{predict / predicting:>7.2f}"
             )
+    on_dask(rng)
 
 
-def fit_once(model: object, X: np.ndarray) -> tuple[float, float]:
+def on_dask(rng: np.random.Generator) -> None:
+    """Print the same of fits on a Dask worker."""
+    import dask.array as da
+    from distributed import Client, LocalCluster
+
+    print("on Dask       rows  fit: planned  measured  ratio   tasks")
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        client.as_current(),
+        threadpool_limits(1, "blas"),
+    ):
+        for name, sizes in DASK_SIZES.items():
+            for n in (2_000, *sizes):
+                X = rng.uniform(size=(n, COLUMNS))
+                lazy = da.from_array(X, chunks=(65_536, -1))
+                y = da.from_array(_target(X), chunks=65_536)
+                model = _model(name)
+                plan = scalekern.plan(lazy, estimator=model)
+                fit = seconds_of(lambda m=model, X=lazy, y=y: m.fit(X, y))
+                if n != 2_000:  # the first warms the worker up
+                    print(
+                        f"{name:<10}{n:>8,}{plan.seconds:>14.3f}{fit:>10.3f}"
+                        f"{fit / plan.seconds:>7.2f}{plan.graph_tasks:>8}"
+                    )
+
+
+def _model(name: str) -> Any:
+    if name == "knn":
+        return KNeighborsRegressor(n_jobs=1)
+    return SimilarityRegressor(approximation=name, n_components=500, n_jobs=1)
+
+
+def fit_once(model: Any, X: np.ndarray) -> tuple[float, float]:
     """Return the seconds of a fit and of predictions for the same rows."""
-    y = np.sin(6 * X[:, 0]) + X[:, 1]
-    times = []
-    for call in (lambda: model.fit(X, y), lambda: model.predict(X)):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return times[0], times[1]
+    y = _target(X)
+    return seconds_of(lambda: model.fit(X, y)), seconds_of(lambda: model.predict(X))
+
+
+def _target(X: np.ndarray) -> np.ndarray:
+    return np.sin(6 * X[:, 0]) + X[:, 1]
+
+
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Return the processor's seconds of a call."""
+    start = time.process_time()
+    call()
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

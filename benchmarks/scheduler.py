@@ -79,7 +79,9 @@ def scheduler(*, full: bool = False) -> list[dict[str, Any]]:
     print("\nPasses of empty statistics on Dask, scheduler and two workers in one process\n")
     print(f"{'partitions':>11}{'tasks':>9}{'seconds':>10}{'cpu seconds':>13}{'cpu ms/task':>13}")
     with (
-        LocalCluster(2, 1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
         Client(cluster, set_as_default=False) as client,
         client.as_current(),
     ):

@@ -20,8 +20,8 @@ import os, signal, sys
 from scalekern.engine import checkpoint, threads
 threads.EVERY_BLOCKS = 2
 save, count = checkpoint.PassFile.save, [0]
-def interrupted(self, tree, blocks):
-    save(self, tree, blocks)
+def interrupted(self, arrays):
+    save(self, arrays)
     count[0] += 1
     if count[0] == 3:
         os.kill(os.getpid(), signal.SIGINT)
@@ -58,12 +58,12 @@ def test_a_fit_that_was_stopped_goes_on_by_the_same_command(data, tmp_path):
     stopped = run(STOPPED, *kept)
     assert stopped.returncode == 130
     assert stopped.stderr.strip() == (
-        f"scalekern: stopped; the sums so far are in {tmp_path / 'sums'}, and the same command "
+        f"scalekern: stopped; the passes so far are in {tmp_path / 'sums'}, and the same command "
         "goes on from there"
     )
     assert stopped.stdout == ""
     assert not (tmp_path / "model").exists()
-    assert list((tmp_path / "sums").glob("*.sums"))
+    assert list((tmp_path / "sums").glob("pass-*.npz"))
     assert CliRunner().invoke(main, list(map(str, kept))).exit_code == 0
     assert not (tmp_path / "sums").exists()
     resumed = sk.load(tmp_path / "model")[-1].dual_coef_.copy()

@@ -79,10 +79,12 @@ def fit_command(data: str, **options: Any) -> None:
     source, calibration = _parts(source, options["calibrate"])
     start = time.perf_counter()
     kept = options["checkpoint"]
-    left = "nothing was saved"
-    if kept is not None:
-        left = f"the sums so far are in {kept}, and the same command goes on from there"
-    with on_cluster(options), run_settings(options), leaving(left):
+    left = (
+        "nothing was saved"
+        if kept is None
+        else (f"the passes so far are in {kept}, and the same command goes on from there")
+    )
+    with leaving(left), on_cluster(options), run_settings(options):
         model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)

@@ -22,8 +22,11 @@ ROW_SECONDS = 1e-7
 """What a row costs in a pass beyond arithmetic: its id, its hash, its copies."""
 
 
-TASK_SECONDS = 1e-3
-"""What Dask does for a task: to make it, to send it, to hear of its end. One process does it."""
+TASK_SECONDS = 1.5e-3
+"""What Dask does for a task, to make it, to send it, to hear of its end, beside what it is for.
+
+Most of it in one process, whatever the number of workers.
+"""
 LINK_RATE = 1e9
 """Bytes that a worker sends to another, or to this process, in a second."""
 PASS_SECONDS = 0.03
@@ -112,7 +115,7 @@ class Step:
         return STEP_SECONDS + busy + self.rows * ROW_SECONDS
 
     def _on_dask(self, alone: float, reading: float, move: float, crew: Crew) -> float:
-        """Return the seconds on a cluster, whose scheduler works beside the workers.
+        """Return the seconds on a cluster, as if its scheduler worked while the workers rest.
 
         Workers read what they add up; a merge reads two sums and writes one; of the sums those
         that lie with other workers are sent.
@@ -121,7 +124,7 @@ class Step:
         own = alone + reading + self.rows * ROW_SECONDS + 3 * self.merged_bytes / move
         sent = self.merged_bytes * (1 - 1 / crew.workers) / (LINK_RATE * crew.workers)
         busy = own * rounds / self.tasks + sent
-        return PASS_SECONDS + max(busy, self.graph_tasks * TASK_SECONDS)
+        return PASS_SECONDS + busy + self.graph_tasks * TASK_SECONDS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as plain values."""

@@ -71,13 +71,12 @@ class DaskEngine(Engine):
             return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
-        checkpoint = current_checkpoint()
-        if checkpoint is not None:
-            return _in_steps(job, pieces, checkpoint.next_pass(), what)
-        total = make_statistic()
-        if pieces:
-            with told(what, source.n_rows) as topic:
-                job = replace(job, topic=topic)
+        checkpoint, total = current_checkpoint(), make_statistic()
+        with told(what, source.n_rows) as topic:
+            job = replace(job, topic=topic)
+            if checkpoint is not None:
+                return _in_steps(job, pieces, checkpoint.next_pass(), what)
+            if pieces:
                 total.restore(Scheduler().run(job, pieces, _tree, what))
         return total
 
@@ -187,7 +186,7 @@ def _tree(job: Any, pieces: list[Any]) -> Any:
     from dask import delayed
 
     held = [level[1] for level in reversed(_levels(job, pieces)) if level is not None]
-    return held[0] if len(held) == 1 else delayed(_merged)(job, held)
+    return held[0] if len(held) == 1 else delayed(_merged)(job, *held)
 
 
 def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
@@ -199,10 +198,10 @@ def _levels(job: Any, pieces: list[Any]) -> list[tuple[int, Any] | None]:
     while parts:
         whole = len(parts) // IN_A_ROW * IN_A_ROW
         rest = parts[whole:]
-        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, rest)
+        last = rest[0] if len(rest) == 1 else delayed(_merged)(job, *rest)
         levels.append((len(rest), last) if rest else None)
         rows = range(0, whole, IN_A_ROW)
-        parts = [delayed(_merged)(job, parts[low : low + IN_A_ROW]) for low in rows]
+        parts = [delayed(_merged)(job, *parts[low : low + IN_A_ROW]) for low in rows]
     return levels
 
 
@@ -259,7 +258,7 @@ def _summed(parcel: Parcel, piece: Any) -> Arrays:
         return statistic.arrays()
 
 
-def _merged(parcel: Parcel, parts: list[Arrays]) -> Arrays:
+def _merged(parcel: Parcel, *parts: Arrays) -> Arrays:
     """Return the sum of all, in order; what they were is left for a task that runs again."""
     job: _Job = parcel.value
     total: Statistic = job.function()

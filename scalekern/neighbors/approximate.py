@@ -79,14 +79,14 @@ class ApproximateIndex(FaissIndex):
 
     def work(self, k: int = 1) -> float:
         """Return the counted work of one query for k neighbours, on average; see `work`."""
-        knob, n, d = self.knob, self.n_rows, self._embedding.dimensions
+        knob, n, d = self.knob, self.n_rows, self.knob.dimensions
         refined = k * self.more if self.compressed else 0
         return (
             work_of("centre", knob.centres, d)
             + work_of("probe", times_kept(self.setting, knob.centres), d)
             + work_of("table", self.setting if knob.code_parts else 0, d)
             + work_of("rows", knob.step == "row", d)
-            + work_of("candidate", min(refined, n), d)
+            + work_of("candidate", min(refined, n), self._embedding.dimensions)
             + work_of(
                 knob.step,
                 min(knob.fixed + self.setting * knob.each, 2.0 * n),

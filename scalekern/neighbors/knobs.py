@@ -38,6 +38,8 @@ class Knob:
         Centres compared with each query.
     code_parts : int
         Half bytes of the code of a row; 0 for rows that are not coded.
+    dimensions : int
+        Of the points that are compared, after what they may go through first.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Knob:
     fixed: float = 0.0
     centres: int = 0
     code_parts: int = 0
+    dimensions: int = 0
 
 
 def find_knob(index: Any) -> Knob:
@@ -59,14 +62,15 @@ def find_knob(index: Any) -> Knob:
     if isinstance(index, faiss.IndexHNSW):
         largest = min(max(index.ntotal, 1), _LARGEST_EF_SEARCH)
         smallest = min(SMALLEST_EF_SEARCH, largest)
-        return Knob("efSearch", smallest, largest, "visit", NEW_SHARE * _links(index.hnsw))
+        each = NEW_SHARE * _links(index.hnsw)
+        return Knob("efSearch", smallest, largest, "visit", each, dimensions=index.d)
     parts = _code_parts(index)
     step = "code" if parts else "row"
     if isinstance(index, faiss.IndexIVF):
         sizes = np.array([index.invlists.list_size(i) for i in range(index.nlist)])
         each = probed_rows(sizes)
-        return Knob("nprobe", 1, index.nlist, step, each, 0.0, index.nlist, parts)
-    return Knob("", 1, 1, step, 0.0, index.ntotal, 0, parts)
+        return Knob("nprobe", 1, index.nlist, step, each, 0.0, index.nlist, parts, index.d)
+    return Knob("", 1, 1, step, 0.0, index.ntotal, 0, parts, index.d)
 
 
 def _links(graph: Any) -> float:

@@ -42,19 +42,38 @@ class BlockReader(ABC):
     def select(self, names: Sequence[str]) -> BlockReader:
         """Return the reader of the features `names`."""
 
-    def read(self, start: int, cuts: Sequence[Cuts | None], X: Any, y: Any, weight: Any) -> Block:
-        """Return the block that begins at row `start`; y and weight replace those of X."""
-        of_X, of_y, of_weight = cuts
+
+@dataclass(frozen=True)
+class Reading:
+    """How the block that begins at row `start` is made of pieces: an object of ours.
+
+    Dask looks into lists and tuples among the arguments of a task for other tasks, which takes ten
+    times as long as to make the task.
+    """
+
+    reader: BlockReader
+    start: int
+    cuts: tuple[Cuts | None, Cuts | None, Cuts | None]
+
+    def block(self, parts: Sequence[Any]) -> Block:
+        """Return the block of the parts of X, y and the weight; the latter replace those of X."""
+        start, (of_X, of_y, of_weight) = self.start, self.cuts
         assert of_X is not None
-        block = self.block(start, X, of_X)
+        n, m = len(of_X), len(of_X) + len(of_y or ())
+        block = self.reader.block(start, parts[:n], of_X)
         if of_y is not None:
-            block = replace(block, y=target_of(y, of_y, start))
+            block = replace(block, y=target_of(parts[n:m], of_y, start))
         if of_weight is not None:
-            values = _numbers(weight, of_weight, "sample_weight", start)[:, 0]
+            values = _numbers(parts[m:], of_weight, "sample_weight", start)[:, 0]
             block = replace(
                 block, weight=checked_weight(values, len(values), "sample_weight", start)
             )
         return block
+
+
+def read(reading: Reading, *parts: Any) -> Block:
+    """Return a block, of the partitions that it lies in."""
+    return reading.block(parts)
 
 
 @dataclass(frozen=True)

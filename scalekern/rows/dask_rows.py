@@ -21,10 +21,12 @@ from scalekern.rows.dask_blocks import (
     ArrayReader,
     BlockReader,
     FrameReader,
+    Reading,
     distinct,
     framed_like,
     labelled,
     prepared,
+    read,
     row_count,
 )
 from scalekern.rows.raw import RawSource, raw_table
@@ -118,13 +120,12 @@ class DaskSource(RowSource):
         """Return the task that makes the block of the rows from start to stop."""
         from dask import delayed
 
-        nothing: tuple[None, None] = (None, None)
-        pieces = [
-            nothing if p is None else p.within(start, stop)
+        of_X, of_y, of_weight = (
+            ([], None) if p is None else p.within(start, stop)
             for p in (self._X, self._y, self._weight)
-        ]
-        parts, cuts = zip(*pieces, strict=True)
-        return delayed(self._reader.read, traverse=False)(start, cuts, *parts)
+        )
+        reading = Reading(self._reader, start, (of_X[1], of_y[1], of_weight[1]))
+        return delayed(read)(reading, *of_X[0], *of_y[0], *of_weight[0])
 
     @property
     def borders(self) -> np.ndarray:
