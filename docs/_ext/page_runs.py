@@ -8,7 +8,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from runs import PageError, results_of
+from runs import PageError, is_stale, results_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -83,9 +83,15 @@ class GalleryDirective(SphinxDirective):
         return card
 
 
+def pages_to_run(app: Sphinx, env: Any, *_changed: Any) -> list[str]:
+    """Return the pages whose text is as it was, but not the package that they run."""
+    return [name for name in env.found_docs if is_stale(Path(app.srcdir), name)]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("run", RunDirective)
     app.add_directive("shell", RunDirective)
     app.add_directive("gallery", GalleryDirective)
+    app.connect("env-get-outdated", pages_to_run)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -76,7 +76,7 @@ def results_of(source: Path, name: str) -> Results:
     page = source / f"{name}.md"
     cells = cells_of(page)
     recorded = source / "recorded" / name
-    if any(DATA in cell.code for cell in cells):
+    if _needs_data(cells):
         if not os.environ.get(DATA):
             return _recorded(recorded, cells, page)
         found = Results(_run(cells, _cache_folder(source, name), _package_digest()), recorded=False)
@@ -84,6 +84,19 @@ def results_of(source: Path, name: str) -> Results:
             _record(found.folder, recorded, cells)
         return found
     return Results(_run(cells, _cache_folder(source, name), _package_digest()), recorded=False)
+
+
+def is_stale(source: Path, name: str) -> bool:
+    """Return whether a page would be run anew, though its text may be as it was."""
+    page = source / f"{name}.md"
+    cells = cells_of(page) if page.exists() else []
+    if not cells or (_needs_data(cells) and not os.environ.get(DATA)):
+        return False
+    return not _is_current(_cache_folder(source, name), _digest(cells) + _package_digest())
+
+
+def _needs_data(cells: list[Cell]) -> bool:
+    return any(DATA in cell.code for cell in cells)
 
 
 def _cache_folder(source: Path, name: str) -> Path:

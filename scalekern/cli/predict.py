@@ -18,6 +18,7 @@ from scalekern.cli.options import (
     several,
     write_json,
 )
+from scalekern.cli.stopping import leaving
 
 OF_FOLDERS = (
     "resume", "key", "rename", "cast", "columns", "by_row_group", "max_failures", "break_lock",
@@ -97,7 +98,8 @@ def _refuse_folder_options(context: click.Context) -> None:
 def _parts(model_path: str, data: str, options: dict[str, Any]) -> None:
     from scalekern.scoring import predict_files
 
-    with on_cluster(options), run_settings(options):
+    left = "the parts that are done are there; the same command with --resume goes on"
+    with on_cluster(options), run_settings(options), leaving(left):
         scoring = predict_files(
             model_path,
             data,

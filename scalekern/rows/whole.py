@@ -46,7 +46,7 @@ def _read_csv(file: Path, *, missing_text: bool) -> Any:
             read_options=csv.ReadOptions(column_names=names),
             convert_options=csv.ConvertOptions(strings_can_be_null=missing_text),
         )
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().split("\n")[0]
         raise InvalidInputError(f"{file} cannot be read as CSV ({first})") from error
 

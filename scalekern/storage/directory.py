@@ -255,7 +255,8 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
 def _compare_versions(document: dict[str, Any]) -> None:
     import sklearn
 
-    stored = str(document.get("versions", {}).get("scikit-learn", ""))
+    versions = document.get("versions")
+    stored = str(versions.get("scikit-learn", "")) if isinstance(versions, dict) else ""
     scalers = [step.get("class") for step in document["steps"] if scaler_class(step.get("class"))]
     if scalers and stored.partition(".")[0] != sklearn.__version__.partition(".")[0]:
         _log.warning(
