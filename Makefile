@@ -24,13 +24,14 @@ PYTEST = PYTHONSAFEPATH=1 $(BIN)/python -m pytest
 unexport PYTHONPATH PYTHONHOME
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench verify wheel clean
+.PHONY: help demo test lint format bench docs verify wheel clean
 
 help:
 	@echo "make demo     predict flight delays with every model, with pictures, in demo-output/"
 	@echo "make test     the tests"
 	@echo "make lint     ruff and mypy; 'make format' mends what ruff can"
 	@echo "make bench    the benchmarks"
+	@echo "make docs     the site, in build/docs; its pages are run"
 	@echo "make verify   the statistical tests, then the tests with the lowest versions allowed"
 	@echo "make wheel    sdist and wheel in dist/"
 	@echo "make clean    remove all that these made"
@@ -53,9 +54,14 @@ format: $(VENV)/.has-lint
 bench: $(VENV)/.has-bench
 	$(BIN)/python -m benchmarks $(BENCHFLAGS)
 
+# Pages are run when they or the package have changed; what they printed is kept in build/docs-runs.
+docs: $(VENV)/.has-docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
 # The lowest versions have wheels for Python 3.11. Their printed arrays differ: no doctests.
 verify: $(VENV)/.has-test
-	$(if $(wildcard tests/verification),$(PYTEST) tests/verification $(TESTFLAGS),@echo "no tests/verification")
+	$(if $(wildcard tests/verification),$(PYTEST) tests/verification tests/cluster $(TESTFLAGS),@echo "no tests/verification")
 	mkdir -p build
 	$(BIN)/python .ci/lowest.py > build/lowest.txt
 	$(MAKE) test VENV=.venv-lowest CONSTRAINT=build/lowest.txt PYTHON=$(or $(PYTHON),python3.11) DOCTESTS=

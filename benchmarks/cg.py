@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks import data
-from benchmarks.worker import _mark_memory, _peak_memory
+from benchmarks.worker import mark_memory, peak_memory
 
 LANDMARKS = 4_096
 
@@ -136,12 +136,12 @@ def kin40k(kernel: str, gamma: float, alpha: float, tol: float) -> None:
             kernel, gamma=gamma, alpha=alpha, approximation="exact", solver="cg", tol=tol,
             random_state=0,
         )  # fmt: skip
-        before = _mark_memory()
+        before = mark_memory()
         start, cpu = time.perf_counter(), time.process_time()
         with config_context(tile_dtype=dtype):
             model.fit(X[~test], y[~test])
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        memory = _peak_memory() - before
+        memory = peak_memory() - before
         rmse = float(np.sqrt(np.mean((model.predict(X[test]) - y[test]) ** 2)))
         kept = ("alpha", "tile_dtype", "passes", "stopped", "residual", "condition")
         print(

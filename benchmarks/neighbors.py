@@ -2,7 +2,8 @@
 
 Queries a second at the same recall: ours as `auto` tunes itself, each peer at the smallest setting
 that reaches the recall on other queries than those timed. All are built first, and then timed in
-turn, several rounds, in one process on the same cores; ratios are medians of rounds.
+turn, several rounds, in one process on the same cores; ratios are medians of rounds. On a machine
+that others use, `--clock processor` counts the seconds of one thread instead.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ from benchmarks import data
 
 K, TARGET = 10, 0.95
 TUNING_QUERIES = 2_000
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 Search = Callable[[np.ndarray, int], np.ndarray]
 """From queries and a setting to the numbers of their neighbours."""
@@ -84,21 +90,21 @@ def recall_of(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean([len(set(a) & set(b)) / K for a, b in pairs]))
 
 
-def peers(X: np.ndarray, threads: int) -> list[Peer]:
-    """Build what there is beside this package."""
+def peers(X: np.ndarray, threads: int, *, graphs: bool = True) -> list[Peer]:
+    """Build what there is beside this package, without `graphs` what is soon built."""
     lists = int(4 * np.sqrt(len(X)))
     d = X.shape[1]
     parts = d // 8 if d > 256 else d // 2
     built = [
-        _faiss("FAISS HNSW32", "HNSW32", X, 64),
+        _faiss("FAISS HNSW32", "HNSW32", X, 64) if graphs else None,
         _faiss("FAISS IVF-Flat", f"IVF{lists},Flat", X, lists),
         *(
             _faiss(f"FAISS IVF-PQ fast-scan, refine x{more}", code, X, lists // 2, more)
             for more in (4, 8)
             for code in (f"IVF{lists // 2},PQ{parts}x4fsr,RFlat",)
         ),
-        _hnswlib(X, threads),
-        _usearch(X, threads),
+        _hnswlib(X, threads) if graphs else None,
+        _usearch(X, threads) if graphs else None,
     ]
     return [peer for peer in built if peer is not None]
 
@@ -133,7 +139,7 @@ def _hnswlib(X: np.ndarray, threads: int) -> Peer | None:
     start = time.perf_counter()
     index = hnswlib.Index("l2", X.shape[1])
     index.init_index(len(X), M=16, ef_construction=100)
-    index.add_items(X, num_threads=threads)
+    index.add_items(X)
     seconds = time.perf_counter() - start
 
     def search(Q: np.ndarray, setting: int) -> np.ndarray:
@@ -150,7 +156,7 @@ def _usearch(X: np.ndarray, threads: int) -> Peer | None:
         return None
     start = time.perf_counter()
     index = Index(ndim=X.shape[1], metric="l2sq")
-    index.add(np.arange(len(X)), X, threads=threads)
+    index.add(np.arange(len(X)), X)
     seconds = time.perf_counter() - start
 
     def search(Q: np.ndarray, setting: int) -> np.ndarray:
@@ -187,33 +193,48 @@ def ours(X: np.ndarray, **options: Any) -> tuple[Peer, Any]:
     return Peer("scalekern auto", search, [0], seconds), model
 
 
-def in_turn(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Time every run once a round, and return the seconds of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+@dataclass(frozen=True)
+class Timing:
+    """How often, by which clock, on how many threads, and with graphs or not, we time searches."""
+
+    rounds: int
+    clock: Callable[[], float]
+    threads: int
+    graphs: bool = True
+
+    def in_turn(self, runs: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
+        """Time every run once a round, and return the seconds of each."""
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(self.rounds):
+            for name, run in runs.items():
+                start = self.clock()
+                run()
+                seconds[name].append(self.clock() - start)
+        return seconds
 
 
-def contest(name: str, X: np.ndarray, Q: np.ndarray, rounds: int, threads: int) -> dict[str, Any]:
+def contest(name: str, X: np.ndarray, Q: np.ndarray, timing: Timing) -> dict[str, Any]:
     """Compare all at the same recall, and print what came out."""
+    import faiss
+
+    threads = timing.threads
     Q_tune, Q_time = Q[:TUNING_QUERIES], Q[TUNING_QUERIES:]
     true_tune, true = exact_neighbors(X, Q_tune), exact_neighbors(X, Q_time)
     model_peer, model = ours(X)
-    everyone = [model_peer, *peers(X, threads)]
+    everyone = [model_peer, *peers(X, threads, graphs=timing.graphs)]
+    faiss.omp_set_num_threads(threads)
+    model.set_params(n_jobs=threads)
     for peer in everyone[1:]:
         tune(peer, Q_tune, true_tune)
     for peer in everyone:
         peer.recall = recall_of(peer.search(Q_time, peer.setting), true)
     runs = {p.name: lambda p=p: p.search(Q_time, p.setting) for p in everyone}
     runs["raw index"] = _raw(model, Q_time)
-    seconds = in_turn(runs, rounds)
+    runs["predictions"] = lambda: model.predict(Q_time)
+    seconds = timing.in_turn(runs)
     rates = {n: len(Q_time) / float(np.median(s)) for n, s in seconds.items()}
     print(
-        f"\n{name}: {len(X):,} x {X.shape[1]}, {len(Q_time):,} queries at once, {threads} threads"
+        f"\n{name}: {len(X):,} x {X.shape[1]}, {len(Q_time):,} queries at once, {threads} thread(s)"
     )
     print(f"ours is {model.index_description_}\n")
     print(f"{'':34}{'setting':>8}{'recall':>9}{'queries/s':>12}{'build s':>9}")
@@ -224,11 +245,11 @@ def contest(name: str, X: np.ndarray, Q: np.ndarray, rounds: int, threads: int) 
         )
     best = max((p.name for p in everyone[1:] if p.recall >= TARGET - 0.01), key=rates.__getitem__)
     ratios = np.array(seconds[best]) / np.array(seconds["scalekern auto"])
-    over = np.array(seconds["scalekern auto"]) / np.array(seconds["raw index"])
+    over = np.array(seconds["predictions"]) / np.array(seconds["raw index"])
     print(
         f"\nours over the best, {best}: {np.median(ratios):.2f} "
-        f"({ratios.min():.2f} to {ratios.max():.2f}); the estimator takes {np.median(over):.2f} "
-        "times as long as the index and its distances"
+        f"({ratios.min():.2f} to {ratios.max():.2f}); predictions take {np.median(over):.2f} times "
+        "as long as the index alone"
     )
     return {
         "description": model.index_description_,
@@ -241,27 +262,38 @@ def contest(name: str, X: np.ndarray, Q: np.ndarray, rounds: int, threads: int) 
 
 
 def _raw(model: Any, Q: np.ndarray) -> Callable[[], Any]:
-    """Return the search of the FAISS index below the model, with FAISS's own threads."""
+    """Return FAISS's search, and refinement, below the model, with FAISS's own threads."""
+    from scalekern.neighbors.approximate import refined
     from scalekern.neighbors.knobs import search_parameters
 
-    index, embedding = model._index, model._index._embedding  # noqa: SLF001
-    points = embedding.embed(Q)
-    parameters = search_parameters(index._index, index.setting)  # noqa: SLF001
-    return lambda: index._index.search(points, K * index.more, params=parameters)  # noqa: SLF001
+    index = model._index  # noqa: SLF001
+    faiss_index, rows = index._index, index._points  # noqa: SLF001
+    points = index._embedding.embed_queries(Q)  # noqa: SLF001
+    parameters = search_parameters(faiss_index, index.setting)
+
+    def search() -> np.ndarray:
+        found = faiss_index.search(points, K * index.more, params=parameters)[1]
+        return (
+            found if rows is None else refined(Q if rows is index.rows else points, rows, found, K)
+        )
+
+    return search
 
 
-def classification(rounds: int) -> dict[str, Any]:
+def classification(timing: Timing) -> dict[str, Any]:
     """Compare predictions of Fashion-MNIST's labels with scikit-learn's."""
     from sklearn.neighbors import KNeighborsClassifier as Theirs
+    from threadpoolctl import threadpool_limits
 
     from scalekern import KNeighborsClassifier
 
     X, y, Q, labels = fashion()
-    ours_ = KNeighborsClassifier(random_state=0).fit(X, y)
-    theirs = Theirs(n_jobs=-1).fit(X, y)
-    seconds = in_turn(
-        {"ours": lambda: ours_.predict(Q), "theirs": lambda: theirs.predict(Q)}, rounds
-    )
+    ours_ = KNeighborsClassifier(random_state=0, n_jobs=timing.threads).fit(X, y)
+    theirs = Theirs(n_jobs=timing.threads).fit(X, y)
+    with threadpool_limits(timing.threads):
+        seconds = timing.in_turn(
+            {"ours": lambda: ours_.predict(Q), "theirs": lambda: theirs.predict(Q)}
+        )
     ratios = np.array(seconds["theirs"]) / np.array(seconds["ours"])
     accuracy = [float((m.predict(Q) == labels).mean()) for m in (ours_, theirs)]
     print(
@@ -271,7 +303,7 @@ def classification(rounds: int) -> dict[str, Any]:
     return {"ratio": float(np.median(ratios)), "accuracy": accuracy}
 
 
-def kd_trees(n_rows: int, rounds: int) -> dict[str, Any]:
+def kd_trees(n_rows: int, timing: Timing) -> dict[str, Any]:
     """Compare the KD-tree in three dimensions with scikit-learn's."""
     from sklearn.neighbors import KNeighborsRegressor as Theirs
 
@@ -281,11 +313,12 @@ def kd_trees(n_rows: int, rounds: int) -> dict[str, Any]:
     X, Q = rng.uniform(size=(n_rows, 3)), rng.uniform(size=(200_000, 3))
     y = np.sin(9 * X).sum(axis=1)
     models = {
-        "ours": KNeighborsRegressor(K),
-        "theirs": Theirs(K, algorithm="kd_tree", n_jobs=-1),
+        "ours": KNeighborsRegressor(K, n_jobs=timing.threads),
+        "theirs": Theirs(K, algorithm="kd_tree", n_jobs=timing.threads),
     }
-    built = in_turn({name: lambda m=m: m.fit(X, y) for name, m in models.items()}, 1)
-    asked = in_turn({name: lambda m=m: m.predict(Q) for name, m in models.items()}, rounds)
+    once = replace(timing, rounds=1)
+    built = once.in_turn({name: lambda m=m: m.fit(X, y) for name, m in models.items()})
+    asked = timing.in_turn({name: lambda m=m: m.predict(Q) for name, m in models.items()})
     fit, predict = (float(np.median(s["theirs"]) / np.median(s["ours"])) for s in (built, asked))
     print(
         f"\n{n_rows:,} rows in 3 dimensions: fit {fit:.1f} and predict {predict:.1f} times as fast "
@@ -295,20 +328,32 @@ def kd_trees(n_rows: int, rounds: int) -> dict[str, Any]:
 
 
 def memory(n_rows: int = 1_000_000) -> dict[str, Any]:
-    """Measure what predicting many rows takes beyond them and what is predicted."""
-    from benchmarks.worker import mark_memory, peak_memory
-    from scalekern import KNeighborsRegressor
+    """Measure what predicting many rows takes beyond them, in a process that did not fit."""
+    from scalekern import KNeighborsRegressor, save
 
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((100_000, 16), dtype=np.float32)
+    X = np.random.default_rng(0).standard_normal((100_000, 16), dtype=np.float32)
     model = KNeighborsRegressor(K, random_state=0).fit(X, X[:, 0])
-    Q = rng.standard_normal((n_rows, 16), dtype=np.float32)
-    model.predict(Q[:1000])
-    before = mark_memory()
-    model.predict(Q)
-    extra = peak_memory() - before
+    with tempfile.TemporaryDirectory() as folder:
+        save(model, Path(folder) / "model")
+        code = "import sys; from benchmarks.neighbors import *; predict_many(*sys.argv[1:])"
+        command = [sys.executable, "-c", code, f"{folder}/model", str(n_rows)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    extra = int(done.stdout)
     print(f"\npredicting {n_rows:,} rows takes {extra / 1e6:.0f} MB beyond them")
     return {"bytes": extra}
+
+
+def predict_many(folder: str, n_rows: str) -> None:
+    """Predict so many rows with a saved model, and print the bytes that it took."""
+    from benchmarks.worker import mark_memory, peak_memory
+    from scalekern import load
+
+    model = load(folder)
+    Q = np.random.default_rng(1).standard_normal((int(n_rows), 16), dtype=np.float32)
+    model.predict(Q[:20])
+    before = mark_memory()
+    model.predict(Q)
+    print(peak_memory() - before)
 
 
 def main() -> None:
@@ -316,6 +361,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbors", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="times each is run")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try it out")
+    parser.add_argument("--no-graphs", action="store_true", help="leave out what is long to build")
+    parser.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
     parser.add_argument("--only", choices=["fashion", "walks", "labels", "kd-tree", "memory"])
     parser.add_argument(
         "--output", default="build/benchmarks", help="where the results are written"
@@ -323,20 +370,21 @@ def main() -> None:
     options = parser.parse_args()
     from scalekern.engine.limits import available_cores
 
-    threads, scale, rounds = available_cores(), options.scale, options.rounds
+    scale, threads = options.scale, 1 if options.clock == "processor" else available_cores()
+    timing = Timing(options.rounds, CLOCKS[options.clock], threads, not options.no_graphs)
 
     def fashion_part() -> dict[str, Any]:
         X, _, Q, _ = fashion()
-        return contest("Fashion-MNIST", X[: int(scale * len(X))], Q, rounds, threads)
+        return contest("Fashion-MNIST", X[: int(scale * len(X))], Q, timing)
 
     def walks_part() -> dict[str, Any]:
-        return contest("Random walks", *walks(int(scale * 400_000), 12_000), rounds, threads)
+        return contest("Random walks", *walks(int(scale * 400_000), 12_000), timing)
 
     parts: dict[str, Callable[[], Any]] = {
         "fashion": fashion_part,
         "walks": walks_part,
-        "labels": lambda: classification(rounds),
-        "kd-tree": lambda: kd_trees(int(scale * 3_000_000), rounds),
+        "labels": lambda: classification(timing),
+        "kd-tree": lambda: kd_trees(int(scale * 3_000_000), timing),
         "memory": memory,
     }
     results = {n: run() for n, run in parts.items() if options.only in (None, n)}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     )
     from scalekern.report.compare import compare
     from scalekern.report.plan import plan
+    from scalekern.scoring import predict_files
     from scalekern.storage import load, save
 
 __version__ = "0.1.0"
@@ -64,6 +65,7 @@ __all__ = [
     "kernels",
     "load",
     "plan",
+    "predict_files",
     "rows",
     "save",
 ]
@@ -89,6 +91,7 @@ _HOMES = {
     "gram": "features.gram",
     "load": "storage",
     "plan": "report.plan",
+    "predict_files": "scoring",
     "save": "storage",
 }
 

@@ -114,6 +114,8 @@ STREAMING = {
     "fourier": SimilarityRegressor(**{**SIMILARITY, "approximation": "fourier"}),
     "fourier, sgd": SimilarityRegressor(**{**SIMILARITY, "approximation": "fourier"}, solver="sgd"),
     "linear": LinearRegressor(),
+    "metric given": SimilarityRegressor(**SIMILARITY, metric=np.eye(4)[:, :3] * 0.5),
+    "metric given, sgd": SimilarityRegressor(**SIMILARITY, metric=[1.0, 2, 0, 1], solver="sgd"),
 }
 
 
@@ -316,6 +318,23 @@ def test_sums_of_many_blocks_are_merged_in_one_order(scheduler):
     there = engine_for(lazy).reduce(lazy, Moments).arrays()
     for name, value in here.items():
         np.testing.assert_array_equal(there[name], value, err_msg=name)
+    here = ThreadEngine().reduce(source_of(x), Moments, max_rows=9_000).arrays()
+    there = engine_for(lazy).reduce(lazy, Moments, max_rows=9_000).arrays()
+    for name, value in here.items():
+        np.testing.assert_array_equal(there[name], value, err_msg=name)
+
+
+def test_what_is_chosen_on_dask_is_what_is_chosen_on_arrays():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    y = np.sin(3 * X[:, 0])
+    model = SimilarityRegressor("auto", gamma="cv", metric="learned", random_state=0)
+    here = clone(model).fit(X, y)
+    there = clone(model).fit(da.from_array(X, chunks=(150, -1)), da.from_array(y, chunks=150))
+    assert here.report_["metric"] != "none"
+    assert_same_fit(here, there)
+    predicted = there.predict(da.from_array(X, chunks=(300, -1)))
+    np.testing.assert_allclose(predicted.compute(), here.predict(X), rtol=1e-9, atol=1e-9)
 
 
 def test_partial_fit_takes_dask_blocks(table):

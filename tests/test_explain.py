@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +71,8 @@ def test_weights_reproduce_the_prediction(params, y, intercept, weight, alpha):
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("params", SIMILARITY.values(), ids=SIMILARITY)
 def test_weights_are_how_much_the_prediction_changes_with_a_target(params, intercept):
+    # Chosen without the targets, of which "auto" and "cv" make use.
+    params = {"kernel": "rbf", "gamma": "median"} | params
     model = sk.SimilarityRegressor(alpha=1e-2, fit_intercept=intercept, random_state=0, **params)
     w = W + 0.5
     why = model.fit(X, Y[:, 0], w).explain(Q, (X, Y[:, 0], w))
@@ -484,3 +487,19 @@ def test_the_command_draws_rows_as_images(tmp_path):
     assert "25 pixels, but a row has 12" in f"{wrong.output}{wrong.exception}"
     assert "height x width" in run.invoke(main, [*ask, *picture, "0x4"]).output
     assert "needs --rows" in run.invoke(main, [*ask[:5], "--image", "3x4"]).output
+
+
+def test_the_command_shows_texts_near_a_text(tmp_path):
+    pytest.importorskip("rapidfuzz")
+    texts = ["".join(np.random.default_rng(i).choice(list("ACGT"), 12)) for i in range(60)]
+    table = pa.table({"dna": texts, "y": [float(text.count("A")) for text in texts]})
+    file, folder, picture = (str(tmp_path / name) for name in ("t.parquet", "m", "why.png"))
+    pq.write_table(table, file)
+    source = sk.rows(file, target="y", features=["dna"])
+    sk.save(sk.KNeighborsRegressor(4, metric="levenshtein").fit(source), folder)
+    ask = ["neighbors", folder, file, "--row", "7", "--rows", file, "--target", "y"]
+    told = CliRunner().invoke(main, [*ask, "--picture", picture])
+    assert told.exit_code == 0, told.output
+    first = next(line for line in told.output.splitlines() if line.strip().startswith("1 "))
+    assert texts[7] in first  # it is itself a row that was fitted
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")

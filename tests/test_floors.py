@@ -22,7 +22,7 @@ import pytest
 # From the bottom. A file imports from lower floors and its own name, never from beside it.
 FLOORS = [
     {"errors", "_compat"},
-    {"_config"},
+    {"_config", "paths"},
     {"rows", "storage"},
     {"kernels"},
     {"engine"},
@@ -30,14 +30,16 @@ FLOORS = [
     {"solvers"},
     {"selection"},
     {"estimators"},
-    {"report", "checkup"},
+    {"report", "checkup", "scoring"},
     {"cli"},
     {"__main__"},
 ]
 APART = "reference"  # the oracle: imports nothing of the package, and nothing builds on it
 FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}
 VAGUE = {"util", "utils", "helper", "helpers", "manager", "managers", "common"}
-HEAVY = ["faiss", "pyarrow", "matplotlib", "pandas", "polars", "dask", "distributed", "zarr"]
+HEAVY = [
+    "faiss", "pyarrow", "matplotlib", "pandas", "polars", "dask", "distributed", "zarr", "fsspec",
+]  # fmt: skip
 
 PACKAGE = Path(next(iter(find_spec("scalekern").submodule_search_locations)))
 

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from scalekern.cli.options import (
+    KERNELS,
     check_output,
     data_options,
+    kernel_options,
     model_options,
     preparation,
     prepare_options,
@@ -20,6 +22,7 @@ from scalekern.cli.options import (
     source_from,
     write_json,
 )
+from scalekern.cli.stopping import leaving
 
 
 @click.command("compare")
@@ -39,6 +42,7 @@ from scalekern.cli.options import (
               help="Also write one HTML file to send around: table, pictures, and which model to "
               "take.")  # fmt: skip
 @prepare_options
+@kernel_options(KERNELS, "rbf", "median")
 @model_options
 @run_options
 def compare_command(data: str, **options: Any) -> None:
@@ -49,7 +53,6 @@ def compare_command(data: str, **options: Any) -> None:
     for name in ("json_path", "report"):
         check_output(options[name])
     sizes = _sizes(options["sizes"])
-    from scalekern.report import compare
     from scalekern.rows import rows
 
     train = source_from(data, options)
@@ -61,8 +64,10 @@ def compare_command(data: str, **options: Any) -> None:
             features=train.feature_names,
             raw=True,
         )
+    from scalekern.report import compare  # last: a wrong name is told at once
+
     size = options["test_size"]
-    with run_settings(options):
+    with run_settings(options), leaving("nothing was written"):
         comparison = compare(
             train,
             test=test,

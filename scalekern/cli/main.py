@@ -14,13 +14,16 @@ from typing import Any
 import click
 
 from scalekern import __version__
+from scalekern.cli.cluster import cluster_command
 from scalekern.cli.compare import compare_command
+from scalekern.cli.completion import completion_command, with_completion
 from scalekern.cli.demo import demo_command
 from scalekern.cli.doctor import doctor_command
 from scalekern.cli.fit import fit_command
 from scalekern.cli.neighbors import neighbors_command
 from scalekern.cli.plan import plan_command
 from scalekern.cli.predict import predict_command
+from scalekern.cli.stopping import reason_of
 from scalekern.errors import ScalekernError
 
 
@@ -42,8 +45,8 @@ class _Group(click.Group):
             # The reader of our output went away; there is nobody to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 1
-        except (KeyboardInterrupt, click.Abort):
-            click.echo("scalekern: stopped", err=True)
+        except (KeyboardInterrupt, click.Abort) as stop:
+            click.echo(f"scalekern: {reason_of(stop)}", err=True)
             code = 130
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "scalekern"
@@ -81,7 +84,9 @@ for _command in (
     predict_command,
     neighbors_command,
     plan_command,
+    cluster_command,
     doctor_command,
     demo_command,
+    completion_command,
 ):
-    main.add_command(_command)
+    main.add_command(with_completion(_command))

@@ -50,7 +50,8 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     names = getattr(steps[0], "feature_names_in_", None)
     raw = isinstance(steps[0], RowPreparer)
     how = {"features": None if names is None else list(names), "raw": raw}
-    query = _query(data, how, options["row"])
+    roles = [options[name] for name in ("target", "weight", "key") if options[name]]
+    query = _query(data, how, options["row"], roles)
     train = _train(how, options)
     with run_settings(options):
         last, prepared = last_step(model, query)
@@ -71,12 +72,16 @@ def _shape(options: dict[str, Any]) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _query(data: str, how: dict[str, Any], row: int) -> Any:
+def _query(data: str, how: dict[str, Any], row: int, roles: list[str]) -> Any:
     from scalekern.errors import InvalidInputError
     from scalekern.rows import rows
     from scalekern.rows.raw import source_of_rows
 
-    source = rows(data, **how)
+    try:
+        # A model of texts knows no columns; those of TRAIN that are not its texts are left out.
+        source = rows(data, **how, drop=roles if how["features"] is None else ())
+    except InvalidInputError:
+        source = rows(data, **how)
     if row >= source.n_rows:
         raise InvalidInputError(f"--row {row}: {data} has {source.n_rows} rows, from 0")
     import numpy as np
@@ -121,6 +126,8 @@ def _lists(X: Any, source: Any) -> dict[str, Any]:
     """Return the columns of rows as lists, by name."""
     if hasattr(X, "table"):
         return {str(name): X.table.column(name).to_pylist() for name in X.table.column_names}
+    if isinstance(X, list):
+        return {"text": X}
     names = source.feature_names or range(X.shape[1])
     return {str(name): X[:, j].tolist() for j, name in enumerate(names)}
 

@@ -34,10 +34,10 @@ def plan_command(data: str, **options: Any) -> None:
     for want of memory.
     """
     check_output(options["json_path"])
+    source = source_from(data, options)  # before the imports: a wrong name is told at once
     from scalekern.cli.fit import make_model
     from scalekern.report.plan import plan
 
-    source = source_from(data, options)
     with run_settings(options):
         found = plan(source, estimator=make_model(options))
     write_json(options["json_path"], found.to_dict())

@@ -34,7 +34,11 @@ class Engine(ABC):
 
     @abstractmethod
     def reduce(
-        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+        self,
+        source: RowSource,
+        make_statistic: Callable[[], S],
+        what: str = "reading rows",
+        max_rows: int | None = None,
     ) -> S:
         """Return the statistic of all rows of `source`.
 
@@ -46,6 +50,8 @@ class Engine(ABC):
             process, so it should hold no rows.
         what : str
             The name of the pass, for its progress bar.
+        max_rows : int, optional
+            Rows of a block, where a row costs more than reading it.
         """
 
     @abstractmethod

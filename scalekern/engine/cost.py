@@ -23,8 +23,10 @@ ROW_SECONDS = 1e-7
 
 
 TASK_SECONDS = 1.5e-3
-"""What Dask does for a task beside what it is for: to make it, to send it, to hear of its end. Most
-of it is in one process, whatever the number of workers."""
+"""What Dask does for a task, to make it, to send it, to hear of its end, beside what it is for.
+
+Most of it in one process, whatever the number of workers.
+"""
 LINK_RATE = 1e9
 """Bytes that a worker sends to another, or to this process, in a second."""
 PASS_SECONDS = 0.03

@@ -23,8 +23,10 @@ from scalekern.engine.limits import one_thread
 from scalekern.engine.merging import IN_A_ROW, MergeTree
 from scalekern.engine.parcels import Parcel
 from scalekern.engine.plan import chunk_rows
+from scalekern.engine.progress import progress_bar
 from scalekern.engine.statistic import Statistic
 from scalekern.engine.threads import ThreadEngine
+from scalekern.engine.told import tell, told
 from scalekern.rows import Block, RowSource
 
 S = TypeVar("S", bound=Statistic)
@@ -57,20 +59,25 @@ class DaskEngine(Engine):
         return self._local
 
     def reduce(
-        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+        self,
+        source: RowSource,
+        make_statistic: Callable[[], S],
+        what: str = "reading rows",
+        max_rows: int | None = None,
     ) -> S:
         """Return the statistic of all rows of `source`."""
-        found = _pieces(source, None)
+        found = _pieces(source, max_rows)
         if found is None:
-            return self._local.reduce(source, make_statistic, what)
+            return self._local.reduce(source, make_statistic, what, max_rows)
         job, pieces = found
         job = replace(job, function=make_statistic)
-        checkpoint = current_checkpoint()
-        if checkpoint is not None:
-            return _in_steps(job, pieces, checkpoint.next_pass(), what)
-        total = make_statistic()
-        if pieces:
-            total.restore(Scheduler().run(job, pieces, _tree, what))
+        checkpoint, total = current_checkpoint(), make_statistic()
+        with told(what, source.n_rows) as topic:
+            job = replace(job, topic=topic)
+            if checkpoint is not None:
+                return _in_steps(job, pieces, checkpoint.next_pass(), what)
+            if pieces:
+                total.restore(Scheduler().run(job, pieces, _tree, what))
         return total
 
     def map_blocks(
@@ -88,8 +95,10 @@ class DaskEngine(Engine):
             return
         job, pieces = found
         job = replace(job, function=function)
-        for block, result in Scheduler().stream(job, pieces, _mapped, what):
-            sink(block, result)
+        with progress_bar(what, source.n_rows) as advance:
+            for block, result in Scheduler().stream(job, pieces, _mapped, what):
+                sink(block, result)
+                advance(len(block))
 
     def scan(
         self,
@@ -138,6 +147,8 @@ class _Job:
         The rows of a run.
     tile_dtype : str or None
         The setting of the process that fits.
+    topic : str or None
+        What to tell of the rows that are done; see `told`.
     """
 
     function: Callable[..., Any]
@@ -145,6 +156,7 @@ class _Job:
     source: RowSource | None
     step: int
     tile_dtype: str | None
+    topic: str | None = None
 
     def block(self, piece: Any) -> Block:
         """Return the block of the pass behind a piece: a block that was read, or its number."""
@@ -240,7 +252,9 @@ def _summed(parcel: Parcel, piece: Any) -> Arrays:
     job: _Job = parcel.value
     with worker_settings(job.tile_dtype):
         statistic: Statistic = job.function()
-        statistic.update(job.block(piece))
+        block = job.block(piece)
+        statistic.update(block)
+        tell(job.topic, len(block))
         return statistic.arrays()
 
 

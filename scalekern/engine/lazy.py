@@ -143,7 +143,7 @@ def _columns(model: Any, method: str, width: int) -> list[Any]:
     if method == "transform":
         return list(range(width))  # features have no names, as those of arrays
     classes = getattr(model, "classes_", None)
-    if classes is not None and len(classes) == width:
+    if isinstance(classes, np.ndarray) and len(classes) == width:
         return list(classes)
     return [f"prediction_{j}" for j in range(width)]
 

@@ -48,7 +48,11 @@ class ThreadEngine(Engine):
         return self
 
     def reduce(
-        self, source: RowSource, make_statistic: Callable[[], S], what: str = "reading rows"
+        self,
+        source: RowSource,
+        make_statistic: Callable[[], S],
+        what: str = "reading rows",
+        max_rows: int | None = None,
     ) -> S:
         """Return the statistic of all rows of `source`."""
 
@@ -61,7 +65,7 @@ class ThreadEngine(Engine):
         checkpoint = current_checkpoint()
         file = None if checkpoint is None else checkpoint.next_pass()
         done = 0 if file is None else file.fill(tree, make_statistic)
-        for _, partial in self._in_order(source, of_chunk, what, None, done):
+        for _, partial in self._in_order(source, of_chunk, what, max_rows, done):
             tree.add(partial)
             done += 1
             if file is not None and done % EVERY_BLOCKS == 0:

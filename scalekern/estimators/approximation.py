@@ -18,10 +18,9 @@ from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.certificate import Gap
 from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import tile_dtype_of
-from scalekern.features.survey import Survey
+from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource
-from scalekern.selection import select_kernel
 from scalekern.solvers import AlphaRule, Solution
 
 LARGEST_TARGET = 1e15
@@ -42,6 +41,8 @@ class Job:
     seen : Survey
     params : dict
         The parameters of the estimator.
+    start : (float, float) or None
+        Length factor and alpha of local models, to begin from where trials found them.
     """
 
     engine: Engine
@@ -50,6 +51,7 @@ class Job:
     rule: AlphaRule
     seen: Survey
     params: dict[str, Any]
+    start: tuple[float, float] | None = None
 
     @property
     def tile_dtype(self) -> np.dtype:
@@ -113,7 +115,8 @@ class Approximation(ABC):
         self, kernel: Any, gamma: Any, rule: AlphaRule, seen: Survey
     ) -> tuple[Kernel, dict[str, Any]]:
         """Return the kernel with its bandwidth, and what to report of the choice."""
-        return select_kernel(kernel, gamma, rule, seen)
+        del rule
+        return resolve_kernel(kernel, gamma, seen), {}
 
     def std_predictor(self, model: Any) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
         """Return the function from X to predictions and standard deviations, (rows, n_outputs)."""

@@ -36,8 +36,8 @@ def checkpoint_identity(model: Any, source: RowSource) -> dict[str, Any]:
         raise InvalidInputError("checkpoint= needs a whole number as random_state, to draw alike")
     if not isinstance(params["landmarks"], str):
         params["landmarks"] = str(np.asarray(params["landmarks"]).tolist())
-    if getattr(params["alpha"], "tolist", None):
-        params["alpha"] = params["alpha"].tolist()
+    for name in ("alpha", "metric"):
+        params[name] = getattr(params[name], "tolist", lambda own=params[name]: own)()
     own = {k: v for k, v in params.items() if k != "n_jobs"} | {"tile_dtype": config.tile_dtype}
     return {
         "parameters": repr(sorted(own.items())),

@@ -25,7 +25,6 @@ from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probab
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_choice, seed_of
-from scalekern.kernels import as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import take_rows
 from scalekern.rows.validate import predict_source
@@ -47,7 +46,7 @@ class SimilarityClassifier(ClassifierMixin, Explains, BaseEstimator):
 
     Parameters
     ----------
-    kernel, gamma, alpha, approximation, n_components, landmarks, solver, n_neighbors, \
+    kernel, gamma, alpha, approximation, metric, n_components, landmarks, solver, n_neighbors, \
 fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
@@ -59,7 +58,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         were left out of a fit gives the log-odds. Up to 1,000 rows each row is left out once, in
         five folds; of more rows a fifth is, once. "log_loss" is logistic or softmax regression,
         whose scores are log-odds already; it needs approximation "nystroem" or "fourier" and
-        solver "sgd", and minimises sum_i w_i loss_i + alpha/2 |f|^2.
+        solver "sgd", and minimises `sum_i w_i loss_i + alpha/2 |f|^2`.
 
     Attributes
     ----------
@@ -92,19 +91,24 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
     >>> model = SimilarityClassifier(gamma=1.0, alpha=1e-3).fit(X, y)
     >>> model.predict([[1.5], [4.5]]).tolist()
     ['up', 'down']
+    >>> model.classes_.tolist(), (model.predict_proba([[1.5]]) > 0.9).tolist()
+    (['down', 'up'], [[False, True]])
+    >>> bool(model.decision_function([[1.5]])[0] > 0), model.n_iter_
+    (True, 1)
     """
 
     def __init__(
         self,
-        kernel: Any = "rbf",
+        kernel: Any = "auto",
         *,
-        gamma: Any = "median",
+        gamma: Any = "cv",
         alpha: Any = "loo",
         approximation: str = "auto",
+        metric: Any = "auto",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
-        n_neighbors: int = 32,
+        n_neighbors: Any = "auto",
         fit_intercept: bool = True,
         max_iter: int | None = None,
         tol: float = 1e-4,
@@ -118,6 +122,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         self.gamma = gamma
         self.alpha = alpha
         self.approximation = approximation
+        self.metric = metric
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
@@ -152,7 +157,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         """
         check_choice("loss", self.loss, LOSSES)
         model = self._new_model()
-        objects = not as_kernel(self.kernel).takes_vectors
+        objects = self._takes_objects()
         source, classes = labelled_source(self, X, y, sample_weight, objects=objects)
         engine = engine_for(source, self.n_jobs)
         values, self.classes_, counts = counted_classes(engine, source, classes)
@@ -218,11 +223,14 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         )
         if not _weighted_rows(others):
             return []
+        report = self.model_.report_
+        k = report.get("rest", report).get("n_neighbors", others.n_rows)
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
-            approximation=self.model_.report_["approximation"],
-            n_neighbors=min(self.n_neighbors, _weighted_rows(others)),
+            approximation=report["approximation"],
+            metric=getattr(self.model_, "input_map_", "euclidean"),
+            n_neighbors=min(k, _weighted_rows(others)),
         )
         predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []
@@ -311,7 +319,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         )
 
     def _takes_objects(self) -> bool:
-        return not as_kernel(self.kernel).takes_vectors
+        return self._new_model()._takes_objects()  # noqa: SLF001
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         if self.loss == "log_loss":

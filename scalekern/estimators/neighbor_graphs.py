@@ -31,6 +31,7 @@ class NeighborGraphs:
     n_jobs: int | None
     n_samples_fit_: int
     kneighbors: Any
+    _refuse_removed: Any
     _index: NeighborIndex
 
     def kneighbors_graph(
@@ -49,7 +50,7 @@ class NeighborGraphs:
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
             The entries of a row in the order of their distances; none where no row was found.
         """
         check_choice("mode", mode, MODES)
@@ -110,7 +111,7 @@ class NeighborGraphs:
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
         """
         del sort_results
         check_choice("mode", mode, MODES)
@@ -121,6 +122,7 @@ class NeighborGraphs:
         if radius is None:
             raise InvalidInputError("radius is missing; give the distance up to which rows count")
         if X is None:
+            self._refuse_removed()
             pairs = self._search_within(source_of(self._index.rows), radius)
             kept = [numbers != row for row, (_, numbers) in enumerate(pairs)]
             return [(d[own], i[own]) for (d, i), own in zip(pairs, kept, strict=True)]

@@ -74,9 +74,13 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
         X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
-        settings = self._settings(seed_of(self.random_state))
-        self._keep(build_index(X, **settings, **self._goal(rows.y), n_neighbors=k))
+        self._keep(self._build_over(X, rows.y))
         return rows.y
+
+    def _build_over(self, X: Any, y: np.ndarray) -> BuiltIndex:
+        """Build the index over rows in memory."""
+        settings = self._settings(seed_of(self.random_state))
+        return build_index(X, **settings, **self._goal(y), n_neighbors=self.n_neighbors)
 
     def _settings(self, seed: int) -> dict[str, Any]:
         """Return what `build_index` is told, beside the goal."""
@@ -190,17 +194,26 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         """
         check_is_fitted(self)
         k = check_integer("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors)
-        least = self.n_samples_fit_ - (X is None)
+        least = self._index.n_rows - (X is None)
         if k > least:
             raise ValueError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {self.n_samples_fit_}"
+                f"n_samples_fit = {self._index.n_rows}"
             )
         if X is None:
+            self._refuse_removed()
             distances, indices = _without_self(*self._search_all(k + 1))
         else:
             distances, indices = self._search(X, k)
         return (distances, indices) if return_distance else indices
+
+    def _refuse_removed(self) -> None:
+        """Raise where not every training row is there, and so not each can be asked for."""
+        if self._index.n_rows < self.n_samples_fit_:
+            raise InvalidInputError(
+                f"{self.n_samples_fit_ - self._index.n_rows} training rows were removed; give the "
+                "rows to ask for as X"
+            )
 
     def _search_all(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         return self._found(source_of(self._index.rows), k)

@@ -100,7 +100,7 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
 
         Returns
         -------
-        CSR matrix of shape (n, n_samples_fit_), float64
+        CSR matrix of shape (n, rows of the fit), float64
             Each row in the order of distances. In mode "distance" it has `n_neighbors` + 1 entries
             and, for a training row, its own 0 is one of them.
         """
@@ -109,7 +109,17 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
         return self.kneighbors_graph(X, self.n_neighbors + more, self.mode)
 
     def fit_transform(self, X: Any, y: Any = None) -> sparse.csr_matrix:
-        """Fit, and return the graph of the training rows among themselves."""
+        """Fit, and return the graph of the training rows among themselves.
+
+        Parameters
+        ----------
+        X : array, sparse matrix, frame or rows of shape (n, d), or objects
+        y : ignored
+
+        Returns
+        -------
+        CSR matrix of shape (n, n), float64
+        """
         return self.fit(X).transform(X)
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:

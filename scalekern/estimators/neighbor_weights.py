@@ -13,6 +13,7 @@ from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates, named_rows
+from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
 from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.neighbors.tune import Losses
@@ -21,7 +22,7 @@ from scalekern.rows import ArraySource, Block, RowSource
 WEIGHTS = ("uniform", "distance", "kernel")
 
 
-class WeighedNeighbors(NeighborSearch, Explains):
+class WeighedNeighbors(ChangingRows, NeighborSearch, Explains):
     """What the regressor and the classifier share: neighbours with weights."""
 
     def __init__(

@@ -7,13 +7,24 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine.lazy import lazy_on_dask
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
+from scalekern.estimators.label_columns import (
+    Classes,
+    decoded,
+    encoded,
+    label_matrix,
+    parts_of,
+    shares,
+    vote,
+    winners,
+)
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.weighing import Weigher
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -84,6 +95,14 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
     >>> model = KNeighborsRegressor(2).fit([[0.0], [1.0], [5.0]], [1.0, 3.0, 9.0])
     >>> model.predict([[0.4]]).tolist()
     [2.0]
+    >>> distances, rows = model.kneighbors([[0.4]])
+    >>> distances.round(6).tolist(), rows.tolist()
+    ([[0.4, 0.6]], [[0, 1]])
+    >>> model.kneighbors_graph([[0.4]]).toarray().tolist()
+    [[1.0, 1.0, 0.0]]
+    >>> distances, rows = model.radius_neighbors([[0.4]], radius=0.5)
+    >>> rows[0].tolist(), model.radius_neighbors_graph([[0.4]], radius=0.5).toarray().tolist()
+    ([0], [[1.0, 0.0, 0.0]])
     """
 
     _own_names = ("target_is_vector_",)
@@ -141,7 +160,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
             means = np.einsum("qk,qkt->qt", weights, self.y_[safe])
             lost = (indices < 0).all(axis=1)
             if lost.any():
-                means[lost] = self.y_.mean(axis=0)
+                means[lost] = self._target_mean()
             return means
 
         self._map_weighted(source, mean, sink, what)
@@ -151,7 +170,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
         return np.square(means - truth).mean(axis=1)
 
     def _target_mean(self) -> np.ndarray:
-        return np.asarray(self.y_.mean(axis=0))
+        return np.asarray(self.y_[self._there()].mean(axis=0))
 
     def _targets(self) -> np.ndarray:
         return self.y_
@@ -204,7 +223,7 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
 
     Attributes
     ----------
-    classes_ : array of shape (n_classes,)
+    classes_ : array of shape (n_classes,), or a list of them for several outputs
     recall_ : float
         Measured in `fit`, at `n_neighbors`; 1.0 for exact indices.
     index_description_ : str
@@ -225,12 +244,12 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
     --------
     >>> from scalekern import KNeighborsClassifier
     >>> model = KNeighborsClassifier(2).fit([[0.0], [1.0], [5.0]], ["a", "a", "b"])
-    >>> model.predict([[0.4]]).tolist()
-    ['a']
+    >>> model.predict([[0.4]]).tolist(), model.predict_proba([[4.0]]).tolist()
+    (['a'], [[0.5, 0.5]])
     """
 
-    _own_names = ()
-    _own_arrays = ("y_", "classes_")
+    _own_names = ("outputs_2d_",)
+    _own_arrays = ("y_",)
 
     def fit(self, X: Any, y: Any = None) -> KNeighborsClassifier:
         """Build the index.
@@ -238,8 +257,9 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         Parameters
         ----------
         X : array, sparse matrix or frame of shape (n, d), rows from `scalekern.rows`, or n objects
-        y : array of shape (n,)
-            Labels; left out where X is rows that carry their target.
+        y : array of shape (n,) or (n, n_outputs)
+            Labels of one output, or of several, predicted from the same neighbours; left out where
+            X is rows that carry their target.
 
         Returns
         -------
@@ -247,19 +267,32 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
         """
         objects = takes_objects(self.metric)
         if isinstance(X, RowSource) or y is None:
-            source = fit_source(self, X, y, objects=objects)
-            labels = self._fit_index(source)
-            self.classes_, self.y_ = np.unique(labels[:, 0], return_inverse=True)
+            labels = self._fit_index(fit_source(self, X, y, objects=objects))
+            self._take_labels(*encoded(labels), several=labels.shape[1] > 1)
             return self
-        labels = column_or_1d(y, warn=True)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        self.classes_, encoded = np.unique(labels, return_inverse=True)
-        self.y_ = self._fit_index(fit_source(self, X, encoded, objects=objects))[:, 0].astype(int)
+        labels, several = label_matrix(y)
+        classes, codes = encoded(labels)
+        source = fit_source(self, X, codes if several else codes[:, 0], objects=objects)
+        self._take_labels(classes, self._fit_index(source).astype(int), several=several)
         return self
 
+    def _take_labels(self, classes: Classes, codes: np.ndarray, *, several: bool) -> None:
+        self.outputs_2d_ = several
+        self.classes_ = classes if several else classes[0]
+        self.y_ = codes if several else codes[:, 0]
+
+    @property
+    def _columns(self) -> Classes:
+        """The classes of each column of labels."""
+        return self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+
+    @property
+    def _codes(self) -> np.ndarray:
+        """The labels of the training rows by their numbers, (n, n_outputs)."""
+        return self.y_.reshape(len(self.y_), -1)
+
     @lazy_on_dask
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Any:
         """Return each class's share of the votes.
 
         Parameters
@@ -268,11 +301,15 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
 
         Returns
         -------
-        float64 array of shape (n, n_classes)
+        float64 array of shape (n, n_classes), or a list of them, one for each output
         """
+        votes = self._all_votes(X)
+        return parts_of(votes, self._columns) if self.outputs_2d_ else votes
+
+    def _all_votes(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         source = predict_source(self, X, objects=takes_objects(self.metric))
-        out = np.empty((source.n_rows, len(self.classes_)))
+        out = np.empty((source.n_rows, sum(map(len, self._columns))))
 
         def write(block: Block, part: np.ndarray) -> None:
             out[block.start : block.start + len(block)] = part
@@ -282,14 +319,10 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
 
     def _votes(self, distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
         weights, safe = self._weighted(distances, indices)
-        votes = np.zeros((len(weights), len(self.classes_)))
-        queries = np.arange(len(weights))
-        labels = self.y_[safe]
-        for j in range(weights.shape[1]):
-            votes[queries, labels[:, j]] += weights[:, j]
+        votes = vote(weights, self._codes[safe], self._columns)
         lost = (indices < 0).all(axis=1)
         if lost.any():
-            votes[lost] = np.bincount(self.y_) / len(self.y_)
+            votes[lost] = self._target_mean()
         return votes
 
     @lazy_on_dask
@@ -302,38 +335,59 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
 
         Returns
         -------
-        array of shape (n,), of the type of the labels
+        array of shape (n,) or (n, n_outputs), of the type of the labels
         """
-        return self._winner(self.predict_proba(X))
-
-    def _winner(self, votes: np.ndarray) -> np.ndarray:
-        # Weights of equal votes differ by rounding; the first class must win a tie all the same.
-        return self.classes_[np.argmax(np.round(votes, 12), axis=1)]
+        labels = winners(self._all_votes(X), self._columns)
+        return labels if self.outputs_2d_ else labels[:, 0]
 
     def predict_blocks(
         self, source: RowSource, sink: Callable[[Block, np.ndarray], None], what: str = "predicting"
     ) -> None:
-        """Give `sink` each block of rows and its labels, of shape (rows, 1), in order."""
+        """Give `sink` each block of rows and its labels, of shape (rows, n_outputs), in order."""
         check_is_fitted(self)
         source = predict_source(self, source, objects=takes_objects(self.metric))
 
         def labels(distances: np.ndarray, indices: np.ndarray) -> np.ndarray:
-            return self._winner(self._votes(distances, indices))[:, None]
+            return winners(self._votes(distances, indices), self._columns)
 
         self._map_weighted(source, labels, sink, what)
 
     def _loss(self, truth: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        classes = np.unique(np.concatenate([truth.ravel(), targets.ravel()]))
-        votes = [(weights * (targets[:, :, 0] == one)).sum(axis=1) for one in classes]
-        # As in `predict`: the first of equals wins, and equal means but for rounding.
-        winner = classes[np.argmax(np.round(votes, 12), axis=0)]
-        return (winner != truth[:, 0]).astype(np.float64)
+        wrong = []
+        for own, near in zip(truth.T, np.moveaxis(targets, 2, 0), strict=True):
+            classes = np.unique(np.concatenate([own, near.ravel()]))
+            votes = np.column_stack([(weights * (near == one)).sum(axis=1) for one in classes])
+            wrong.append(winners(votes, [classes])[:, 0] != own)
+        return np.asarray(np.mean(wrong, axis=0, dtype=np.float64))
 
     def _target_mean(self) -> np.ndarray:
-        return np.bincount(self.y_, minlength=len(self.classes_)) / len(self.y_)
+        return shares(self._codes[self._there()], self._columns)
+
+    def _targets_to_add(self, y: Any) -> tuple[Any, np.ndarray | None]:
+        if y is None:
+            return None, None
+        labels, _ = label_matrix(y)
+        outputs = len(self._columns)
+        if labels.shape[1] != outputs:
+            raise InvalidInputError(
+                f"y has {labels.shape[1]} columns of labels, and the model predicts {outputs}"
+            )
+        return np.zeros(len(labels)), labels
+
+    def _add_targets(self, y: np.ndarray) -> None:
+        together = np.concatenate([self._targets(), y])
+        self._take_labels(*encoded(together), several=self.outputs_2d_)
 
     def _targets(self) -> np.ndarray:
-        return np.asarray(self.classes_[self.y_][:, None])
+        return decoded(self._codes, self._columns)
+
+    def _weigher(self, rows: RowSource | None) -> Weigher:
+        if self.outputs_2d_:
+            raise UnsupportedError(
+                f"explain takes a classifier of one output, and this one has {len(self._columns)}; "
+                "fit one for the column that you want explained"
+            )
+        return super()._weigher(rows)
 
     def _explanation(
         self, found: Candidates, baseline: np.ndarray, source: RowSource
@@ -344,8 +398,28 @@ class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
             found.similarity,
             found.target[:, :, 0],
             baseline,
-            self.predict_proba(source),
-            self.classes_,
+            self._all_votes(source),
+            self._columns[0],
             np.array([[0.0], [1.0]]).repeat(len(self.classes_), axis=1),
             "share of votes",
         )
+
+    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what was fitted: values for JSON, and arrays."""
+        meta, arrays = super().fitted_state()
+        return meta, arrays | {f"classes-{j}": own for j, own in enumerate(self._columns)}
+
+    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take what `fitted_state` gave; before several outputs it was `classes_`."""
+        super().restore_state(meta, arrays)
+        if "classes_" in arrays:
+            self.outputs_2d_, self.classes_ = False, arrays["classes_"]
+            return
+        columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
+        self.classes_ = columns if self.outputs_2d_ else columns[0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.classifier_tags.multi_label = True
+        return tags

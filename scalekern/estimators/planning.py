@@ -1,6 +1,6 @@
 """What a fit would do, from the outline of its rows: the passes, and what is needed and kept.
 
-The choices are the estimators' own, asked without rows (`_choose`, `exact_need`, `kind_for_rows`),
+The choices are the estimators' own, asked without rows (`_outset`, `exact_need`, `kind_for_rows`),
 so that a plan cannot say one thing and the fit do another.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,12 @@ from scalekern.engine.limits import resolve_threads
 from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
-from scalekern.estimators.approximations import LOO_ROWS
+from scalekern.estimators.approximations import LOO_ROWS, approximation_named
+from scalekern.estimators.choosing import MOST_DENSE_ROWS, Outset, local_kernels, survey_size
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
+from scalekern.estimators.input_map import mapped_source
 from scalekern.estimators.iterating import (
     ALPHA_ROWS,
     EXACT_PASSES,
@@ -41,13 +43,14 @@ from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS
-from scalekern.kernels import Laplacian, Precomputed
+from scalekern.kernels import Laplacian, Precomputed, as_kernel
 from scalekern.neighbors.centres import ITERATIONS
 from scalekern.neighbors.ivf import LISTS, TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
+from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
@@ -284,30 +287,83 @@ def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
 
 def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     # What `fit` itself asks first, so that the two cannot differ.
-    rule, kernel = model._checked()  # noqa: SLF001
-    approximation, why = model._choose(shape.source)  # noqa: SLF001
+    rule, _ = model._checked()  # noqa: SLF001
+    known = model._outset(shape.source)  # noqa: SLF001
+    approximation = approximation_named(known.names[0], model.solver)
     params = model.get_params(deep=False)
-    size = min(shape.n, max(BANDWIDTH_ROWS, approximation.sample_size(params)))
-    plan = Outlook(approximation.name, why)
+    kernel = as_kernel("rbf" if known.kernel == "auto" else known.kernel)
+    plan = Outlook(approximation.name, known.why)
+    size = max(BANDWIDTH_ROWS, approximation.sample_size(params))
+    if known.trials:
+        size = survey_size(params, known.names, shape.source)
+    size = min(shape.n, size)
     looks = f"mean target, and {size} rows to draw from"
     looking = Counter({"move": 8.0 * size * shape.d})
     kept = 8 * size * (shape.d + shape.t + 3)
     plan.steps.append(shape.a_pass("looking at the rows", looks, looking, None, kept))
+    if known.trials:
+        _trials(plan, params, known, kernel, shape)
+    if known.given is not None:
+        shape = replace(shape, source=mapped_source(shape.source, known.given))
+        plan.model_bytes += known.given.nbytes
     opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
     first, _, second = approximation.name.partition("+")
-    parts = {"exact": _exact, "local": _local}
-    parts.get(first, _on_features)(plan, model, kernel, rule, shape)
+    if first == "local":
+        _local(plan, known.n_neighbors, kernel, rule, shape)
+    else:
+        parts = _exact if first == "exact" else _on_features
+        parts(plan, model, kernel, rule, shape)
     if second:
         rest = Outlook(second, "of the residuals")
-        _local(rest, model, kernel, alpha_rule("loo"), shape)
+        _local(rest, known.n_neighbors, kernel, alpha_rule("loo"), shape)
         plan.steps += [shape.a_pass("looking at the residuals", "", Counter()), *rest.steps]
         plan.predict += rest.predict
         plan.limits += rest.limits
         plan.held_bytes += rest.held_bytes
         plan.model_bytes += rest.model_bytes
     return plan
+
+
+def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shape) -> None:
+    """Add what is tried on the sample."""
+    rows = min(shape.n, sample_size(shape.n, shape.d))
+    tried = scored_rows(rows)
+    if known.learn:
+        rounds = Counter({k: 8 * v for k, v in _systems(5 * tried, NEIGHBORS, shape.d).items()})
+        plan.add("learning the metric", "gradients of local models", rounds)
+        plan.model_bytes += 8 * shape.d * (shape.d + 1)
+        plan.notes.append("whether a metric is kept, only the rows can tell; bytes are the most")
+    if "local" in known.names and local_kernels(params):
+        sizes = SIZES[:2] if isinstance(params["n_neighbors"], str) else (known.n_neighbors,)
+        work = sum((_systems(16 * tried, k, shape.d) for k in sizes), Counter[str]())
+        plan.add("trying local models", f"leave-one-out on {tried} rows", work)
+        if len(sizes) > 1:
+            plan.notes.append(
+                f"local models have {SIZES[0]} to {SIZES[-1]} neighbours; how many, only the rows "
+                "can tell"
+            )
+    if len(known.names) > 1:
+        first, other = known.names
+        tile = Tile(np.dtype(float), shape.d)
+        if first == "exact" and rows <= MOST_DENSE_ROWS:
+            work = count.spectrum(rows, len(ALPHAS), 1)
+        else:
+            m = min(rows, int(params["n_components"]))
+            made = count.nystroem_rows(kernel, rows, m, tile) or Counter()
+            work = made + count.sums(rows, m, shape.t, tile) + count.ridge(m, 100, LOO_ROWS, 1)
+        plan.add(f"trying {first}", f"errors on {tried} rows held out", work)
+        plan.notes.append(
+            f"the fit takes {other!r} instead where it is better on rows held out, which only the "
+            f"rows can tell; approximation={first!r} settles it beforehand"
+        )
+
+
+def _systems(number: int, k: int, d: int) -> Counter[str]:
+    """Return the work of as many models on k neighbours."""
+    one = Counter({"solve": 1.0 * (k + 1) ** 3, "move": 16.0 * (k + 1) ** 2 * (d + 4)})
+    return Counter({key: number * value for key, value in one.items()})
 
 
 def _path(rule: AlphaRule, dtype: Any) -> tuple[int, int]:
@@ -337,7 +393,7 @@ def _exact(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shap
     predicting = None if gram is None else gram + count.products(2.0 * n * n * t)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     landmarks = 8 * n if isinstance(kernel, Precomputed) else n * shape.d * shape.item
-    plan.model_bytes = landmarks + 8 * t * (n + 2) + path_bytes
+    plan.model_bytes += landmarks + 8 * t * (n + 2) + path_bytes
     plan.explain_bytes = 8 * (t * (n + 1) + 1)
 
 
@@ -398,7 +454,7 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
     predicting = None if values is None else values + count.products(2.0 * n * m * t, tile.bits)
     plan.predict = [shape.a_pass("predicting", "", predicting)]
     # Weights, intercept, and the amplitude, which gradient steps do not tell.
-    plan.model_bytes = kept + 8 * t * (m + 1 + (plan.solver != "sgd")) + path_bytes
+    plan.model_bytes += kept + 8 * t * (m + 1 + (plan.solver != "sgd")) + path_bytes
     if plan.solver == "cholesky":
         # For Nyström, 4 is the most that a block elimination of the landmarks takes.
         plan.explain_bytes = _kept_of_features(shape, m, 12 if nystroem else 8)
@@ -458,15 +514,14 @@ def _landmark_iterations(
     plan.notes.append(f"iterations go on until tol; {USUAL_PASSES - 4} are usual")
 
 
-def _local(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
-    n, d, t, k = shape.n, shape.d, shape.t, int(model.n_neighbors)
+def _local(plan: Outlook, k: int, kernel: Any, rule: AlphaRule, shape: _Shape) -> None:
+    n, d, t = shape.n, shape.d, shape.t
     plan.solver = "cholesky"
     plan.limits.append(Limit("n_neighbors", k, partial(local_need, shape.n_threads)))
     shape.collect(plan)
     metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
     query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
-    system = Counter({"solve": 1.0 * (k + 1) ** 3, "move": 16.0 * (k + 1) ** 2 * (d + 4)})
-    one = None if query is None else query + system
+    one = None if query is None else query + _systems(1, k, d)
     tried = min(n, SAMPLE_ROWS)
     choosing = None if one is None else Counter({key: 60.0 * tried * v for key, v in one.items()})
     plan.add("choosing the length", f"leave-one-out on {tried} rows", choosing)

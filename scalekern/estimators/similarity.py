@@ -24,23 +24,30 @@ from scalekern.estimators.approximations import (
 from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
+from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
 from scalekern.estimators.descent import check_descent
+from scalekern.estimators.input_map import (
+    MappedWeigher,
+    check_metric,
+    in_map,
+    mapped_landmarks,
+    mapped_source,
+)
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
-from scalekern.features.survey import GAMMA_RULES, check_gamma, survey
-from scalekern.kernels import Kernel, Precomputed, as_kernel
+from scalekern.features.survey import GAMMA_RULES, check_gamma
+from scalekern.kernels import Precomputed, as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
+from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
-MOST_EXACT_ROWS = 2_500
-"""Up to here "auto" is exact: the decomposition costs less than a sum over 1,000 components."""
-ARRAYS = ("dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_", "scores_",
-          "amplitude_",
-          *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
+MAP_ARRAYS = ("input_map_", "feature_relevances_")
+ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_",
+          "scores_", "amplitude_", *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
 
 
@@ -62,16 +69,17 @@ class SimilarityRegressor(RowPredictor):
 
     Parameters
     ----------
-    kernel : str, callable or Kernel, default="rbf"
-        "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
-        "polynomial", "cosine"; "edit_distance" for texts; "precomputed", where X holds
-        similarities; a symmetric function of two objects of any kind; or a kernel object, such as
-        `RBF() + 2.0 * Linear()`.
-    gamma : float, "scale", "median" or "cv", default="median"
+    kernel : str, callable or Kernel, default="auto"
+        "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
+        1,000 rows (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
+        "matern52", "rational_quadratic", "linear", "polynomial", "cosine"; "edit_distance" for
+        texts; "precomputed", where X holds similarities; a symmetric function of two objects of
+        any kind; or a kernel object, such as `RBF() + 2.0 * Linear()`.
+    gamma : float, "scale", "median" or "cv", default="cv"
         The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
         (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
-        the median distance between up to 1,000 rows; "cv" tries nine values around it by the
-        leave-one-out error on those rows.
+        the median distance between up to 1,000 rows; "cv" looks for a better one around it, by the
+        leave-one-out error on those rows, and is never worse there.
     alpha : float, array, "loo", "gcv" or "cv", default="loo"
         The penalty, as in `sklearn.kernel_ridge.KernelRidge` (not multiplied by the number of
         rows). "loo" takes the smallest leave-one-out error of a whole path: that of all rows of an
@@ -80,13 +88,24 @@ class SimilarityRegressor(RowPredictor):
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
-        "auto" is exact up to 2,500 rows, then Nyström. "local" solves an exact model on the nearest
-        training rows of each query, with a length scale for each query: its distance to the last
-        neighbour times one factor. Factor and alpha are those of the smallest leave-one-out error
-        on 1,000 training rows, whatever rules `gamma` and `alpha` name; numbers are kept, for all
-        queries. Its kernels are "rbf", "matern12", "matern32", "matern52" and "laplacian".
+        "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
+        unless local models have a squared error lower by 2% and two standard errors on rows held
+        out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
+        it. Of more than 2,500 rows Nyström stands in for exact there.
+        "local" solves an exact model on the nearest training rows of each query, with a length
+        scale for each query: its distance to the last neighbour times one factor. Factor and alpha
+        are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
+        and `alpha` name; numbers are kept, for all queries. Its kernels are "rbf", "matern12",
+        "matern32", "matern52" and "laplacian".
         With "+local" the residuals of the first are predicted by the second, whose factor and alpha
         are its own; `gamma` and `alpha` are those of the first.
+    metric : {"auto", "euclidean", "learned"} or array, default="auto"
+        "auto" is "learned" where `gamma` is "cv" and the kernel one of "local" whose bandwidth is
+        open, and "euclidean" else. "learned" finds a linear map of the inputs, of scales or a whole
+        matrix, before all else: local models' gradients say along which directions the target
+        changes, and a map is kept where it lowers their error on rows held out by 2% and two
+        standard errors. Global models take it where it serves them too. From 360 rows on, up to
+        1,024 features. An array of shape (d,) or (d, k) is what rows are multiplied by.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
@@ -102,8 +121,9 @@ class SimilarityRegressor(RowPredictor):
         ("exact": the largest within 1% of the smallest error) or 4,096. "sgd" is for
         "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows; alpha is
         then chosen, where it is to be, on a random sample of rows.
-    n_neighbors : int, default=32
-        The rows of each model of "local".
+    n_neighbors : int or "auto", default="auto"
+        The rows of each model of "local"; "auto" is 32, doubled up to 128 as long as that lowers
+        the error held out by 2% and two standard errors.
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
     max_iter : int or None, default=None
@@ -127,6 +147,10 @@ class SimilarityRegressor(RowPredictor):
     alpha_ : float
     alphas_, scores_ : float64 arrays
         The path that was tried and its mean squared errors, where alpha was chosen.
+    input_map_ : float64 array of shape (d,) or (d, k)
+        What rows are multiplied by first, where a metric was given or learned.
+    feature_relevances_ : float64 array of shape (d,)
+        Of a learned metric: the share of each feature in the squared distance of two rows.
     landmarks_ : rows
         The rows that similarities are taken to ("exact", "nystroem").
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
@@ -170,15 +194,16 @@ class SimilarityRegressor(RowPredictor):
 
     def __init__(
         self,
-        kernel: Any = "rbf",
+        kernel: Any = "auto",
         *,
-        gamma: Any = "median",
+        gamma: Any = "cv",
         alpha: Any = "loo",
         approximation: str = "auto",
+        metric: Any = "auto",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
-        n_neighbors: int = 32,
+        n_neighbors: Any = "auto",
         fit_intercept: bool = True,
         max_iter: int | None = None,
         tol: float = 1e-4,
@@ -190,6 +215,7 @@ class SimilarityRegressor(RowPredictor):
         self.gamma = gamma
         self.alpha = alpha
         self.approximation = approximation
+        self.metric = metric
         self.n_components = n_components
         self.landmarks = landmarks
         self.solver = solver
@@ -223,15 +249,14 @@ class SimilarityRegressor(RowPredictor):
         -------
         self
         """
-        rule, kernel = self._checked()
-        source = fit_source(self, X, y, sample_weight, objects=not kernel.takes_vectors)
-        approximation, why = self._choose(source)
+        rule, objects = self._checked()
+        source = fit_source(self, X, y, sample_weight, objects=objects)
         with checkpointed(checkpoint, partial(checkpoint_identity, self, source)):
-            job, chosen = self._job(source, rule, approximation)
-            fitted = approximation.fit(job)
+            job, choice = self._job(source, rule)
+            fitted = choice.approximation.fit(job)
         self._forget()
-        self.kernel_ = job.kernel
-        self._finish(source, approximation, fitted, {"why": why} | chosen)
+        self._keep(job, choice)
+        self._finish(source, choice.approximation, fitted, choice.report)
         return self
 
     @available_if(_has_sums)
@@ -249,15 +274,26 @@ class SimilarityRegressor(RowPredictor):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern import SimilarityRegressor
+        >>> X = np.linspace(0, 6, 200)[:, None]
+        >>> model = SimilarityRegressor(
+        ...     gamma=1.0, alpha=1e-3, approximation="nystroem", landmarks=X[::10])
+        >>> for part in (X[::2], X[1::2]):
+        ...     model = model.partial_fit(part, np.sin(part[:, 0]))
+        >>> model.report_["rows"], float(model.predict([[np.pi / 2]])[0].round(3)), model.n_iter_
+        (200, 1.0, 1)
         """
-        rule, kernel = self._checked()
+        rule, objects = self._checked()
         first = not hasattr(self, "_running")
         if first and hasattr(self, "_loaded"):
             raise InvalidInputError(
                 "a loaded model has no sums that partial_fit could add to; fit a new one "
                 "(sklearn.base.clone(model) has the same parameters), or keep it by pickle"
             )
-        objects = not kernel.takes_vectors
         source = fit_source(self, X, y, sample_weight, objects=objects, reset=first)
         name = "nystroem" if self.approximation == "auto" else self.approximation
         approximation = approximation_named(name, self.solver)
@@ -270,51 +306,71 @@ class SimilarityRegressor(RowPredictor):
         chosen: dict[str, Any] = {}
         if first:
             self._forget()
-            job, chosen = self._job(source, rule, approximation)
+            job, choice = self._job(source, rule, name)
+            self._keep(job, choice)
             running = RunningDescent if self.solver == "sgd" else RunningSums
-            self.kernel_, self._running = job.kernel, running(approximation, job)
+            self._running, chosen = running(approximation, job), choice.report
         engine = engine_for(source, self.n_jobs)
-        self._running.add(engine, source)
+        self._running.add(engine, self._in_metric(source))
         fitted = self._running.solve(rule, fit_intercept=self.fit_intercept)
         notes = {"why": "partial_fit adds up sums", "rows": self._running.n_rows}
-        self._finish(source, approximation, fitted, notes | chosen)
+        self._finish(source, approximation, fitted, chosen | notes)
         return self
 
-    def _checked(self) -> tuple[AlphaRule, Kernel]:
+    def _checked(self) -> tuple[AlphaRule, bool]:
+        """Return the rule of alpha, and whether rows are objects."""
         check_choice("approximation", self.approximation, ("auto", *APPROXIMATIONS))
         check_choice("solver", self.solver, solver_names())
         check_integer("n_components", self.n_components)
         check_gamma(self.gamma, (*GAMMA_RULES, "cv"))
-        check_integer("n_neighbors", self.n_neighbors)
+        if self.n_neighbors != "auto":
+            check_integer("n_neighbors", self.n_neighbors)
+        check_metric(self.metric)
         if self.max_iter is not None:
             check_integer("max_iter", self.max_iter)
         check_descent(self.tol, self.batch_size)
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
-        return alpha_rule(self.alpha), as_kernel(self.kernel)
+        return alpha_rule(self.alpha), self._takes_objects()
 
-    def _choose(self, source: RowSource) -> tuple[Approximation, str]:
-        name, why = self.approximation, "asked for"
-        if name == "auto" and isinstance(as_kernel(self.kernel), Precomputed):
-            name, why = "exact", "the similarities are precomputed"
-        elif name == "auto":
-            small = source.n_rows <= MOST_EXACT_ROWS
-            given = not isinstance(self.landmarks, str)
-            name = "exact" if small and not given else "nystroem"
-            why = f"{source.n_rows} rows; exact up to {MOST_EXACT_ROWS}"
-            why = "landmarks were given" if given else why
-        return approximation_named(name, self.solver), why
+    def _outset(self, source: RowSource) -> Outset:
+        """Return what is decided before rows are read."""
+        return outset(self.get_params(deep=False), source)
 
     def _job(
-        self, source: RowSource, rule: AlphaRule, approximation: Approximation
-    ) -> tuple[Job, dict[str, Any]]:
-        """Look at the rows once, choose the bandwidth, and return what there is to fit."""
+        self, source: RowSource, rule: AlphaRule, name: str | None = None
+    ) -> tuple[Job, Choice]:
+        """Decide what is open, look at the rows once, and return what there is to fit."""
         engine = engine_for(source, self.n_jobs)
         params = self.get_params(deep=False) | {"loss": self._loss}
-        size, seed = approximation.sample_size(params), seed_of(self.random_state)
-        seen = survey(engine, source, size, seed, gamma=self.gamma)
-        kernel, chosen = approximation.select(self.kernel, self.gamma, rule, seen)
-        return Job(engine, source, kernel, rule, seen, params), chosen
+        params["random_state"] = seed_of(self.random_state)
+        choice = choose(
+            engine, source, params | {"approximation": name or self.approximation}, rule
+        )
+        params["n_neighbors"] = choice.n_neighbors
+        if choice.input_map is not None:
+            source = mapped_source(source, choice.input_map)
+            params["landmarks"] = mapped_landmarks(self.landmarks, choice.input_map)
+        approximation = choice.approximation
+        seen = survey_of(engine, source, choice, params)
+        if approximation.name != "local":
+            kernel, found = select_kernel(engine.local, choice.kernel, choice.gamma, rule, seen)
+            choice.kernel = kernel
+            choice.report |= found
+        kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
+        if self.kernel == "auto":
+            params["kernel"] = without_bandwidth(kernel)
+        return Job(engine, source, kernel, rule, seen, params, choice.start), choice
+
+    def _keep(self, job: Job, choice: Choice) -> None:
+        self.kernel_ = job.kernel
+        if choice.input_map is not None:
+            self.input_map_ = choice.input_map
+        if choice.relevances is not None:
+            self.feature_relevances_ = choice.relevances
+
+    def _in_metric(self, source: RowSource) -> RowSource:
+        return mapped_source(source, self.input_map_) if hasattr(self, "input_map_") else source
 
     def _forget(self) -> None:
         for name in ("_running", "_loaded", "local_", "rest_", "length_factor_", *ARRAYS, *VALUES):
@@ -357,7 +413,7 @@ class SimilarityRegressor(RowPredictor):
         return tags
 
     def _takes_objects(self) -> bool:
-        return not as_kernel(self.kernel).takes_vectors
+        return self.kernel != "auto" and not as_kernel(self.kernel).takes_vectors
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         return tile_dtype_of(source)
@@ -398,7 +454,8 @@ class SimilarityRegressor(RowPredictor):
         if not return_std:
             return super().predict(X)
         check_is_fitted(self)
-        predict = APPROXIMATIONS[self.report_["approximation"]].std_predictor(self)
+        approximation = APPROXIMATIONS[self.report_["approximation"]]
+        predict = self._mapped(approximation.std_predictor(self))
         source = predict_source(self, X, objects=self._takes_objects())
         both = np.empty((2, source.n_rows, self.n_outputs_))
 
@@ -436,17 +493,37 @@ class SimilarityRegressor(RowPredictor):
             If there are too few rows, or the model kept none (solver="sgd", or "cg" on many rows).
         UnsupportedError
             For other approximations.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scalekern import SimilarityRegressor
+        >>> X = np.linspace(0, 6, 400)[:, None]
+        >>> model = SimilarityRegressor(gamma=1.0, alpha=1e-3, approximation="nystroem",
+        ...                             n_components=30, random_state=0).fit(X, np.sin(X[:, 0]))
+        >>> bool(model.gap_to_exact(X[::7]).gap[-1] < 0.01)
+        True
         """
         check_is_fitted(self)
         source = predict_source(self, X, objects=self._takes_objects())
         approximation = APPROXIMATIONS[self.report_["approximation"]]
-        return approximation.gap_to_exact(self, source, self._rows_given(rows))
+        known = self._rows_given(rows)
+        known = None if known is None else self._in_metric(known)
+        return approximation.gap_to_exact(self, self._in_metric(source), known)
 
     def _predictor(self, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
-        return APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype)
+        return self._mapped(APPROXIMATIONS[self.report_["approximation"]].predictor(self, dtype))
+
+    def _mapped(self, predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return the function of rows as they are, from that of rows in the metric."""
+        if not hasattr(self, "input_map_"):
+            return predict
+        return lambda X: predict(in_map(X, self.input_map_))
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
-        return APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
+        rows = None if rows is None else self._in_metric(rows)
+        weigher = APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
+        return MappedWeigher(weigher, self.input_map_) if hasattr(self, "input_map_") else weigher
 
     @property
     def n_iter_(self) -> int:

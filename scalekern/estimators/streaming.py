@@ -15,7 +15,9 @@ from scalekern.estimators.base import RowPredictor
 from scalekern.estimators.classifier import SimilarityClassifier
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.neighbors import KNeighborsClassifier
 from scalekern.features import RowPreparer
+from scalekern.paths import RemotePath, whole_file
 from scalekern.rows import Block, RowSource
 from scalekern.rows.files import find_files
 from scalekern.rows.stream import ColumnStream
@@ -56,7 +58,7 @@ def _transformed(step: Any, source: RowSource) -> RowSource:
 def predict_to_parquet(
     model: Any,
     source: RowSource,
-    output: Path,
+    output: Path | RemotePath,
     data: Any,
     keep: Sequence[str] = (),
     coverage: float | None = None,
@@ -70,7 +72,7 @@ def predict_to_parquet(
     model : fitted estimator, or pipeline of a RowPreparer and one
     source : RowSource
         The rows of `data`.
-    output : Path
+    output : Path or RemotePath
     data : path
         Where the kept columns are read from.
     keep : sequence of str
@@ -83,55 +85,107 @@ def predict_to_parquet(
         If `output` is one of the files of `data` or cannot be written, or a kept column is not
         there or has the name of a prediction.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    _check_names(output, data, keep, coverage is not None)
+    _check_output(output, data)
+    check_kept_names(keep, interval=coverage is not None)
     kept = ColumnStream(data, keep) if keep else None
-    half = None if coverage is None else _half_width(model, source, coverage)
-    part = output.with_name(f".{output.name}.part")
-    writer: Any = None
-
-    def sink(block: Block, predictions: np.ndarray) -> None:
-        nonlocal writer
-        columns = {} if kept is None else kept.take(len(block))
-        single = predictions.shape[1] == 1
-        for j in range(predictions.shape[1]):
-            end = "" if single else f"_{j}"
-            values = np.ascontiguousarray(predictions[:, j])
-            columns[f"prediction{end}"] = pa.array(values)
-            if half is not None:
-                columns[f"lower{end}"] = pa.array(values - half[j])
-                columns[f"upper{end}"] = pa.array(values + half[j])
-        table = pa.table(columns)
-        if writer is None:
-            writer = pq.ParquetWriter(part, table.schema)
-        writer.write_table(table)
-
+    last, source = last_step(model, source)
+    half = None if coverage is None else half_width(last, coverage)
     try:
-        try:
-            predict_blocks(model, source, sink)
-        finally:
-            if writer is not None:
-                writer.close()
-        part.replace(output)
+        with whole_file(output) as part:
+            write_predictions(last, source, part, kept, half)
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error}") from error
+
+
+def write_predictions(
+    last: Any,
+    source: RowSource,
+    file: Path,
+    kept: ColumnStream | None,
+    half: np.ndarray | None,
+    metadata: dict[str, str] | None = None,
+) -> int:
+    """Write a Parquet file of predictions, and return the number of rows in it.
+
+    Parameters
+    ----------
+    last : fitted estimator
+    source : RowSource
+        The rows as the estimator takes them.
+    file : Path
+    kept : ColumnStream or None
+        The columns to put before the predictions.
+    half : array of shape (n_outputs,) or None
+        Half the width of intervals, where they are wanted.
+    metadata : dict of str, optional
+        For the footer of the file.
+    """
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+    written = 0
+
+    def sink(block: Block, predictions: np.ndarray) -> None:
+        nonlocal writer, written
+        columns = {} if kept is None else kept.take(len(block))
+        table = predicted_table(columns, predictions, half)
+        if writer is None:
+            writer = pq.ParquetWriter(file, table.schema.with_metadata(metadata))
+        writer.write_table(table.replace_schema_metadata(metadata))
+        written += table.num_rows
+
+    try:
+        last.predict_blocks(source, sink)
     finally:
-        part.unlink(missing_ok=True)
+        if writer is not None:
+            writer.close()
+    return written
 
 
-def _half_width(model: Any, source: RowSource, coverage: float) -> np.ndarray:
-    last, _ = last_step(model, source)
+def predicted_table(columns: dict[str, Any], predictions: Any, half: np.ndarray | None) -> Any:
+    """Return the kept columns, the predictions of each output, and its interval, as a table."""
+    import pyarrow as pa
+
+    columns = dict(columns)
+    single = predictions.shape[1] == 1
+    for j in range(predictions.shape[1]):
+        end = "" if single else f"_{j}"
+        values = np.ascontiguousarray(predictions[:, j])
+        columns[f"prediction{end}"] = pa.array(values, pa.string() if values.dtype == "O" else None)
+        if half is not None:
+            columns[f"lower{end}"] = pa.array(values - half[j])
+            columns[f"upper{end}"] = pa.array(values + half[j])
+    return pa.table(columns)
+
+
+def no_predictions(last: Any) -> np.ndarray:
+    """Return the predictions for no rows."""
+    if isinstance(last, (SimilarityClassifier, KNeighborsClassifier)):
+        columns = last.classes_ if isinstance(last.classes_, list) else [last.classes_]
+        return np.empty((0, len(columns)), dtype=np.result_type(*columns))
+    width = last.y_.shape[1] if isinstance(last, WeighedNeighbors) else last.n_outputs_
+    return np.empty((0, width))
+
+
+def half_width(last: Any, coverage: float) -> np.ndarray:
+    """Return half the width of the intervals of an estimator, or raise where it has none."""
     if not isinstance(last, SplitConformal):
         raise InvalidInputError(f"{type(last).__name__} has no prediction intervals")
     return last.interval_half_width(coverage)
 
 
-def _check_names(output: Path, data: Any, keep: Sequence[str], interval: bool) -> None:
+def check_kept_names(keep: Sequence[str], *, interval: bool) -> None:
+    """Raise where a kept column has the name of a prediction."""
     own = "prediction|lower|upper" if interval else "prediction"
     for name in keep:
         if re.fullmatch(rf"({own})(_\d+)?", name):
             raise InvalidInputError(f"the kept column {name!r} would clash with the predictions")
-    if output.exists() and any(file.samefile(output) for file in find_files(data)):
+
+
+def _check_output(output: Path | RemotePath, data: Any) -> None:
+    files = find_files(data)
+    same = output in files
+    if isinstance(output, Path) and output.exists():
+        same = any(isinstance(file, Path) and file.samefile(output) for file in files)
+    if same:
         raise InvalidInputError(f"{output} is a file of the data; choose another output")

@@ -74,7 +74,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     offset_, scale_ : float64 arrays of shape (n_features_out,)
-        A value x becomes (x - offset_) / scale_; 0 and 1 for what is not scaled.
+        A value x becomes `(x - offset_) / scale_`; 0 and 1 for what is not scaled.
     report_ : dict of str
         What happens to each column that is more than scaled.
 

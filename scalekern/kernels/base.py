@@ -33,11 +33,35 @@ class Columns(ABC):
 class Kernel(BaseEstimator, ABC):
     """A similarity of two objects; see the subclasses.
 
-    Tags
-    ----
-    positive_definite : no weighted sum of its values over pairs is negative
-    stationary : depends on x - z only, so that Fourier features exist
-    takes_vectors : its rows are vectors of numbers; else any objects
+    Attributes
+    ----------
+    positive_definite : bool
+        No weighted sum of its values over pairs is negative.
+    stationary : bool
+        It depends on x - z only, so that Fourier features exist.
+    takes_vectors : bool
+        Its rows are vectors of numbers; else any objects.
+
+    Examples
+    --------
+    What all kernels can, by one of them:
+
+    >>> import numpy as np
+    >>> from scalekern.kernels import RBF
+    >>> X = np.array([[0.0], [1.0], [3.0]])
+    >>> kernel = RBF()
+    >>> kernel.needs_gamma, kernel.median_gamma(X)  # the median distance is 2
+    (True, 0.125)
+    >>> kernel.with_gamma(0.5), kernel.with_median_gamma(X, factor=2.0)
+    (RBF(gamma=0.5), RBF(gamma=0.25))
+    >>> kernel = kernel.with_gamma(0.5)
+    >>> kernel.block(X, X[:2]).round(3).tolist()
+    [[1.0, 0.607], [0.607, 1.0], [0.011, 0.135]]
+    >>> similarity_to_first = kernel.columns(X[:1])
+    >>> similarity_to_first(X).round(3).ravel().tolist(), kernel.diagonal(X).tolist()
+    ([1.0, 0.607, 0.011], [1.0, 1.0, 1.0])
+    >>> kernel.rank(X) is None, kernel.frequencies(4, 1, np.random.default_rng(0)).shape
+    (True, (1, 4))
     """
 
     positive_definite: ClassVar[bool] = True
@@ -48,11 +72,31 @@ class Kernel(BaseEstimator, ABC):
 
     @abstractmethod
     def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
-        """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
+        """Return the columns of the Gram matrix for Z, to be evaluated for any rows.
+
+        Parameters
+        ----------
+        Z : array of shape (m, d), or a list of objects
+        dtype : float32 or float64, default=float64
+            Of the tiles.
+
+        Returns
+        -------
+        Columns
+        """
 
     @abstractmethod
     def diagonal(self, X: Any) -> np.ndarray:
-        """Return k(x, x) for each row, float64 of shape (rows,)."""
+        """Return the similarity of each row and itself.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d), or a list of objects
+
+        Returns
+        -------
+        float64 array of shape (rows,)
+        """
 
     def block(self, X: Any, Z: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Return a tile of the Gram matrix.
@@ -78,12 +122,26 @@ class Kernel(BaseEstimator, ABC):
         Parameters
         ----------
         X : array of shape (rows, d), or a list of objects
+
+        Returns
+        -------
+        int or None
         """
         del X
         return None
 
     def with_gamma(self, gamma: float) -> Kernel:
-        """Return this kernel with its bandwidth set where it was left open (None)."""
+        """Return this kernel with its bandwidth set where it was left open (None).
+
+        Parameters
+        ----------
+        gamma : float
+            Above 0.
+
+        Returns
+        -------
+        Kernel
+        """
         del gamma
         return self
 
@@ -93,7 +151,23 @@ class Kernel(BaseEstimator, ABC):
         return False
 
     def median_gamma(self, X: Any, weight: np.ndarray | None = None) -> float:
-        """Return the gamma at which the median pair of distinct rows has a middling similarity."""
+        """Return the gamma at which the median pair of distinct rows has a middling similarity.
+
+        Parameters
+        ----------
+        X : float64 array of shape (rows, d), or a list of objects
+        weight : array of shape (rows,), optional
+            A row of weight 2 counts as two rows.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        UnsupportedError
+            If the kernel has no bandwidth.
+        """
         raise UnsupportedError(f"{self!r} has no bandwidth to choose")
 
     def with_median_gamma(
@@ -106,13 +180,31 @@ class Kernel(BaseEstimator, ABC):
         X : float64 array of shape (rows, d), or a list of objects
         weight : array of shape (rows,), optional
         factor : float, default=1.0
+
+        Returns
+        -------
+        Kernel
         """
         return self.with_gamma(factor * self.median_gamma(X, weight)) if self.needs_gamma else self
 
     def frequencies(
         self, n: int, d: int, rng: np.random.Generator, *, sampling: Sampling = "orthogonal"
     ) -> np.ndarray:
-        """Draw from the spectral density of a stationary kernel; see `StationaryKernel`."""
+        """Draw from the spectral density of a stationary kernel.
+
+        Parameters
+        ----------
+        n, d, rng, sampling : as in `StationaryKernel`
+
+        Returns
+        -------
+        float64 array of shape (d, n)
+
+        Raises
+        ------
+        UnsupportedError
+            If the kernel is not stationary.
+        """
         raise UnsupportedError(f"{self!r} is not stationary, so it has no frequencies")
 
     def __add__(self, other: Any) -> Any:
@@ -134,12 +226,32 @@ class StationaryKernel(Kernel):
     stationary = True
 
     def diagonal(self, X: Any) -> np.ndarray:
-        """Return ones: each row is wholly similar to itself."""
+        """Return ones: each row is wholly similar to itself.
+
+        Parameters
+        ----------
+        X : array of shape (rows, d)
+
+        Returns
+        -------
+        float64 array of shape (rows,)
+        """
         return np.ones(X.shape[0])
 
     @abstractmethod
     def median_gamma(self, X: np.ndarray, weight: np.ndarray | None = None) -> float:
-        """Return the gamma at which the median pair of distinct rows has a middling similarity."""
+        """Return the gamma at which the median pair of distinct rows has a middling similarity.
+
+        Parameters
+        ----------
+        X : float64 array of shape (rows, d)
+        weight : array of shape (rows,), optional
+            A row of weight 2 counts as two rows.
+
+        Returns
+        -------
+        float
+        """
 
     @abstractmethod
     def frequencies(
@@ -186,9 +298,12 @@ def median_distance(X: np.ndarray, metric: str, weight: np.ndarray | None) -> fl
     1 where all rows are equal.
     """
     distances = pdist(X, metric)
-    w = np.ones(len(X)) if weight is None else weight
+    if weight is None:
+        distinct = distances[distances > 0]
+        middle = (len(distinct) - 1) // 2
+        return float(np.partition(distinct, middle)[middle]) if len(distinct) else 1.0
     i, j = np.triu_indices(len(X), 1)
-    pairs = np.where(distances > 0, w[i] * w[j], 0.0)
+    pairs = np.where(distances > 0, weight[i] * weight[j], 0.0)
     order = np.argsort(distances, kind="stable")
     below = np.cumsum(pairs[order])
     if not len(below) or below[-1] <= 0:

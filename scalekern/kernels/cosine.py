@@ -14,7 +14,7 @@ from scalekern.storage import storable
 
 @storable
 class Cosine(Kernel):
-    """k(x, z) = x @ z / (|x| |z|), as `sklearn.metrics.pairwise.cosine_similarity`.
+    """`k(x, z) = x @ z / (|x| |z|)`, as `sklearn.metrics.pairwise.cosine_similarity`.
 
     A row of zeros has similarity 0 to all rows, itself included.
 

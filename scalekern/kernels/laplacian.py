@@ -22,7 +22,7 @@ from scalekern.storage import storable
 
 @storable
 class Laplacian(StationaryKernel):
-    """k(x, z) = exp(-gamma |x - z|_1), the L1 distance.
+    """`k(x, z) = exp(-gamma |x - z|_1)`, the L1 distance.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from scalekern.storage import storable
 class Matern(RadialKernel):
     """The Matérn kernel of smoothness `nu` (Rasmussen and Williams 2006, section 4.2.1).
 
-    With s = sqrt(2 nu) |x - z| / length_scale: exp(-s) for 1/2, (1 + s) exp(-s) for 3/2,
+    With `s = sqrt(2 nu) |x - z| / length_scale`: exp(-s) for 1/2, (1 + s) exp(-s) for 3/2,
     (1 + s + s^2/3) exp(-s) for 5/2.
 
     Parameters
@@ -58,7 +58,7 @@ class Matern(RadialKernel):
         return self.nu == 0.5
 
     def profile(self, t: np.ndarray) -> None:
-        """Turn -|x - z|^2 / (2 length^2) into the kernel in place."""
+        """Turn `-|x - z|^2 / (2 length^2)` into the kernel in place."""
         self._check_nu()
         t *= t.dtype.type(-4.0 * self.nu)
         np.maximum(t, 0, out=t)
@@ -74,6 +74,14 @@ class Matern(RadialKernel):
         np.negative(s, out=s)
         np.exp(s, out=s)
         t *= s
+
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return e^-s / s for 1/2, 3 e^-s for 3/2, 5/3 (1 + s) e^-s for 5/2."""
+        self._check_nu()
+        s = np.sqrt(np.maximum(-4.0 * self.nu * t, np.finfo(t.dtype).eps))
+        if self.nu == 0.5:
+            return np.exp(-s) / s
+        return (3.0 if self.nu == 1.5 else 5.0 / 3.0 * (1.0 + s)) * np.exp(-s)
 
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return sqrt(2 nu / c) / length with c ~ chi-squared of 2 nu: a Student t density."""

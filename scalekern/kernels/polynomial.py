@@ -70,7 +70,7 @@ class Polynomial(Kernel):
         return _PolynomialColumns(self, Z, dtype)
 
     def diagonal(self, X: Any) -> np.ndarray:
-        """Return (gamma |x|^2 + coef0)^degree."""
+        """Return `(gamma |x|^2 + coef0)^degree`."""
         values = Linear().diagonal(X)
         self.profile(values, X.shape[1])
         return values

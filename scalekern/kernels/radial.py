@@ -29,6 +29,14 @@ class RadialKernel(StationaryKernel):
     def profile(self, t: np.ndarray) -> None:
         """Turn t = -|x - z|^2 / (2 length^2) into kernel values in place."""
 
+    @abstractmethod
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return the derivative of the profile by t, which gradients are made of.
+
+        With t as for `profile`, the gradient of f(|x - z| / length) by x is
+        -slope(t) (x - z) / length^2. Of the cusp of Matérn 1/2 it is a large number.
+        """
+
     def columns(self, Z: Any, dtype: Any = np.float64) -> Columns:
         """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
         return _RadialColumns(self, Z, dtype)
@@ -61,13 +69,3 @@ class _RadialColumns(Columns):
         for rows in subtiles(X.shape[0], self.n_columns * out.itemsize):
             self._profile(self._half_squares(X[rows], out[rows]))
         return out
-
-
-def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n rows, orthogonal within each run of d, with lengths as of normal vectors."""
-    parts = []
-    for _ in range(-(-n // d)):
-        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
-        lengths = np.sqrt(rng.chisquare(d, size=d))
-        parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
-    return np.concatenate(parts)[:n]

@@ -12,7 +12,7 @@ from scalekern.storage import storable
 
 @storable
 class RationalQuadratic(RadialKernel):
-    """k(x, z) = (1 + |x - z|^2 / (2 alpha length_scale^2))^-alpha.
+    """`k(x, z) = (1 + |x - z|^2 / (2 alpha length_scale^2))^-alpha`.
 
     A mixture of Gaussians whose precision has a gamma distribution (Rasmussen and Williams 2006,
     section 4.2.1); for large alpha it is one Gaussian.
@@ -60,7 +60,7 @@ class RationalQuadratic(RadialKernel):
         return check_positive("length_scale", self.length_scale)
 
     def profile(self, t: np.ndarray) -> None:
-        """Turn t = -|x - z|^2 / (2 length^2) into (1 - t / alpha)^-alpha in place."""
+        """Turn `t = -|x - z|^2 / (2 length^2)` into `(1 - t / alpha)^-alpha` in place."""
         alpha = check_positive("alpha", self.alpha)
         t *= t.dtype.type(-1.0 / alpha)
         # Rounding may leave a squared distance a little below 0.
@@ -69,6 +69,11 @@ class RationalQuadratic(RadialKernel):
         np.log1p(t, out=t)
         t *= t.dtype.type(-alpha)
         np.exp(t, out=t)
+
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return (1 - t / alpha)^(-alpha - 1)."""
+        alpha = check_positive("alpha", self.alpha)
+        return np.exp(-(alpha + 1.0) * np.log1p(np.maximum(t * (-1.0 / alpha), 0)))
 
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return sqrt(tau) with precisions tau ~ Gamma(alpha, 1 / (alpha length^2))."""

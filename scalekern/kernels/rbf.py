@@ -1,4 +1,4 @@
-"""The Gaussian kernel."""
+"""The Gaussian kernel: similarity that falls with the squared distance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scalekern.storage import storable
 
 @storable
 class RBF(RadialKernel):
-    """k(x, z) = exp(-gamma |x - z|^2).
+    """`k(x, z) = exp(-gamma |x - z|^2)`.
 
     Parameters
     ----------
@@ -43,8 +43,12 @@ class RBF(RadialKernel):
         return float((2.0 * check_positive("gamma", self.gamma)) ** -0.5)
 
     def profile(self, t: np.ndarray) -> None:
-        """Turn -gamma |x - z|^2 into the kernel in place."""
+        """Turn `-gamma |x - z|^2` into the kernel in place."""
         np.exp(t, out=t)
+
+    def slope(self, t: np.ndarray) -> np.ndarray:
+        """Return exp(t), the derivative of itself."""
+        return np.exp(t)
 
     def spectral_scales(self, u: np.ndarray) -> np.ndarray:
         """Return 1/length: the spectral density is normal."""

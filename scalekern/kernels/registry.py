@@ -47,6 +47,14 @@ def kernel_names() -> list[str]:
 def as_kernel(kernel: Any) -> Kernel:
     """Return the kernel behind a short name, a callable of two objects, or a kernel.
 
+    Parameters
+    ----------
+    kernel : str, callable or Kernel
+
+    Returns
+    -------
+    Kernel
+
     Raises
     ------
     InvalidInputError

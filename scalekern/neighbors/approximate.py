@@ -16,14 +16,26 @@ from numpy.typing import NDArray
 
 from scalekern.engine.limits import memory_budget
 from scalekern.errors import ModelFormatError
-from scalekern.neighbors.base import Distances, Indices, State, check_queries, nearest_first, stored
+from scalekern.neighbors.base import (
+    Distances,
+    FloatArray,
+    Indices,
+    State,
+    check_queries,
+    forget_pages,
+    nearest_first,
+    stored,
+)
 from scalekern.neighbors.embedding import Embedding
 from scalekern.neighbors.faiss_index import FaissIndex, faiss_module, one_openmp_thread
+from scalekern.neighbors.graphs import complete
 from scalekern.neighbors.knobs import find_knob, search_parameters
-from scalekern.neighbors.work import work_of
+from scalekern.neighbors.work import times_kept, work_of
 
 Points = NDArray[np.float32]
 MOST_CANDIDATES = 64
+MOST_MAPPED, FAULT_BYTES = 1 << 28, 1 << 16
+"""Bytes of rows on disk that a search keeps mapped, and those that reading one of them maps."""
 
 
 class ApproximateIndex(FaissIndex):
@@ -37,7 +49,7 @@ class ApproximateIndex(FaissIndex):
         Candidates fetched for each neighbour asked for.
     """
 
-    exact: ClassVar[bool] = False
+    exact: bool = False
     #: whether FAISS keeps codes, by which neighbours come in rough order only
     compressed: ClassVar[bool] = False
 
@@ -47,6 +59,7 @@ class ApproximateIndex(FaissIndex):
         self.more = 4 if self.compressed else 1
         self.knob = find_knob(index)
         self._points = _points_of(embedding) if self.compressed else None
+        self._held: Indices | None = None
 
     def at(self, setting: int, more: int | None = None) -> Self:
         """Return the same index, searched at other settings; the FAISS index is shared."""
@@ -55,15 +68,28 @@ class ApproximateIndex(FaissIndex):
         other.__dict__.update({**self.__dict__, **changed})
         return other
 
+    def holding(self, held: Indices | None) -> Self:
+        """Note which rows were held out of a graph, and return it."""
+        self._held = held
+        return self
+
+    def completed(self, n_threads: int = 1) -> Self:
+        """Put the rows into the index that were held out of it while it was tuned; return it."""
+        if self._held is not None and len(self._held):
+            complete(self._index, self._embedding, self._held, n_threads)
+            self._held, self.knob = None, find_knob(self._index)
+        return self
+
     def work(self, k: int = 1) -> float:
         """Return the counted work of one query for k neighbours, on average; see `work`."""
-        knob, n, d = self.knob, self.n_rows, self._embedding.dimensions
+        knob, n, d = self.knob, self.n_rows, self.knob.dimensions
         refined = k * self.more if self.compressed else 0
         return (
             work_of("centre", knob.centres, d)
+            + work_of("probe", times_kept(self.setting, knob.centres), d)
             + work_of("table", self.setting if knob.code_parts else 0, d)
             + work_of("rows", knob.step == "row", d)
-            + work_of("candidate", min(refined, n), d)
+            + work_of("candidate", min(refined, n), self._embedding.dimensions)
             + work_of(
                 knob.step,
                 min(knob.fixed + self.setting * knob.each, 2.0 * n),
@@ -81,6 +107,26 @@ class ApproximateIndex(FaissIndex):
     def _words(self) -> str:
         """Name the index and what it was built with."""
 
+    def search_others(self, X: Any, itself: Indices, k: int) -> tuple[Distances, Indices]:
+        """Return what `search` would find for rows of the index, if they were not in it.
+
+        Parameters
+        ----------
+        X : array of shape (n_queries, n_features)
+        itself : int64 array of shape (n_queries,)
+            The number of each query.
+        k : int
+        """
+        queries = check_queries(X, self.rows.shape[1])
+        points = self._embedding.embed_queries(queries)
+        with one_openmp_thread():
+            candidates = self._candidates(points, k * self.more + 1)
+            own = candidates == itself[:, None]
+            own[~own.any(axis=1), -1] = True
+            others = candidates[~own].reshape(len(queries), -1)
+            found = self._refined(queries, points, others, k)
+        return nearest_first(self._embedding.distances(queries, found), found, k)
+
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
         queries = check_queries(X, self.rows.shape[1])
         found = self._nearest(queries, k)
@@ -91,19 +137,32 @@ class ApproximateIndex(FaissIndex):
         queries = check_queries(X, self.rows.shape[1])
         points = self._embedding.embed_queries(queries)
         with one_openmp_thread():
-            candidates = self._candidates(points, k)
-            if candidates.shape[1] == k:
-                return candidates
-            if self._points is None:
-                exact = self._embedding.distances(queries, candidates)
-                return nearest_first(exact, candidates, k)[1]
-            if self._points is self.rows:
-                points = np.ascontiguousarray(queries, dtype=np.float32)
-            return _refined(points, self._points, candidates, k)
+            return self._refined(queries, points, self._candidates(points, k * self.more), k)
 
-    def _candidates(self, points: Points, k: int) -> Indices:
-        """Return at least k candidates of each embedded query, -1 where FAISS found fewer."""
-        wanted = min(k * self.more, self.n_rows)
+    def _refined(self, queries: FloatArray, points: Points, candidates: Indices, k: int) -> Indices:
+        """Return the nearest k of the candidates, by the rows."""
+        if candidates.shape[1] == k:
+            return candidates
+        if not isinstance(self.rows, np.memmap):
+            return self._best(queries, points, candidates, k)
+        parts, step = [], max(1, MOST_MAPPED // (FAULT_BYTES * candidates.shape[1]))
+        for start in range(0, max(1, len(queries)), step):
+            few = slice(start, start + step)
+            parts.append(self._best(queries[few], points[few], candidates[few], k))
+            forget_pages(self.rows)
+        return np.concatenate(parts)
+
+    def _best(self, queries: FloatArray, points: Points, candidates: Indices, k: int) -> Indices:
+        if self._points is None:
+            exact = self._embedding.distances(queries, candidates)
+            return nearest_first(exact, candidates, k)[1]
+        if self._points is self.rows:
+            points = np.ascontiguousarray(queries, dtype=np.float32)
+        return refined(points, self._points, candidates, k)
+
+    def _candidates(self, points: Points, wanted: int) -> Indices:
+        """Return candidates of each embedded query, -1 where FAISS found fewer than are wanted."""
+        wanted = min(wanted, self.n_rows)
         parameters = search_parameters(self._index, self.setting)
         _, labels = self._index.search(points, wanted, params=parameters)
         return labels.astype(np.int64, copy=False)
@@ -146,7 +205,7 @@ def _points_of(embedding: Embedding) -> Points | None:
     return np.concatenate([*embedding.embedded_blocks()])
 
 
-def _refined(points: Points, rows: Points, candidates: Indices, k: int) -> Indices:
+def refined(points: Points, rows: Points, candidates: Indices, k: int) -> Indices:
     """Return the k of the candidates whose rows are nearest to the points, in float32."""
     faiss = faiss_module()
     q, n = candidates.shape

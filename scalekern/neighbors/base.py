@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ FloatArray = NDArray[np.floating[Any]]
 Distances = NDArray[np.float64]
 Indices = NDArray[np.int64]
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+Restore = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], "NeighborIndex"]
+"""Makes an index of its state: what indices that hold others are given to read them."""
 
 _LAST = np.iinfo(np.int64).max
 
@@ -43,7 +45,7 @@ class NeighborIndex(ABC):
     """
 
     name: ClassVar[str]
-    exact: ClassVar[bool]
+    exact: bool
     n_rows: int
     rows: Any
 

@@ -48,7 +48,7 @@ class BruteIndex(NeighborIndex):
     """
 
     name: ClassVar[str] = "brute"
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     def __init__(self, rows: Any, metric: Metric) -> None:
         self.metric = metric

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scalekern.errors import InvalidInputError, RecallWarning, UnsupportedError
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
-from scalekern.neighbors.base import FloatArray, NeighborIndex, as_rows
+from scalekern.neighbors.base import FloatArray, Indices, NeighborIndex, as_rows
 from scalekern.neighbors.brute import BruteIndex, as_objects
 from scalekern.neighbors.contest import contest
 from scalekern.neighbors.factory import FactoryIndex
@@ -26,7 +26,12 @@ from scalekern.neighbors.flat import FlatIndex
 from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import LISTS
 from scalekern.neighbors.kd_tree import KDTreeIndex
-from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
+from scalekern.neighbors.kinds import (
+    is_tuned_apart,
+    kind_for_function,
+    kind_for_rows,
+    kind_for_texts,
+)
 from scalekern.neighbors.metrics import (
     FAISS_METRICS,
     Metric,
@@ -142,6 +147,8 @@ def build_index(
         rows = as_rows(X)
         shape = rows.shape[0], rows.shape[1]
         kind = kind_for_rows(algorithm, *shape, str(metric), target_recall, expected_queries)
+        if len(rows) == 1:  # nothing to be approximate about, or to measure
+            kind = kind_for_rows("brute", *shape, str(metric), 1.0)
     _check(len(rows), goal, n_neighbors)
     _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
     exact = _exact(kind, rows, metric)
@@ -153,15 +160,17 @@ def build_index(
             )
         return BuiltIndex(exact, 1.0, exact.description)
     name = str(metric)
-    sample = draw_sample(rows, name, n_neighbors, seed, n_jobs)
+    apart = is_tuned_apart(kind, shape[1])
+    sample = draw_sample(rows, name, n_neighbors, seed, n_jobs, apart=apart)
     if kind == "contest" and not search_parameters:
-        return _described(contest(rows, name, sample, goal, seed, n_jobs), goal, n_neighbors)
+        won = contest(rows, name, sample, goal, seed, n_jobs, graph_threads)
+        return _described(won, goal, n_neighbors, graph_threads)
     kind = "ivfpq" if kind == "contest" else kind
-    index = _approximate(kind, rows, name, seed, n_jobs, graph_threads)
+    index = _approximate(kind, rows, name, seed, n_jobs, graph_threads, sample.rows)
     if search_parameters:
         found = measured(_at(index, search_parameters), sample, goal)
-        return _described(found, goal, n_neighbors, asked=False)
-    return _described(tuned(index, sample, goal), goal, n_neighbors)
+        return _described(found, goal, n_neighbors, graph_threads, asked=False)
+    return _described(tuned(index, sample, goal), goal, n_neighbors, graph_threads)
 
 
 def build_index_on_disk(
@@ -251,13 +260,19 @@ def _exact(kind: str, rows: Any, metric: Any) -> NeighborIndex | None:
 
 
 def _approximate(
-    kind: str, rows: FloatArray, metric: str, seed: int, n_jobs: int | None, graph_threads: int
+    kind: str,
+    rows: FloatArray,
+    metric: str,
+    seed: int,
+    n_jobs: int | None,
+    graph_threads: int,
+    held: Indices,
 ) -> ApproximateIndex:
     if kind == "hnsw":
-        return HNSWIndex.build(rows, metric, graph_threads)
+        return HNSWIndex.build(rows, metric, graph_threads, held)
     if kind in LISTS:
-        return LISTS[kind].build(rows, metric, seed, n_jobs)
-    return FactoryIndex.build(rows, kind, metric, seed)
+        return LISTS[kind].build(rows, metric, seed, n_jobs, held)
+    return FactoryIndex.build(rows, kind, metric, seed, held)
 
 
 def _at(index: ApproximateIndex, given: Mapping[str, int]) -> ApproximateIndex:
@@ -279,8 +294,13 @@ def _at(index: ApproximateIndex, given: Mapping[str, int]) -> ApproximateIndex:
     return index.at(given.get(knob.name, index.setting), given.get("candidates"))
 
 
-def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> BuiltIndex:
-    """Return what is known of a tuned index, and warn where it does not do what was asked."""
+def _described(
+    found: Tuned, goal: Goal, k: int, graph_threads: int = 1, *, asked: bool = True
+) -> BuiltIndex:
+    """Return a tuned index, made whole, with what is known of it.
+
+    Warn where it does not do what was asked.
+    """
     recall, words = found.trial.recall.mean, found.index.description
     if asked and not found.reached and not found.meets(goal):
         what = f"recall at {k} neighbours is {recall:.3f}, below target_recall={goal.recall}"
@@ -296,4 +316,5 @@ def _described(found: Tuned, goal: Goal, k: int, *, asked: bool = True) -> Built
             stacklevel=4,
         )
     words = f"{words}, recall {recall:.3f} at {k} neighbours"
-    return BuiltIndex(found.index, recall, words, found.table, found.line)
+    whole = found.index.completed(graph_threads)
+    return BuiltIndex(whole, recall, words, found.table, found.line)

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Self, final
 
 from scalekern.errors import InvalidInputError
 from scalekern.neighbors.approximate import ApproximateIndex
-from scalekern.neighbors.base import FloatArray, State, stored
+from scalekern.neighbors.base import FloatArray, Indices, State, stored
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import faiss_module, filled, one_openmp_thread, training_points
+from scalekern.neighbors.faiss_index import faiss_module, one_openmp_thread, training_points
+from scalekern.neighbors.graphs import filled_but_for, is_graph
 
 # FAISS aborts the process, or fails at every search, on graphs and lists of these sizes.
 _DEADLY = re.compile(r"(HNSW|NSG)0*[01](?!\d)|IVF0+(?!\d)")
@@ -40,9 +41,16 @@ class FactoryIndex(ApproximateIndex):
 
     @classmethod
     def build(
-        cls, rows: FloatArray, factory: str, metric: str = "euclidean", seed: int = 0
+        cls,
+        rows: FloatArray,
+        factory: str,
+        metric: str = "euclidean",
+        seed: int = 0,
+        held: Indices | None = None,
     ) -> FactoryIndex:
-        """Index `rows` (n_rows, n_features) for metric "euclidean" or "cosine".
+        """Index `rows` (n_rows, n_features), a graph but for those `held` out.
+
+        Nothing is trained on these.
 
         Raises
         ------
@@ -54,14 +62,16 @@ class FactoryIndex(ApproximateIndex):
         lists = _seed_everything(index, seed % 2**31)
         try:
             with one_openmp_thread():
-                index.train(training_points(embedding, max(_TRAINING_ROWS, 64 * lists), seed))
-            index = filled(index, embedding)
+                n = max(_TRAINING_ROWS, 64 * lists)
+                index.train(training_points(embedding, n, seed, held))
+            index = filled_but_for(index, embedding, held)
         except RuntimeError as error:
             raise InvalidInputError(
                 f"FAISS cannot build the factory string {factory!r} on {rows.shape[0]} rows of "
                 f"{rows.shape[1]} columns: {_reason(error)}"
             ) from error
-        return cls(embedding, index, factory=factory)
+        built = cls(embedding, index, factory=factory)
+        return built.holding(held) if is_graph(index) else built
 
     def _words(self) -> str:
         return f"FAISS {self.factory}"

@@ -137,12 +137,27 @@ def filled(index: Any, embedding: Embedding, n_threads: int = 1) -> Any:
     return index
 
 
-def training_points(embedding: Embedding, n: int, seed: int) -> NDArray[np.float32]:
-    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer."""
+def training_points(
+    embedding: Embedding, n: int, seed: int, held: Indices | None = None
+) -> NDArray[np.float32]:
+    """Return n embedded rows drawn by `seed`, in the order of the rows; all if there are fewer.
+
+    Those `held` out are not among them.
+    """
     rows: FloatArray = embedding.rows
-    if n < len(rows):
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), n, replace=False))]
-    return embedding.embed(rows)
+    usable = all_but(held, len(rows))
+    if n < len(usable):
+        drawn = np.random.default_rng(seed).choice(len(usable), n, replace=False)
+        usable = usable[np.sort(drawn)]
+    return embedding.embed(rows if len(usable) == len(rows) else rows[usable])
+
+
+def all_but(held: Indices | None, n: int) -> Indices:
+    """Return the numbers from 0 to n, without those `held` out."""
+    there = np.ones(n, dtype=np.bool_)
+    if held is not None:
+        there[held] = False
+    return np.flatnonzero(there)
 
 
 def reach_of(

@@ -40,7 +40,7 @@ class FlatIndex(FaissIndex):
     """
 
     name: ClassVar[str] = "flat"
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     @classmethod
     def build(cls, rows: FloatArray, metric: str = "euclidean") -> FlatIndex:

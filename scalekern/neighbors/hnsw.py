@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import ClassVar, final
 
 from scalekern.neighbors.approximate import ApproximateIndex
-from scalekern.neighbors.base import FloatArray
+from scalekern.neighbors.base import FloatArray, Indices
 from scalekern.neighbors.embedding import Embedding
-from scalekern.neighbors.faiss_index import faiss_module, filled, metric_type
+from scalekern.neighbors.faiss_index import faiss_module, metric_type
+from scalekern.neighbors.graphs import filled_but_for
 
 LINKS = 32
 
@@ -32,12 +33,18 @@ class HNSWIndex(ApproximateIndex):
     name: ClassVar[str] = "hnsw"
 
     @classmethod
-    def build(cls, rows: FloatArray, metric: str = "euclidean", n_threads: int = 1) -> HNSWIndex:
-        """Index `rows` (n_rows, n_features) for metric "euclidean" or "cosine"."""
+    def build(
+        cls,
+        rows: FloatArray,
+        metric: str = "euclidean",
+        n_threads: int = 1,
+        held: Indices | None = None,
+    ) -> HNSWIndex:
+        """Index `rows` (n_rows, n_features), but for those `held` out until it is `completed`."""
         faiss = faiss_module()
         embedding = Embedding.of(rows, metric)
         graph = faiss.IndexHNSWFlat(embedding.dimensions, LINKS, metric_type(embedding))
-        return cls(embedding, filled(graph, embedding, n_threads))
+        return cls(embedding, filled_but_for(graph, embedding, held, n_threads)).holding(held)
 
     def _words(self) -> str:
         return f"HNSW graph, {LINKS} links a row"

@@ -49,6 +49,8 @@ class Lists:
         Of the projected points.
     seed : int
     engine : ThreadEngine
+    held : int64 array or None
+        Rows that nothing is trained on.
     """
 
     embedding: Embedding
@@ -56,6 +58,7 @@ class Lists:
     centres: Points
     seed: int
     engine: ThreadEngine
+    held: Indices | None = None
 
     @classmethod
     def of(
@@ -66,6 +69,7 @@ class Lists:
         seed: int,
         n_jobs: int | None = None,
         multiple: int = 0,
+        held: Indices | None = None,
     ) -> Lists:
         """Train `n_lists` centres on rows drawn by seed, 64 a list.
 
@@ -73,11 +77,11 @@ class Lists:
         of it; with 0 on the points as they are.
         """
         engine, embedding = ThreadEngine(n_jobs), Embedding.of(rows, metric)
-        points = training_points(embedding, TRAINING_ROWS_A_LIST * n_lists, seed)
+        points = training_points(embedding, TRAINING_ROWS_A_LIST * n_lists, seed, held)
         projection = projection_of(points, multiple) if multiple else None
         points = projected(projection, points)
-        centres = train_centres(points, n_lists, seed, engine)
-        return cls(embedding, projection, centres, seed, engine)
+        centres = train_centres(points, min(n_lists, len(points)), seed, engine)
+        return cls(embedding, projection, centres, seed, engine, held)
 
     @property
     def n_lists(self) -> int:
@@ -91,7 +95,7 @@ class Lists:
 
     def code_training_points(self) -> Points:
         """Return projected points to train codes on."""
-        points = training_points(self.embedding, _CODE_TRAINING_ROWS, self.seed)
+        points = training_points(self.embedding, _CODE_TRAINING_ROWS, self.seed, self.held)
         return projected(self.projection, points)
 
     def fill(self, index: Any) -> None:
@@ -122,11 +126,16 @@ class ListsIndex(ApproximateIndex):
 
     @classmethod
     def build(
-        cls, rows: FloatArray, metric: str = "euclidean", seed: int = 0, n_jobs: int | None = None
+        cls,
+        rows: FloatArray,
+        metric: str = "euclidean",
+        seed: int = 0,
+        n_jobs: int | None = None,
+        held: Indices | None = None,
     ) -> Self:
-        """Index `rows` (n_rows, n_features) for metric "euclidean" or "cosine"."""
+        """Index `rows` (n_rows, n_features), with nothing trained on those `held` out."""
         n_lists = lists_for(len(rows), cls.density)
-        return cls.over(Lists.of(rows, metric, n_lists, seed, n_jobs, cls.multiple))
+        return cls.over(Lists.of(rows, metric, n_lists, seed, n_jobs, cls.multiple, held))
 
     @classmethod
     def over(cls, lists: Lists) -> Self:

@@ -56,7 +56,7 @@ class KDTreeIndex(NeighborIndex):
     """
 
     name: ClassVar[str] = "kd_tree"
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     def __init__(self, rows: FloatArray, metric: str = "euclidean") -> None:
         self.metric = metric

@@ -9,6 +9,7 @@ from __future__ import annotations
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.neighbors.centres import ITERATIONS
 from scalekern.neighbors.factory import new_index
+from scalekern.neighbors.graphs import is_graph
 from scalekern.neighbors.ivf import TRAINING_ROWS_A_LIST, IVFPQIndex, lists_for
 from scalekern.neighbors.metrics import FAISS_METRICS, KD_TREE_METRICS, WALKED_METRICS
 from scalekern.neighbors.work import work_of
@@ -78,6 +79,13 @@ def kind_for_rows(
             "'brute' or 'auto' for exact neighbours, or a target such as 0.99"
         )
     return algorithm
+
+
+def is_tuned_apart(kind: str, d: int) -> bool:
+    """Return whether an index of some kind is tuned by rows that are not in it."""
+    if kind in NAMES or kind == "contest":
+        return kind == "hnsw"
+    return is_graph(new_index(d, kind))
 
 
 def _automatic(

@@ -14,9 +14,9 @@ import numpy as np
 from scalekern.neighbors.centres import probed_rows
 from scalekern.neighbors.faiss_index import faiss_module
 
-_SMALLEST_EF_SEARCH, _LARGEST_EF_SEARCH = 8, 4096
+SMALLEST_EF_SEARCH, _LARGEST_EF_SEARCH = 8, 4096
 _LINK_ROWS = 2_000
-_NEW_SHARE = 0.65
+NEW_SHARE = 0.65
 """Of the rows that a visited row is linked to, about so many were not met before."""
 
 
@@ -38,6 +38,8 @@ class Knob:
         Centres compared with each query.
     code_parts : int
         Half bytes of the code of a row; 0 for rows that are not coded.
+    dimensions : int
+        Of the points that are compared, after what they may go through first.
     """
 
     name: str
@@ -48,25 +50,27 @@ class Knob:
     fixed: float = 0.0
     centres: int = 0
     code_parts: int = 0
+    dimensions: int = 0
 
 
 def find_knob(index: Any) -> Knob:
     """Return the knob of a FAISS index, looking through transforms and refinement."""
     faiss = faiss_module()
-    inner = _inner(index)
+    inner = inner_index(index)
     if inner is not None:
         return find_knob(inner)
     if isinstance(index, faiss.IndexHNSW):
         largest = min(max(index.ntotal, 1), _LARGEST_EF_SEARCH)
-        smallest = min(_SMALLEST_EF_SEARCH, largest)
-        return Knob("efSearch", smallest, largest, "visit", _NEW_SHARE * _links(index.hnsw))
+        smallest = min(SMALLEST_EF_SEARCH, largest)
+        each = NEW_SHARE * _links(index.hnsw)
+        return Knob("efSearch", smallest, largest, "visit", each, dimensions=index.d)
     parts = _code_parts(index)
     step = "code" if parts else "row"
     if isinstance(index, faiss.IndexIVF):
         sizes = np.array([index.invlists.list_size(i) for i in range(index.nlist)])
         each = probed_rows(sizes)
-        return Knob("nprobe", 1, index.nlist, step, each, 0.0, index.nlist, parts)
-    return Knob("", 1, 1, step, 0.0, index.ntotal, 0, parts)
+        return Knob("nprobe", 1, index.nlist, step, each, 0.0, index.nlist, parts, index.d)
+    return Knob("", 1, 1, step, 0.0, index.ntotal, 0, parts, index.d)
 
 
 def _links(graph: Any) -> float:
@@ -88,9 +92,11 @@ def _code_parts(index: Any) -> int:
 def search_parameters(index: Any, setting: int) -> Any:
     """Return FAISS's parameters of one query at `setting`, None for an index without a knob."""
     faiss = faiss_module()
-    inner = _inner(index)
+    inner = inner_index(index)
     if inner is not None:
         below = search_parameters(inner, setting)
+        if isinstance(index, faiss.IndexIDMap):
+            return below
         if isinstance(index, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=below) if below else None
         refine = {"base_index_params": below} if below else {}
@@ -102,8 +108,11 @@ def search_parameters(index: Any, setting: int) -> Any:
     return None
 
 
-def _inner(index: Any) -> Any:
+def inner_index(index: Any) -> Any:
+    """Return the FAISS index that another one wraps, None if it wraps none."""
     faiss = faiss_module()
+    if isinstance(index, faiss.IndexIDMap):
+        return faiss.downcast_index(index.index)
     if isinstance(index, faiss.IndexPreTransform):
         return faiss.downcast_index(index.index)
     if isinstance(index, faiss.IndexRefine):

@@ -33,6 +33,7 @@ from scalekern.neighbors.ivf import (
     owning,
     projected,
 )
+from scalekern.neighbors.tune import held_rows
 from scalekern.rows import Block, RowSource
 from scalekern.storage.arrays import checksum
 
@@ -193,9 +194,11 @@ class _Build:
         numbers = np.sort(rng.choice(n_blocks, wanted, replace=False))
         share = size / min(self._source.n_rows, wanted * BLOCK_ROWS)
         parts = []
+        held = held_rows(self._source.n_rows, self._source.n_features, self._seed)
         for block in self._source.runs(numbers, BLOCK_ROWS):
             X = dense(block.X)
             few = np.sort(rng.choice(len(X), max(1, round(share * len(X))), replace=False))
+            few = few[~np.isin(few + block.start, held)]
             parts.append(X[few])
         return np.concatenate(parts)
 

@@ -8,7 +8,7 @@ arrays, most of them mapped from files, and becomes an index when it is first se
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -21,13 +21,13 @@ from scalekern.neighbors.base import (
     FloatArray,
     Indices,
     NeighborIndex,
+    Restore,
     State,
     nearest_first,
     stored,
 )
 from scalekern.rows import Block, RowSource
 
-Restore = Callable[[Mapping[str, Any], Mapping[str, NDArray[Any]]], NeighborIndex]
 _opening = threading.Lock()
 
 
@@ -91,7 +91,7 @@ class ShardedIndex(NeighborIndex):
 
     def __init__(self, shards: Sequence[Shard], *, exact: bool, words: str = "") -> None:
         self._shards, self._words = list(shards), words
-        self.exact = exact  # type: ignore[misc]
+        self.exact = exact
         lengths = [len(shard.rows) for shard in self._shards]
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.n_rows = int(self._starts[-1])

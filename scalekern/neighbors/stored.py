@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from scalekern.errors import ModelFormatError
+from scalekern.neighbors.altered import AlteredIndex
 from scalekern.neighbors.base import NeighborIndex
 from scalekern.neighbors.brute import BruteIndex
 from scalekern.neighbors.factory import FactoryIndex
@@ -64,6 +66,8 @@ def index_from_state(
     'KD-tree, exact, euclidean distances'
     """
     name = meta.get("name")
+    if name == AlteredIndex.name:
+        return AlteredIndex.from_state(meta, arrays, partial(index_from_state, metric=metric))
     if name == BruteIndex.name:
         return BruteIndex.from_state(meta, arrays, metric)
     if name == ShardedIndex.name:
@@ -71,6 +75,6 @@ def index_from_state(
     if name not in _CLASSES:
         raise ModelFormatError(
             f"the stored neighbour index is of the unknown kind {name!r}; this version reads "
-            f"{', '.join([*_CLASSES, BruteIndex.name, ShardedIndex.name])}"
+            f"{', '.join([*_CLASSES, BruteIndex.name, ShardedIndex.name, AlteredIndex.name])}"
         )
     return _CLASSES[name].from_state(meta, arrays)

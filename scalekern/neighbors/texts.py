@@ -43,7 +43,7 @@ class TextIndex(NeighborIndex):
     """
 
     name: ClassVar[str] = "texts"
-    exact: ClassVar[bool] = True
+    exact: bool = True
 
     def __init__(self, rows: Sequence[str]) -> None:
         check_texts(rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.engine.progress import progress_bar
 from scalekern.errors import InvalidInputError, ScalekernError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.features import RowPreparer
@@ -152,13 +153,15 @@ def compare(
     )
     sample = draw_sample(train, exact_rows, seed) if exact_rows else train
     errors = []
-    for candidate in in_fitting_order(candidates):
-        rows = sample if candidate.family == "exact" else train
-        try:
-            _add(comparison, candidate, make, rows, test_source)
-        except FAILURES as error:
-            comparison.results.append(not_fitted(candidate.key, error, rows.n_rows))
-            errors.append(error)
+    with progress_bar("comparing", len(candidates), unit="models") as advance:
+        for candidate in in_fitting_order(candidates):
+            rows = sample if candidate.family == "exact" else train
+            try:
+                _add(comparison, candidate, make, rows, test_source)
+            except FAILURES as error:
+                comparison.results.append(not_fitted(candidate.key, error, rows.n_rows))
+                errors.append(error)
+            advance(1)
     if errors and not comparison.models:
         raise _of_all(errors[0])
     _set_gaps(comparison, train.n_rows)

@@ -18,7 +18,7 @@ from scalekern.errors import InvalidInputError, UnsupportedError, missing_extra
 from scalekern.estimators.explanation import Explanation
 from scalekern.estimators.streaming import last_step
 from scalekern.report.comparison import Comparison
-from scalekern.report.explanation import plot_explanation
+from scalekern.report.explanation import explanation_text, plot_explanation
 from scalekern.report.pictures import (
     plot_alpha_path,
     plot_error_against_components,
@@ -122,14 +122,56 @@ class ApproximationErrorDisplay(Display):
     def from_estimator(
         cls, estimator: Any, X: Any, *, exact: Any, ax: Axes | None = None, **options: Any
     ) -> Self:
-        """Predict with two fitted models, and draw; options are those of the class."""
+        """Predict with two fitted models, and draw.
+
+        Parameters
+        ----------
+        estimator : fitted regressor
+        X : array, frame or rows
+            What both predict.
+        exact : fitted regressor
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        **options
+            `name` and `unit`, as of the class.
+
+        Returns
+        -------
+        ApproximationErrorDisplay
+        """
         return cls.from_predictions(exact.predict(X), estimator.predict(X), ax=ax, **options)
 
     @classmethod
     def from_predictions(
         cls, exact: Any, approximate: Any, *, ax: Axes | None = None, **options: Any
     ) -> Self:
-        """Draw predictions that are already made."""
+        """Draw predictions that are already made.
+
+        Parameters
+        ----------
+        exact, approximate : array of shape (n,)
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        **options
+            `name` and `unit`, as of the class.
+
+        Returns
+        -------
+        ApproximationErrorDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            If there are not as many of both, or none.
+
+        Examples
+        --------
+        >>> import matplotlib; matplotlib.use("Agg")
+        >>> from scalekern import ApproximationErrorDisplay
+        >>> display = ApproximationErrorDisplay.from_predictions([1.0, 2.0], [1.0, 2.5])
+        >>> round(display.difference_, 3)
+        0.354
+        """
         return cls(exact, approximate, **options).plot(ax)
 
     def _draw(self, ax: Axes) -> None:
@@ -183,7 +225,20 @@ class ErrorCostDisplay(Display):
     def from_comparison(
         cls, comparison: Comparison, *, ax: Axes | None = None, **options: Any
     ) -> Self:
-        """Draw what `scalekern.compare` returned."""
+        """Draw what `scalekern.compare` returned.
+
+        Parameters
+        ----------
+        comparison : Comparison
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        **options
+            `cost` and `unit`, as of the class.
+
+        Returns
+        -------
+        ErrorCostDisplay
+        """
         return cls(comparison.rows(), **options).plot(ax)
 
     def _draw(self, ax: Axes) -> None:
@@ -213,6 +268,9 @@ class AlphaPathDisplay(Display):
     >>> model = SimilarityRegressor(gamma=1.0).fit(X, np.sin(X[:, 0]))
     >>> AlphaPathDisplay.from_estimator(model).alpha == model.alpha_
     True
+    >>> display = AlphaPathDisplay(model.alphas_, model.scores_, model.alpha_).plot()
+    >>> display.figure_ is display.ax_.figure
+    True
     """
 
     _size = (7.2, 4.4)
@@ -223,6 +281,16 @@ class AlphaPathDisplay(Display):
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Axes | None = None) -> Self:
         """Draw the path of a fitted model, or of a pipeline that ends in one.
+
+        Parameters
+        ----------
+        estimator : fitted estimator or pipeline
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+
+        Returns
+        -------
+        AlphaPathDisplay
 
         Raises
         ------
@@ -245,6 +313,8 @@ class AlphaPathDisplay(Display):
 
 class ExplanationDisplay(Display):
     """The training rows that lead from the baseline to one prediction, the strongest on top.
+
+    As text, a table of them.
 
     Parameters
     ----------
@@ -271,6 +341,9 @@ class ExplanationDisplay(Display):
     >>> display = ExplanationDisplay.from_estimator(model, [[0.4]])
     >>> display.explanation.row_id.tolist()
     [[0, 1]]
+    >>> print(display)
+    rank  row  weight  similarity  target  contribution
+    ...
     """
 
     def __init__(
@@ -290,11 +363,30 @@ class ExplanationDisplay(Display):
     def from_estimator(
         cls, estimator: Any, X: Any, *, rows: Any = None, ax: Axes | None = None, **options: Any
     ) -> Self:
-        """Explain the predictions for `X` and draw one; `rows` as in `explain` of the model."""
+        """Explain the predictions for some rows, and draw one.
+
+        Parameters
+        ----------
+        estimator : fitted estimator or pipeline
+        X : array, frame or rows of shape (n, d), or objects
+        rows : rows, optional
+            Training rows to take the explanation from, as in `explain` of the model.
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        **options
+            `query`, `output`, `most` and `unit`, as of the class.
+
+        Returns
+        -------
+        ExplanationDisplay
+        """
         model, queries = last_step(estimator, X)
         if rows is not None:
             rows = last_step(estimator, rows)[1]
         return cls(model.explain(queries, rows), **options).plot(ax)
+
+    def __str__(self) -> str:
+        return explanation_text(self.explanation.top(self.most), self.query)
 
     def _draw(self, ax: Axes) -> None:
         options: dict[str, Any] = {"output": self.output, "most": self.most, "unit": self.unit}
@@ -346,7 +438,36 @@ class ComponentsDisplay(Display):
     def from_comparison(
         cls, comparison: Comparison, *, ax: Axes | None = None, unit: str | None = None
     ) -> Self:
-        """Draw a comparison of several sizes: of ``compare(..., n_components=[125, 250])``."""
+        """Draw a comparison of several sizes: of ``compare(..., n_components=[125, 250])``.
+
+        Parameters
+        ----------
+        comparison : Comparison
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        unit : str, optional
+            Of the target.
+
+        Returns
+        -------
+        ComponentsDisplay
+
+        Raises
+        ------
+        InvalidInputError
+            If there is one size only.
+
+        Examples
+        --------
+        >>> import matplotlib; matplotlib.use("Agg")
+        >>> import numpy as np, scalekern
+        >>> X = np.random.default_rng(0).uniform(0, 6, (200, 1))
+        >>> table = scalekern.compare(
+        ...     X, np.sin(X[:, 0]), models=["exact", "nystroem"], n_components=[5, 20])
+        >>> display = scalekern.ComponentsDisplay.from_comparison(table)
+        >>> display.exact_rmse == table.exact_rmse
+        True
+        """
         curves = comparison.curves()
         if not curves:
             raise InvalidInputError(
@@ -369,7 +490,25 @@ class ComponentsDisplay(Display):
         ax: Axes | None = None,
         unit: str | None = None,
     ) -> Self:
-        """Fit a clone of a regressor at each size, measure it on the test rows, and draw."""
+        """Fit a clone of a regressor at each size, measure it on the test rows, and draw.
+
+        Parameters
+        ----------
+        estimator : SimilarityRegressor
+        X, X_test : array or frame of shape (n, d)
+        y, y_test : array of shape (n,)
+        n_components : sequence of int
+        exact_rmse : float, optional
+            Of the exact model, which they approach.
+        ax : matplotlib Axes, optional
+            Draw there instead of on a new figure.
+        unit : str, optional
+            Of the target.
+
+        Returns
+        -------
+        ComponentsDisplay
+        """
         curves = []
         for size in n_components:
             model = clone(estimator).set_params(n_components=size).fit(X, y)

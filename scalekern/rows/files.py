@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scalekern.errors import InvalidInputError
+from scalekern.paths import find_remote, is_url, place_of
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
 from scalekern.rows.dask_rows import dask_table, is_dask_frame
@@ -17,6 +18,7 @@ from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import ParquetSource, column_names
 from scalekern.rows.raw import RawParquetSource, raw_table
 from scalekern.rows.tables import Columns, TableSource
+from scalekern.rows.view import ParquetView
 from scalekern.rows.whole import read_table
 
 KINDS = (".parquet", ".csv", ".csv.gz", ".npy", ".npz")
@@ -37,13 +39,14 @@ def rows(
 
     Parameters
     ----------
-    data : path, glob or frame
+    data : path, URL, glob or frame
         A Parquet file, a folder or a glob of them (in the order of their names), a CSV file, a
         NumPy file, or a pandas, polars, Arrow or Dask frame. Parquet is read as needed and may be
         larger than memory, and Dask frames too; the others are held in memory. The columns of a
         `.npy` file, and of a CSV file whose first line is numbers, are called "0", "1", and so on,
         or "-1" from the end. An `.npz` file has a matrix `X` and one array for each other column;
-        so has a Zarr group, which is read as needed, and a Zarr array is like a `.npy` file.
+        so has a Zarr group, which is read as needed, and a Zarr array is like a `.npy` file. A URL
+        is any that fsspec knows: s3:// (``pip install 'scalekern[s3]'``), gs://, abfs://.
     target : str or list of str, optional
         The column or columns to predict.
     features : list of str, optional
@@ -114,25 +117,36 @@ def _of_table(table: Any, parts: Columns, dtype: Any, name: str, *, raw: bool) -
     return TableSource(table, parts, dtype, name=name)
 
 
-def find_files(data: Any) -> list[Path]:
-    """Return the files behind a path, folder or glob, sorted by name, or raise."""
+def find_files(data: Any) -> list[Any]:
+    """Return the files behind a path, URL, folder or glob, sorted by name, or raise.
+
+    Each is a `Path`, a `RemotePath`, or the `ParquetView` that was given.
+    """
+    if isinstance(data, ParquetView):
+        return [data]
     if not isinstance(data, (str, os.PathLike)):
         raise InvalidInputError(
             f"cannot read rows from {type(data).__name__}; give a path, a glob or a frame"
         )
-    path = Path(data)
-    if path.is_dir():
-        return _files_in(path)
-    found = [path] if path.is_file() else sorted(Path(name) for name in glob.glob(str(path)))
-    if not found:
-        raise InvalidInputError(f"{path} does not exist; give a file, a folder or a glob")
-    files = [file for each in found for file in (_files_in(each) if each.is_dir() else [each])]
+    files: list[Any] = find_remote(os.fspath(data)) if is_url(data) else _find_here(data)
     for file in files:
         if not file.name.endswith(KINDS):
             raise InvalidInputError(
                 f"{file} is of no known kind; the endings are {', '.join(KINDS)}"
             )
     return files
+
+
+def _find_here(data: Any) -> list[Path]:
+    path = place_of(data)
+    assert isinstance(path, Path)
+    path = path.absolute()  # workers of a cluster are in other folders
+    if path.is_dir():
+        return _files_in(path)
+    found = [path] if path.is_file() else sorted(Path(name) for name in glob.glob(str(path)))
+    if not found:
+        raise InvalidInputError(f"{data} does not exist; give a file, a folder or a glob")
+    return [file for each in found for file in (_files_in(each) if each.is_dir() else [each])]
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error, slice_rows, stack_rows
 from scalekern.rows.tables import Columns, Place, check_schema, to_block
+from scalekern.rows.view import ParquetView
 
 GROUP_ROWS = 65_536
 """Rows that are unpacked at a time where only some of a row group are wanted."""
@@ -27,7 +28,7 @@ class ParquetSource(RowSource):
 
     Parameters
     ----------
-    files : sequence of Path
+    files : sequence of Path, RemotePath or ParquetView
     columns : Columns
     dtype : numpy dtype, optional
         float32 where every feature is float32 in every file, else float64.
@@ -37,11 +38,10 @@ class ParquetSource(RowSource):
     finds_rows = True
 
     def __init__(
-        self, files: Sequence[Path], columns: Columns, dtype: Any = None, *, name: str
+        self, files: Sequence[Any], columns: Columns, dtype: Any = None, *, name: str
     ) -> None:
         self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
-        self._files: list[tuple[Path, str]] = []
-        self._lengths: list[int] = []
+        self._files: list[tuple[Any, str, int]] = []
         self.n_rows = 0
         found = []
         for file, label in zip(self._all, labels_of(self._all), strict=True):
@@ -50,8 +50,7 @@ class ParquetSource(RowSource):
                 if not n_rows:
                     continue  # a file without rows may not know the types of its columns
                 found.append(check_schema(parquet.schema_arrow, columns, label))
-            self._files.append((file, label))
-            self._lengths.append(n_rows)
+            self._files.append((file, label, n_rows))
             self.n_rows += n_rows
         if not self.n_rows:
             raise empty_error(name)
@@ -71,7 +70,7 @@ class ParquetSource(RowSource):
         self.has_weight = columns.weight is not None
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[Any]:
         """The files."""
         return self._all
 
@@ -90,55 +89,16 @@ class ParquetSource(RowSource):
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks; only the row groups that they lie in are read."""
-        wanted = [range(int(i) * length, min((int(i) + 1) * length, self.n_rows)) for i in numbers]
-        held: list[Block] = []
-        for piece in self._row_groups(wanted):
-            held.append(piece)
-            while wanted and wanted[0].stop <= piece.start + len(piece):
-                whole = _join([part for part in held if part.start + len(part) > wanted[0].start])
-                run = wanted.pop(0)
-                yield _cut(whole, run.start - whole.start, run.stop - whole.start)
-            if wanted:
-                held = [part for part in held if part.start + len(part) > wanted[0].start]
+        wanted = runs_of_rows(numbers, length, self.n_rows)
+        return joined_runs(self._row_groups(wanted), wanted)
 
     def _row_groups(self, wanted: list[range]) -> Iterator[Block]:
-        runs = list(wanted)
-        for (file, label), first, end in zip(self._files, *self._borders, strict=True):
-            if not runs or runs[0].start >= end:
-                continue
-            with open_parquet(file) as parquet:
-                start = first
-                for group in range(parquet.num_row_groups):
-                    stop = start + parquet.metadata.row_group(group).num_rows
-                    own = [run for run in runs if start < run.stop and run.start < stop]
-                    if own:
-                        place = Place(label, start - first, False)
-                        yield from self._within(parquet, file, group, start, place, own)
-                    start = stop
-            runs = [run for run in runs if run.stop > end]
-
-    @property
-    def _borders(self) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the first row of each file, and of that after its last."""
-        ends = np.cumsum(self._lengths)
-        return ends - self._lengths, ends
-
-    def _within(
-        self, parquet: Any, file: Path, group: int, start: int, place: Place, runs: list[range]
-    ) -> Iterator[Block]:
-        """Yield the rows of a row group from about the first wanted one to the last."""
-        row = start
-        for part in read_batches(parquet, file, GROUP_ROWS, self._columns.all(), [group]):
-            if row + part.num_rows > runs[0].start:
-                here = replace(place, first_row=place.first_row + row - start)
-                yield to_block(part, self._columns, self.dtype, row, here)
-            row += part.num_rows
-            if row >= runs[-1].stop:
-                return
+        for part, label, start, row in row_groups(self._files, wanted, self._columns.all()):
+            yield to_block(part, self._columns, self.dtype, start, Place(label, row, False))
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
-        for file, label in self._files:
+        for file, label, _ in self._files:
             first = start
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows
@@ -151,6 +111,73 @@ class ParquetSource(RowSource):
         """Return the same rows with the features `names`, in that order."""
         columns = replace(self._columns, features=tuple(names))
         return ParquetSource(self._all, columns, self._dtype, name=self.name)
+
+
+def runs_of_rows(numbers: np.ndarray, length: int, n_rows: int) -> list[range]:
+    """Return the rows of the blocks of the given numbers."""
+    return [range(int(i) * length, min((int(i) + 1) * length, n_rows)) for i in numbers]
+
+
+def row_groups(
+    files: Sequence[tuple[Any, Any, int]], wanted: list[range], names: list[str]
+) -> Iterator[tuple[Any, Any, int, int]]:
+    """Yield the batches of the row groups that rows lie in; no other file is opened.
+
+    Parameters
+    ----------
+    files : sequence of (file, anything, number of rows)
+    wanted : list of ascending ranges of rows
+    names : list of columns
+
+    Yields
+    ------
+    batch, what came with its file, number of its first row, and the same within its file
+    """
+    first, runs = 0, list(wanted)
+    for file, tag, n_rows in files:
+        start = first
+        if runs and runs[0].start < first + n_rows:
+            with open_parquet(file) as parquet:
+                for group in range(parquet.num_row_groups):
+                    stop = start + parquet.metadata.row_group(group).num_rows
+                    while runs and runs[0].stop <= start:
+                        runs.pop(0)
+                    own = [run for run in runs if run.start < stop]
+                    if own:
+                        for part, row in _within(parquet, file, names, group, start, own):
+                            yield part, tag, row, row - first
+                    start = stop
+        first += n_rows
+
+
+def _within(
+    parquet: Any, file: Any, names: list[str], group: int, row: int, runs: list[range]
+) -> Iterator[tuple[Any, int]]:
+    """Yield the batches of a row group from about the first wanted row to the last.
+
+    `row` is the number of its first row; with each batch comes that of its own.
+    """
+    for part in read_batches(parquet, file, GROUP_ROWS, names, [group]):
+        if row + part.num_rows > runs[0].start:
+            yield part, row
+        row += part.num_rows
+        if row >= runs[-1].stop:
+            return
+
+
+def joined_runs(pieces: Iterator[Block], wanted: list[range]) -> Iterator[Block]:
+    """Yield the blocks of the wanted rows, put together from pieces that hold them in order."""
+    held: list[Block] = []
+    runs = list(wanted)
+    for piece in pieces:
+        held.append(piece)
+        while runs and runs[0].stop <= piece.start + len(piece):
+            whole = _join([part for part in held if part.start + len(part) > runs[0].start])
+            run = runs.pop(0)
+            yield _cut(whole, run.start - whole.start, run.stop - whole.start)
+        if not runs:
+            return
+        held = [part for part in held if part.start + len(part) > runs[0].start]
 
 
 def recut(batches: Iterator[Block], max_rows: int) -> Iterator[Block]:
@@ -166,7 +193,7 @@ def recut(batches: Iterator[Block], max_rows: int) -> Iterator[Block]:
         yield _join(held)
 
 
-def column_names(files: Sequence[Path]) -> list[str]:
+def column_names(files: Sequence[Any]) -> list[str]:
     """Return the columns of the first of the files that has rows."""
     for file in files:
         with open_parquet(file) as parquet:
@@ -176,7 +203,7 @@ def column_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def stored_bytes(files: Sequence[Path], names: Sequence[str]) -> int:
+def stored_bytes(files: Sequence[Any], names: Sequence[str]) -> int:
     """Return the bytes that the named columns take in the files, from the footers alone."""
     wanted, total = set(names), 0
     for file in files:
@@ -192,13 +219,20 @@ def stored_bytes(files: Sequence[Path], names: Sequence[str]) -> int:
     return total
 
 
-def open_parquet(file: Path) -> Any:
-    """Open a Parquet file, or raise an error that names it."""
+def open_parquet(file: Any) -> Any:
+    """Open a Parquet file (Path, RemotePath or ParquetView), or raise an error that names it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if isinstance(file, ParquetView):
+        return file.of(open_parquet(file.file))
     try:
-        return pq.ParquetFile(file)
+        return pq.ParquetFile(file if isinstance(file, Path) else file.open())
+    except FileNotFoundError as error:
+        raise InvalidInputError(
+            f"{file} is not there; the workers of a cluster must see the same files, in a folder "
+            "that all share or in a store"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(
             f"{file} cannot be read as Parquet ({_first_line(error)}); write it again"
@@ -206,7 +240,7 @@ def open_parquet(file: Path) -> Any:
 
 
 def read_batches(
-    parquet: Any, file: Path, max_rows: int, names: list[str], groups: list[int] | None = None
+    parquet: Any, file: Any, max_rows: int, names: list[str], groups: list[int] | None = None
 ) -> Iterator[Any]:
     """Yield the named columns of an open file as record batches, or raise where it is damaged."""
     import pyarrow as pa
@@ -225,14 +259,15 @@ def read_batches(
         raise _damaged(file, f"it says {parquet.metadata.num_rows} rows and has {found}")
 
 
-def _damaged(file: Path, why: str) -> InvalidInputError:
+def _damaged(file: Any, why: str) -> InvalidInputError:
     return InvalidInputError(f"{file} is damaged ({why}); write it again or leave it out")
 
 
-def labels_of(files: Sequence[Path]) -> tuple[str, ...]:
+def labels_of(files: Sequence[Any]) -> tuple[str, ...]:
     """Return what messages call each file: its path within the folder that holds all of them."""
-    folder = os.path.commonpath([file.parent for file in files])
-    return tuple(os.path.relpath(file, folder) for file in files)
+    names = [str(file) for file in files]
+    folder = os.path.commonpath([os.path.dirname(name) for name in names])  # noqa: PTH120 - a URL
+    return tuple(os.path.relpath(name, folder) for name in names)
 
 
 def _first_line(error: Exception) -> str:

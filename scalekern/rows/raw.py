@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,13 @@ from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
 from scalekern.rows.parquet import (
     ParquetSource,
+    joined_runs,
     labels_of,
     open_parquet,
     read_batches,
     recut,
+    row_groups,
+    runs_of_rows,
     stored_bytes,
 )
 from scalekern.rows.tables import Columns, Place, TableSource, check_schema, to_block
@@ -164,15 +166,16 @@ class RawParquetSource(RawSource):
     """Raw rows of Parquet files, read as needed; the files may differ in the types of columns."""
 
     in_memory = False
+    finds_rows = True
 
     def __init__(
-        self, files: Sequence[Path], columns: Columns, dtype: Any = None, *, name: str
+        self, files: Sequence[Any], columns: Columns, dtype: Any = None, *, name: str
     ) -> None:
         import pyarrow as pa
 
         self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
         self._roles = replace(columns, features=())
-        self._files: list[tuple[Path, int]] = []
+        self._files: list[tuple[Any, int, int]] = []
         self._labels = labels_of(self._all)
         self.n_rows = 0
         schemas = []
@@ -181,7 +184,7 @@ class RawParquetSource(RawSource):
                 n_rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
             if n_rows:
                 schemas.append((label, schema))
-                self._files.append((file, number))
+                self._files.append((file, number, n_rows))
                 check_roles(schema, columns, label)
             self.n_rows += n_rows
         if not self.n_rows:
@@ -204,7 +207,7 @@ class RawParquetSource(RawSource):
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
-        for file, number in self._files:
+        for file, number, _ in self._files:
             first, label = start, self._labels[number]
             with open_parquet(file) as parquet:
                 n_rows = parquet.metadata.num_rows
@@ -214,6 +217,18 @@ class RawParquetSource(RawSource):
                     X = raw_rows(part, self.schema, self._labels, number, start - first)
                     yield replace(block, X=X)
                     start += part.num_rows
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the blocks; only the row groups that they lie in are read."""
+        wanted = runs_of_rows(numbers, length, self.n_rows)
+        return joined_runs(self._row_groups(wanted), wanted)
+
+    def _row_groups(self, wanted: list[range]) -> Iterator[Block]:
+        for part, number, start, row in row_groups(self._files, wanted, self._columns.all()):
+            place = Place(self._labels[number], row, is_whole=False)
+            block = to_block(part, self._roles, np.dtype(float), start, place)
+            X = raw_rows(part, self.schema, self._labels, number, row)
+            yield replace(block, X=X)
 
     def select(self, names: Sequence[str]) -> RawParquetSource:
         """Return the same rows with the features `names`, in that order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from scalekern.errors import InvalidInputError
@@ -41,8 +40,13 @@ class ColumnStream:
             raise InvalidInputError(
                 f"the columns {self._names} differ between the files of {data} ({error})"
             ) from error
+        self._present: set[str] = set()
         self._batches = self._read()
         self._held = self.schema.empty_table()
+
+    def refuse_missing(self, name: str) -> None:
+        """Let `take` raise where a value of a column, which identifies rows, is missing."""
+        self._present.add(name)
 
     def take(self, n_rows: int) -> dict[str, Any]:
         """Return the next `n_rows` values of each column."""
@@ -51,10 +55,16 @@ class ColumnStream:
         while self._held.num_rows < n_rows:
             self._held = pa.concat_tables([self._held, next(self._batches)])
         taken = self._held.slice(0, n_rows)
+        for name in self._present:
+            if taken.column(name).null_count:
+                raise InvalidInputError(
+                    f"column {name!r}, the key, has {taken.column(name).null_count} missing values "
+                    "in a block of rows; fill them in, or keep it without saying that it is a key"
+                )
         self._held = self._held.slice(n_rows)
         return {name: taken.column(name) for name in self._names}
 
-    def _schema(self, file: Path) -> Any:
+    def _schema(self, file: Any) -> Any:
         import pyarrow as pa
 
         if file.suffix == ".parquet":

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 
 from scalekern.errors import InvalidInputError
+from scalekern.paths import RemotePath, local_file
 
 _BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
-def read_table(file: Path, *, missing_text: bool = False) -> Any:
+def read_table(file: Path | RemotePath, *, missing_text: bool = False) -> Any:
     """Return a CSV or NumPy file as an Arrow table.
 
     With `missing_text`, the empty fields of text columns are missing, as those of numbers are.
     """
-    if file.suffix in (".npy", ".npz"):
-        return _read_numpy(file)
-    return _read_csv(file, missing_text=missing_text)
+    with local_file(file) as here:
+        if here.suffix in (".npy", ".npz"):
+            return _read_numpy(here)
+        return _read_csv(here, missing_text=missing_text)
 
 
 def _read_csv(file: Path, *, missing_text: bool) -> Any:
@@ -44,7 +46,7 @@ def _read_csv(file: Path, *, missing_text: bool) -> Any:
             read_options=csv.ReadOptions(column_names=names),
             convert_options=csv.ConvertOptions(strings_can_be_null=missing_text),
         )
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().split("\n")[0]
         raise InvalidInputError(f"{file} cannot be read as CSV ({first})") from error
 

@@ -1,5 +1,1 @@
-"""Choices made from data: the bandwidth, and which approximation to use."""
-
-from scalekern.selection.bandwidth import select_kernel
-
-__all__ = ["select_kernel"]
+"""Choices made from data: the bandwidth, the kernel, the metric of the inputs."""

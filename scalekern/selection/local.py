@@ -1,12 +1,13 @@
 """The length factor and alpha of local models: by leave-one-out error on a sample of rows.
 
-Each row of the sample is predicted from its neighbours without itself, by every candidate;
-distances are taken once. The same errors then say how wide the standard deviations must be.
+Each row of the sample is predicted from its neighbours without itself. The whole grid of
+candidates is tried on a quarter of the rows; all alphas of the best factor, and what is around the
+best of them, on all. The same errors then say how wide the standard deviations must be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from scalekern.engine import Engine
 from scalekern.kernels import Kernel
-from scalekern.rows import Block, RowSource
+from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.solvers.local import (
     Neighborhoods,
     exponents,
@@ -31,7 +32,12 @@ COVERED, NORMAL_WIDTH = 0.9, 1.6448536269514722
 DEFAULT_FACTOR, DEFAULT_ALPHA = 1.0, 1e-3
 """Where there is one row only, and so nothing to choose by."""
 
+FEWEST = 200
+"""Rows that the whole grid is tried on, at least."""
+
 Around = Callable[[Block], Neighborhoods]
+Place = tuple[int, int]
+Look = Callable[[RowSource, Sequence[Place]], dict[Place, float]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ def choose_local(
     rule: AlphaRule,
     length: float | None,
     *,
+    start: tuple[float, float] | None = None,
     centre: bool,
     block_rows: int,
 ) -> LocalChoice:
@@ -99,6 +106,8 @@ def choose_local(
         Its number is kept and its array tried; all else tries `ALPHAS`.
     length : float or None
         The length scale of all queries; None is a factor times each query's radius.
+    start : (float, float), optional
+        The factor and alpha to begin from; by default the best of the whole grid on fewer rows.
     centre : bool
         Whether local means are taken off.
     block_rows : int
@@ -106,38 +115,79 @@ def choose_local(
     """
     factors = np.ones(1) if length is not None else FACTORS
     alphas = ALPHAS if rule.candidates is None else rule.candidates
-    scores = np.zeros((len(factors), len(alphas)))
-    total = 0.0
 
-    def errors(block: Block) -> np.ndarray:
-        hoods = sample.around(block)
-        E = exponents(kernel, hoods, _lengths(hoods, length))
-        weight = np.ones(len(block)) if block.weight is None else block.weight
-        out = np.empty_like(scores)
-        for i, factor in enumerate(factors):
-            K = similarities(kernel, rescaled(kernel, E, factor))
-            for j, alpha in enumerate(alphas):
-                found = solve_gram(K, hoods, float(alpha), centre=centre).prediction
-                out[i, j] = weight @ np.square(found - block.y).mean(axis=1)
-        return out
+    def look(rows: RowSource, places: Sequence[Place]) -> dict[Place, float]:
+        """Return the mean squared errors at some places on the grid."""
+        of_factor = {i: [j for k, j in places if k == i] for i, _ in places}
+        sums, total = np.zeros(len(places)), 0.0
 
-    def add(block: Block, part: np.ndarray) -> None:
-        nonlocal scores, total
-        scores = scores + part
-        total += len(block) if block.weight is None else float(block.weight.sum())
+        def errors(block: Block) -> np.ndarray:
+            hoods = sample.around(block)
+            E = exponents(kernel, hoods, _lengths(hoods, length))
+            weight = np.ones(len(block)) if block.weight is None else block.weight
+            out = []
+            for i, columns in of_factor.items():
+                K = similarities(kernel, rescaled(kernel, E, factors[i]))
+                for j in columns:
+                    found = solve_gram(K, hoods, float(alphas[j]), centre=centre).prediction
+                    out.append(weight @ np.square(found - block.y).mean(axis=1))
+            return np.array(out)
 
-    if scores.size > 1:
-        engine.map_blocks(sample.rows, errors, add, "choosing the length scale", block_rows)
-        scores /= total
-    i = best(scores.min(axis=1))
-    factor, alpha = float(factors[i]), float(alphas[best(scores[i])])
+        def add(block: Block, part: np.ndarray) -> None:
+            nonlocal total
+            sums[...] += part
+            total += len(block) if block.weight is None else float(block.weight.sum())
+
+        engine.map_blocks(rows, errors, add, "choosing the length scale", block_rows)
+        keys = [(i, j) for i, columns in of_factor.items() for j in columns]
+        return dict(zip(keys, (sums / total).tolist(), strict=True))
+
+    place = None if start is None else (_nearest(factors, start[0]), _nearest(alphas, start[1]))
+    known, i = _search(sample.rows, look, (len(factors), len(alphas)), place)
+    tried = sorted({k for k, _ in known})
+    lowest = [min(error for (k, _), error in known.items() if k == one) for one in tried]
+    scores = np.array([known[i, j] for j in range(len(alphas))])
+    factor, alpha = float(factors[i]), float(alphas[best(scores)])
     spread = _spread(engine, measured_on, kernel, length, factor, alpha, centre, block_rows)
     report: dict[str, Any] = {"selection_rows": sample.rows.n_rows}
     if length is None:
-        report |= {"length_factors": factors.tolist(), "factor_errors": scores.min(axis=1).tolist()}
+        report |= {"length_factors": factors[tried].tolist(), "factor_errors": lowest}
     if len(alphas) == 1:
         return LocalChoice(alpha, factor, spread, report=report)
-    return LocalChoice(alpha, factor, spread, alphas, scores[i], report | {"alpha_rule": "loo"})
+    return LocalChoice(alpha, factor, spread, alphas, scores, report | {"alpha_rule": "loo"})
+
+
+def _search(
+    sample: RowSource, look: Look, shape: Place, place: Place | None
+) -> tuple[dict[Place, float], int]:
+    """Return errors at places on the grid, and the best factor, of which every alpha is there."""
+    grid = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
+    if len(grid) == 1:
+        return {(0, 0): 0.0}, 0
+    if place is None and shape[0] > 1:
+        few = next(iter(sample.blocks(max(FEWEST, sample.n_rows // 4))))
+        place = _best(look(ArraySource(few.X, few.y, few.weight), grid))
+    known: dict[Place, float] = {}
+    i, j = place or (0, 0)
+    while True:
+        near = [(a, b) for a, b in grid if abs(a - i) <= 1 and abs(b - j) <= 1]
+        column = [(i, b) for b in range(shape[1])]
+        new = [at for at in near if at not in known] or [at for at in column if at not in known]
+        if not new:
+            return known, i
+        known |= look(sample, new)
+        i, j = _best(known)
+
+
+def _best(known: dict[Place, float]) -> Place:
+    """Return the place of the smallest error; of equals the shortest length."""
+    return min(known, key=lambda place: (known[place], place))
+
+
+def _nearest(values: np.ndarray, value: float) -> int:
+    # The path of a user may hold an alpha of 0.
+    tiny = np.finfo(np.float64).tiny
+    return int(np.abs(np.log(np.maximum(values, tiny) / max(value, tiny))).argmin())
 
 
 def _lengths(hoods: Neighborhoods, length: float | None) -> np.ndarray:

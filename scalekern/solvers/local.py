@@ -254,6 +254,17 @@ def _size(rest: np.ndarray) -> np.ndarray:
     return np.where(size > 0, size, 1.0)
 
 
+def solve_coefficients(
+    K: np.ndarray, hoods: Neighborhoods, alpha: float, *, centre: bool
+) -> np.ndarray:
+    """Return ``(K + alpha W^-1)^-1 (y - mean)`` of each neighbourhood, of shape (q, k, t)."""
+    k = K.shape[1] - 1
+    _, rest = _centred(hoods, centre)
+    A = _bordered(K, hoods.found, rest[:, :, :0])[:, :k, :k]
+    np.einsum("qii->qi", A)[...] += _ridge(alpha, hoods.weight, k + 1)
+    return np.linalg.solve(A, rest)
+
+
 def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool) -> np.ndarray:
     """Return how much each neighbour's target counts in the prediction, shape (q, k).
 

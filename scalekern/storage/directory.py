@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,10 @@ from scalekern.errors import (
     ScalekernError,
     UnsupportedError,
 )
+from scalekern.paths import RemotePath, is_url, place_of
 from scalekern.storage.arrays import read_array, write_array
 from scalekern.storage.document import NAME, parse, read_document, write_document
+from scalekern.storage.hosted import OURS, check_remote_target, local_model, upload
 from scalekern.storage.registry import (
     class_named,
     decode,
@@ -38,7 +40,6 @@ from scalekern.storage.registry import (
 from scalekern.storage.scalers import scaler_class
 
 _log = logging.getLogger(__name__)
-_OURS = re.compile(r"\d+-[\w.-]+\.(npy|json|faiss)")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -51,8 +52,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     model : estimator
         One of this package, or a scikit-learn pipeline of a `RowPreparer`, `StandardScaler` or
         `MinMaxScaler` and one.
-    path : path
-        A new directory, or one that holds a stored model, which is replaced.
+    path : path or URL
+        A new directory, or one that holds a stored model, which is replaced. In a store (s3://)
+        `model.json` is removed first and written last: until then nothing loads from there.
 
     Raises
     ------
@@ -71,6 +73,11 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     [4.0]
     """
     target = check_target(path)
+    if isinstance(target, RemotePath):
+        with TemporaryDirectory(prefix="scalekern-") as work_folder:
+            save(model, Path(work_folder) / "model")
+            upload(Path(work_folder) / "model", target)
+        return
     steps = _steps(model)
     work = _beside(target)
     try:
@@ -85,9 +92,11 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def check_target(path: str | os.PathLike[str]) -> Path:
+def check_target(path: str | os.PathLike[str]) -> Path | RemotePath:
     """Return the path, or raise where something else than a stored model is there."""
-    target = Path(os.path.realpath(path))
+    if is_url(path):
+        return check_remote_target(path)
+    target = Path(os.path.realpath(str(place_of(path))))
     if target.exists():
         _check_replaceable(target)
     nearest = next(folder for folder in target.absolute().parents if folder.exists())
@@ -107,7 +116,7 @@ def _check_replaceable(target: Path) -> None:
             f"{target} is there and is not a stored model; choose another path or remove it"
         )
     others = [file.name for file in target.iterdir() if file.name != NAME]
-    others = sorted(name for name in others if not _OURS.fullmatch(name))
+    others = sorted(name for name in others if not OURS.fullmatch(name))
     if others:
         raise InvalidInputError(
             f"{target} also holds {others[0]!r}, which is no part of the model and would be lost; "
@@ -167,7 +176,8 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
 
     Parameters
     ----------
-    path : path
+    path : path or URL
+        Of a store the files are fetched, once for each host (see `storage.hosted`).
     kernel : callable, or dict of them, optional
         The function of a model whose kernel or metric is one; functions are not stored. Where a
         model has several, a dict from the names of the parameters to them.
@@ -183,9 +193,19 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
 
     Examples
     --------
-    See `save`.
+    A similarity of one's own is not stored, and given again:
+
+    >>> import tempfile, scalekern
+    >>> def near(a, b):
+    ...     return 1 / (1 + abs(len(a) - len(b)))
+    >>> model = scalekern.SimilarityRegressor(near, alpha=1e-9)
+    >>> model = model.fit(["a", "bbbb"], [1.0, 4.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scalekern.save(model, folder + "/near")
+    ...     scalekern.load(folder + "/near", kernel=near).predict(["cccc"]).round(6).tolist()
+    [4.0]
     """
-    folder = Path(path)
+    folder = local_model(path)
     document = read_document(folder)
     _check_functions(sorted(set(functions_in(document["steps"]))), kernel)
     _compare_versions(document)
@@ -235,7 +255,8 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
 def _compare_versions(document: dict[str, Any]) -> None:
     import sklearn
 
-    stored = str(document.get("versions", {}).get("scikit-learn", ""))
+    versions = document.get("versions")
+    stored = str(versions.get("scikit-learn", "")) if isinstance(versions, dict) else ""
     scalers = [step.get("class") for step in document["steps"] if scaler_class(step.get("class"))]
     if scalers and stored.partition(".")[0] != sklearn.__version__.partition(".")[0]:
         _log.warning(

@@ -1,0 +1,48 @@
+"""What this machine can do at most: products of matrices, exponentials, bytes moved.
+
+Measured afresh in each run, since on a shared machine they change from hour to hour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+REPEATS = 7
+
+
+def _least_seconds(call: Callable[[], Any]) -> float:
+    call()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def limits() -> dict[str, float]:
+    """Return operations or bytes a second, on all cores for products and on one for the others."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for dtype, size in (("float32", 3_000), ("float64", 2_000)):
+        A = rng.standard_normal((size, size)).astype(dtype)
+        out = np.empty_like(A)
+        seconds = _least_seconds(lambda A=A, out=out: np.matmul(A, A, out=out))
+        found[f"{dtype} products"] = 2 * size**3 / seconds
+    values = -rng.random(1 << 16, dtype=np.float32)
+    out = np.empty_like(values)
+    found["float32 exponentials"] = values.size / _least_seconds(lambda: np.exp(values, out=out))
+    long = np.ones(1 << 25, dtype=np.float64)
+    copy = np.empty_like(long)
+    found["bytes copied"] = 2 * long.nbytes / _least_seconds(lambda: np.copyto(copy, long))
+    return found
+
+
+def told(found: dict[str, float]) -> str:
+    """Return the limits in a line each."""
+    return "\n".join(f"  {name:<22}{value / 1e9:>9.1f} thousand million a second"
+                     for name, value in found.items())  # fmt: skip

@@ -1,0 +1,424 @@
+"""What a fit decides by itself before it begins: the map of the inputs, the kernel, which model.
+
+All of it on a sample drawn by hash, by errors on rows held out and never by a clock. What was tried
+goes into the report.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from scalekern.engine import Engine, HashSample, memory_budget
+from scalekern.errors import UnsupportedError
+from scalekern.estimators.approximation import Approximation, Job
+from scalekern.estimators.approximations import approximation_named
+from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
+from scalekern.estimators.iterating import exact_work
+from scalekern.estimators.prediction import kernel_predictor
+from scalekern.features.parameters import seed_of, tile_dtype_of
+from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
+from scalekern.kernels import Kernel, Precomputed, as_kernel
+from scalekern.kernels.radial import RadialKernel
+from scalekern.rows import ArraySource, RowSource
+from scalekern.rows.base import take_rows
+from scalekern.selection.bandwidth import select_kernel, without_bandwidth
+from scalekern.selection.closed_form import left_out_errors
+from scalekern.selection.local_trial import TrialRows
+from scalekern.selection.metric import LearnedMetric, is_better, relevances
+from scalekern.selection.trials import (
+    FEWEST_ROWS,
+    LOCAL_KERNELS,
+    MOST_FEATURES,
+    NEIGHBORS,
+    SIZES,
+    TRIAL_ROWS,
+    best_neighborhoods,
+    given_metric,
+    learned_metric,
+    sample_size,
+    trial_rows,
+)
+from scalekern.solvers import AlphaRule
+from scalekern.solvers.exact_cg import preconditioner_rank
+
+MOST_DENSE_ROWS = 2_500
+"""Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
+more rows Nyström stands in for it, whose error is a little larger."""
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
+"""Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
+
+
+@dataclass
+class Choice:
+    """What was decided.
+
+    Attributes
+    ----------
+    approximation : Approximation
+    kernel, gamma : as the parameters of the estimator
+    n_neighbors : int
+    input_map : float64 array of shape (d,) or (d, k), or None
+    report : dict
+    errors : float64 array of shape (rows,)
+        Squared errors on rows held out, where there was a choice.
+    seen : Survey or None
+        Of the rows, where models were tried.
+    start : (float, float) or None
+        The length factor and alpha of local models that were tried.
+    """
+
+    approximation: Approximation
+    kernel: Any
+    gamma: Any
+    n_neighbors: int
+    input_map: np.ndarray | None = None
+    relevances: np.ndarray | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+    errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    seen: Survey | None = None
+    start: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Outset:
+    """What is decided before any row is read.
+
+    Attributes
+    ----------
+    names : list of str
+        The approximations that may be taken, the first where nothing speaks against it.
+    why : str
+    kernel : as the parameter of the estimator
+    n_neighbors : int
+        The fewest, where trials choose.
+    given : float64 array or None
+        The map of the inputs.
+    learn : bool
+        Whether a map is to be learned.
+    trials : bool
+        Whether models are tried on a sample of the rows; if not, the first name is taken.
+    """
+
+    names: list[str]
+    why: str
+    kernel: Any
+    n_neighbors: int
+    given: np.ndarray | None
+    learn: bool
+    trials: bool
+
+
+def outset(params: dict[str, Any], source: RowSource) -> Outset:
+    """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
+    names, why = candidates(params, source)
+    given = check_metric(params["metric"])
+    learn = given is None and _learns(params, source)
+    if (learn or given is not None) and not _of_vectors(params["kernel"], source):
+        raise UnsupportedError(
+            f"metric={params['metric']!r} needs rows of numbers, which a map can multiply; use "
+            "metric='euclidean'"
+        )
+    if given is not None:
+        require_map_fits(given, source)
+    few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES
+    sized = isinstance(params["n_neighbors"], int)
+    local = "local" in names and not sized and bool(local_kernels(params))
+    trials = not few and (learn or len(names) > 1 or local)
+    k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+    return Outset(names, why, _settled(names[0], params), k, given, learn, trials)
+
+
+def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule) -> Choice:
+    """Decide what the parameters leave open.
+
+    Parameters
+    ----------
+    engine : Engine
+    source : RowSource
+    params : dict
+        The parameters of the estimator.
+    rule : AlphaRule
+    """
+    known = outset(params, source)
+    if not known.trials:
+        chosen = Choice(
+            approximation_named(known.names[0], params["solver"]),
+            known.kernel,
+            params["gamma"],
+            known.n_neighbors,
+            known.given,
+            report={"why": known.why},
+        )
+        if known.learn:
+            chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
+        return chosen
+    seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
+    seen = survey(engine, source, size, seed, gamma=params["gamma"])
+    sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
+    search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
+    best = search.best(known.names, known.why, learn=known.learn)
+    best.seen = seen
+    if params["gamma"] == "scale" and params["kernel"] != "auto":
+        best.kernel = params["kernel"]  # of the variance of all rows
+    return best
+
+
+def survey_size(params: dict[str, Any], names: list[str], source: RowSource) -> int:
+    """Return the rows to draw for trials and for any model that may follow."""
+    sizes = [approximation_named(name, params["solver"]).sample_size(params) for name in names]
+    return max(BANDWIDTH_ROWS, sample_size(source.n_rows, source.n_features), *sizes)
+
+
+def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[str, Any]) -> Survey:
+    """Return the survey for the model that was chosen, of the rows in its map.
+
+    Rows are read once more only where trials did not, or gamma="scale" is of all rows in a map.
+    """
+    size, seen = choice.approximation.sample_size(params), choice.seen
+    scales = isinstance(params["gamma"], str) and params["gamma"] == "scale"
+    if seen is None or (scales and choice.input_map is not None):
+        return survey(engine, source, size, params["random_state"], gamma=params["gamma"])
+    sample = _first(seen.sample, max(size, BANDWIDTH_ROWS))
+    if choice.input_map is not None:
+        sample = _with(sample, in_map(sample.X, choice.input_map))
+    return replace(seen, sample=sample)
+
+
+def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], str]:
+    """Return the approximations that may be taken, the first where nothing speaks against it."""
+    name, n, kernel = params["approximation"], source.n_rows, params["kernel"]
+    if name != "auto":
+        return [name], "asked for"
+    if isinstance(kernel, Precomputed) or (isinstance(kernel, str) and kernel == "precomputed"):
+        return ["exact"], "the similarities are precomputed"
+    if not isinstance(params["landmarks"], str):
+        return ["nystroem"], "landmarks were given"
+    first = "exact" if exact_fits(params, source) else "nystroem"
+    names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
+    if n <= MOST_DENSE_ROWS:
+        return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
+    work = exact_work(n, source.n_features, fixed=False)[1]
+    return (
+        names,
+        f"{n} rows; exact takes {work:.1e} multiplications, of {MOST_EXACT_WORK:.0e} at most",
+    )
+
+
+def exact_fits(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether an exact model is small enough, by decomposition or else by iterations."""
+    n, d, kernel = source.n_rows, source.n_features, params["kernel"]
+    if n <= MOST_DENSE_ROWS:
+        return True
+    automatic = isinstance(kernel, str) and kernel == "auto"
+    iterates = d and params["solver"] in ("auto", "cg")
+    if not iterates or not (automatic or as_kernel(kernel).positive_definite):
+        return False
+    held = 8 * n * preconditioner_rank(n)
+    work = exact_work(n, d, fixed=False)[1]
+    return n <= MOST_EXACT_ROWS and work <= MOST_EXACT_WORK and held <= memory_budget() // 2
+
+
+def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
+    """Return the kernels that local models may choose from; none where these are not open."""
+    kernel = params["kernel"]
+    if not isinstance(params["gamma"], str):
+        return []
+    if isinstance(kernel, str) and kernel == "auto":
+        return list(LOCAL_KERNELS)
+    kernel = as_kernel(kernel)
+    return [kernel] if isinstance(kernel, RadialKernel) and kernel.needs_gamma else []
+
+
+def _learns(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
+    if params["metric"] == "auto":
+        chosen = isinstance(params["gamma"], str) and params["gamma"] == "cv"
+        return chosen and source.n_features > 1 and bool(local_kernels(params))
+    return bool(params["metric"] == "learned")
+
+
+def _of_vectors(kernel: Any, source: RowSource) -> bool:
+    """Return whether rows may be multiplied by a map; similarities are no coordinates."""
+    if not source.n_features:
+        return False
+    return kernel == "auto" or not isinstance(as_kernel(kernel), Precomputed)
+
+
+def _settled(name: str, params: dict[str, Any]) -> Any:
+    """Return the kernel for a fit without trials."""
+    automatic = isinstance(params["kernel"], str) and params["kernel"] == "auto"
+    if not automatic or name != "local":
+        return params["kernel"]
+    return LOCAL_KERNELS[0] if isinstance(params["gamma"], str) else "rbf"
+
+
+@dataclass
+class _Search:
+    """The sample, and what is tried on it."""
+
+    engine: Engine
+    params: dict[str, Any]
+    rule: AlphaRule
+    sample: HashSample
+    dtype: np.dtype
+    given: np.ndarray | None
+
+    def best(self, names: list[str], why: str, *, learn: bool) -> Choice:
+        """Try the approximations and return the best; a later one must be better."""
+        if self.given is not None:
+            self.sample = _with(self.sample, in_map(self.sample.X, self.given))
+        rows, spread = trial_rows(self.sample)
+        kernels = local_kernels(self.params)
+        k = self.params["n_neighbors"]
+        teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
+        find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
+        metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
+        found = [
+            self._local(rows, spread, metric, kernels)
+            if name == "local"
+            else self._global(name, rows, spread, metric, held_out=len(names) > 1)
+            for name in names
+        ]
+        best = found[0]
+        for other in found[1:]:
+            best = other if is_better(other.errors, best.errors) else best
+        if len(found) > 1:
+            errors = [float(np.sqrt(choice.errors.mean())) for choice in found]
+            best.report["held_out_errors"] = dict(zip(names, errors, strict=True))
+            best.report["held_out_rows"] = rows.n_scored
+        best.report = {"why": why, **metric.report, **best.report}
+        if best.input_map is not None and learn:
+            best.relevances = relevances(best.input_map, spread**2)
+        elif learn:
+            best.report["metric"] = "none"
+        if self.given is not None:
+            best.input_map = self.given
+        return best
+
+    def _local(
+        self,
+        rows: TrialRows,
+        spread: np.ndarray,
+        metric: LearnedMetric,
+        kernels: list[RadialKernel],
+    ) -> Choice:
+        asked = self.params["n_neighbors"]
+        sizes = [asked] if isinstance(asked, int) else [k for k in SIZES if k < len(rows.X)]
+        kernel = self.params["kernel"]
+        if kernels:
+            trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
+            kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
+            start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
+        else:
+            metric.trial.refine()
+            start, k, errors, more = None, sizes[0], metric.trial.errors, {}
+        approximation = approximation_named("local", self.params["solver"])
+        transform = _composed(metric, spread)
+        return Choice(
+            approximation,
+            kernel,
+            self.params["gamma"],
+            k,
+            transform,
+            report=more,
+            errors=errors,
+            start=start,
+        )
+
+    def _global(
+        self,
+        name: str,
+        rows: TrialRows,
+        spread: np.ndarray,
+        metric: LearnedMetric,
+        *,
+        held_out: bool,
+    ) -> Choice:
+        """Choose the map by the closed form on few rows; measure the model itself if asked to."""
+        transform = _composed(metric, spread)
+        kernel, report, seen = self._kernel(transform, self.params["kernel"])
+        if transform is not None:
+            family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
+            plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
+            if not is_better(self._left_out(kernel, seen), self._left_out(plain, plain_seen)):
+                kernel, report, transform = plain, report | plain_report, None
+        approximation = approximation_named(name, self.params["solver"])
+        k = self.params["n_neighbors"]
+        choice = Choice(
+            approximation,
+            kernel,
+            self.params["gamma"],
+            k if isinstance(k, int) else SIZES[0],
+            transform,
+            report=report,
+        )
+        if held_out:
+            choice.errors = self._errors(choice, rows)
+        return choice
+
+    def _kernel(
+        self, transform: np.ndarray | None, kernel: Any
+    ) -> tuple[Kernel, dict[str, Any], Survey]:
+        X = self.sample.X if transform is None else in_map(self.sample.X, transform)
+        y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
+        seen = Survey(_with(self.sample, X), y_mean, _variance(X))
+        found, report = select_kernel(self.engine, kernel, self.params["gamma"], self.rule, seen)
+        return found, report, seen
+
+    def _left_out(self, kernel: Kernel, seen: Survey) -> np.ndarray:
+        (left,) = left_out_errors(self.engine, [kernel], self.rule, seen, BANDWIDTH_ROWS)
+        return left.errors
+
+    def _errors(self, choice: Choice, rows: TrialRows) -> np.ndarray:
+        """Return squared errors on the rows held out, of a model of the other rows."""
+        X, transform = self.sample.X, choice.input_map
+        X = X if transform is None else in_map(X, transform)
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), TRIAL_ROWS))
+        weight = rows.weight
+        source = ArraySource(
+            take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
+        )
+        approximation, params = choice.approximation, self.params
+        if approximation.name == "exact" and len(kept) > MOST_DENSE_ROWS:
+            params = params | {"solver": "cholesky"}
+            approximation = approximation_named("nystroem", "cholesky")
+            choice.report["tried"] = "nystroem for exact"
+        size = approximation.sample_size(params)
+        seen = survey(self.engine, source, size, self.sample.seed)
+        fitted = approximation.fit(Job(self.engine, source, choice.kernel, self.rule, seen, params))
+        predict = kernel_predictor(
+            choice.kernel,
+            fitted.arrays["landmarks_"],
+            fitted.arrays["dual_coef_"],
+            fitted.solution.intercept,
+            np.dtype(np.float64),
+        )
+        errors = np.square(predict(take_rows(X, out)) - rows.y[out]).mean(axis=1)
+        return errors if weight is None else errors * weight[out]
+
+
+def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:
+    """Return the map of rows as they are, from one of standardised rows; None for the identity."""
+    if metric.kind == "none":
+        return None
+    transform = metric.map / (spread if metric.map.ndim == 1 else spread[:, None])
+    return np.asarray(transform)
+
+
+def _first(sample: HashSample, size: int) -> HashSample:
+    return sample.part(np.arange(min(size, len(sample.numbers))))
+
+
+def _with(sample: HashSample, X: Any) -> HashSample:
+    new = copy(sample)
+    new.X = X
+    return new
+
+
+def _variance(X: Any) -> float:
+    X = X.toarray() if hasattr(X, "toarray") else X
+    return float(np.var(X, dtype=np.float64))

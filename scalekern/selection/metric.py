@@ -1,0 +1,184 @@
+"""metric="learned": in which directions rows differ, as far as the target can tell.
+
+A model's average gradient outer product says along which directions its predictions change. Its
+root is a linear map of the inputs, in which the next model is fitted, and so on. Every round must
+earn its place on rows held out; models and their errors are `Trial`s, built beside this file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+LEAST_GAIN, LEAST_ERRORS = 0.02, 2.0
+"""A map is kept for a held-out squared error lower by this share, and by so many standard errors:
+the best of many rounds is lower by one where there is nothing to learn."""
+MOST_ROUNDS = 24
+PATIENCE = 3
+"""Rounds without an error lower than all before; noisy targets need many small steps."""
+FULL_ROUNDS = 2
+"""Whole matrices are tried so often, and on where the last was taken."""
+LEAST_EIGENVALUE = 1e-6
+CLIPPED_AT = 0.95
+"""Longer gradients are cut to this quantile of their lengths."""
+
+
+class Trial(ABC):
+    """A model in one map of the inputs, with its errors on rows held out.
+
+    Attributes
+    ----------
+    errors : float64 array of shape (rows,)
+        Weighted squared errors of the rows held out.
+    """
+
+    errors: np.ndarray
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return what was chosen for the model."""
+
+    @abstractmethod
+    def refine(self) -> None:
+        """Choose the settings with more care, and take the errors anew."""
+
+    @abstractmethod
+    def outer_product(self) -> np.ndarray:
+        """Return the gradient outer product in the coordinates of the map."""
+
+
+@dataclass(frozen=True)
+class LearnedMetric:
+    """A linear map of the inputs.
+
+    Attributes
+    ----------
+    map : float64 array of shape (d,) or (d, d)
+        Rows x become x * map, or x @ map.
+    trial : Trial
+        The model in it.
+    kind : {"none", "scaled", "diagonal", "full"}
+        Where the map comes from.
+    report : dict
+    """
+
+    map: np.ndarray
+    trial: Trial
+    kind: str
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+MakeTrial = Callable[[np.ndarray, Trial | None], Trial]
+
+
+def learn_metric(
+    make_trial: MakeTrial, starts: Sequence[tuple[str, np.ndarray]], *, full: bool = True
+) -> LearnedMetric:
+    """Return the map with the least held-out error, or the first start if none is better.
+
+    Parameters
+    ----------
+    make_trial : callable
+        From a map and the trial before to the trial in that map.
+    starts : sequence of (str, array of shape (d,))
+        Names and scales to begin from; the first is what remains without a gain.
+    full : bool, default=True
+        Whether full matrices are tried beside scales.
+
+    References
+    ----------
+    Radhakrishnan, Beaglehole, Pandit and Belkin (2024), Mechanism for feature learning in neural
+    networks and backpropagation-free machine learning models.
+    """
+    name, scales = starts[0]
+    best = LearnedMetric(scales, make_trial(scales, None), name)
+    best.trial.refine()
+    tried = [_noted(best, 0)]
+    for name, scales in starts[1:]:
+        candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
+        candidate.trial.refine()
+        tried.append(_noted(candidate, 0))
+        best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
+    last, lowest, misses = best, best.trial.errors.mean(), 0
+    for number in range(1, MOST_ROUNDS + 1):
+        candidates = [
+            LearnedMetric(new, make_trial(new, last.trial), kind)
+            for kind, new in _roots(
+                last, full=full and (number <= FULL_ROUNDS or last.kind == "full")
+            )
+        ]
+        tried += [_noted(candidate, number) for candidate in candidates]
+        if not candidates:
+            break
+        last = candidates[0]
+        for candidate in candidates[1:]:  # a matrix must be better than scales to be taken
+            last = candidate if is_better(candidate.trial.errors, last.trial.errors) else last
+        last.trial.refine()
+        best = last if is_better(last.trial.errors, best.trial.errors) else best
+        misses = 0 if last.trial.errors.mean() < lowest else misses + 1
+        lowest = min(lowest, last.trial.errors.mean())
+        if misses == PATIENCE:
+            break
+    report = {"metric": best.kind, "metric_rounds": tried, "metric_settings": best.trial.settings}
+    return LearnedMetric(best.map, best.trial, best.kind, report)
+
+
+def is_better(new: np.ndarray, old: np.ndarray) -> bool:
+    """Return whether squared errors of the same rows are lower, by more than their own noise.
+
+    Lower by `LEAST_GAIN` in the mean, and by `LEAST_ERRORS` standard errors, of the squares or of
+    their roots: a few large squares can hide what most rows show.
+    """
+    if old.mean() - new.mean() <= LEAST_GAIN * old.mean():
+        return False
+    return any(
+        gains.mean() > LEAST_ERRORS * gains.std() / np.sqrt(len(gains))
+        for gains in (old - new, np.sqrt(old) - np.sqrt(new))
+    )
+
+
+def mapped(X: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Return rows in the coordinates of a map, float64."""
+    return np.asarray(X * transform if transform.ndim == 1 else X @ transform, dtype=np.float64)
+
+
+def relevances(transform: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return the share of each feature in the squared distance of two rows drawn at random.
+
+    Parameters
+    ----------
+    transform : float64 array of shape (d,) or (d, d)
+    variance : float64 array of shape (d,)
+        Of the features; what features share by correlation is not counted.
+    """
+    squares = transform**2 if transform.ndim == 1 else np.square(transform).sum(axis=1)
+    share = squares * variance
+    total = share.sum()
+    return np.asarray(share / total if total > 0 else np.full(len(share), 1.0 / len(share)))
+
+
+def _roots(last: LearnedMetric, *, full: bool) -> list[tuple[str, np.ndarray]]:
+    """Return the maps that the gradients of a trial call for, scales first."""
+    S = last.map
+    M = last.trial.outer_product()
+    M = S[:, None] * M * S if S.ndim == 1 else S @ M @ S.T
+    diagonal = np.diag(M)
+    if not np.isfinite(M).all() or diagonal.max(initial=0.0) <= 0:
+        return []
+    floor = LEAST_EIGENVALUE
+    roots = [("diagonal", np.sqrt(np.maximum(diagonal / diagonal.max(), floor)))]
+    if full and len(M) > 1:
+        e, V = np.linalg.eigh(M)
+        # In its own axes, widest first: a KD-tree splits along few of them.
+        roots.append(("full", (V * np.sqrt(np.maximum(e / e[-1], floor)))[:, ::-1]))
+    return roots
+
+
+def _noted(metric: LearnedMetric, number: int) -> dict[str, Any]:
+    error = float(np.sqrt(metric.trial.errors.mean()))
+    return {"round": number, "kind": metric.kind, "error": error}
