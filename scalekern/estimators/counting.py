@@ -17,8 +17,6 @@ from scalekern.kernels.radial import RadialKernel
 
 EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
 """What a value of a kernel costs beyond its product, in exponentials; 3 for others, with powers."""
-BANDWIDTH_PAIRS = 499_500
-"""Distances between the 1,000 rows that the median is taken of."""
 
 
 @dataclass(frozen=True)
