@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: fits against others' and against their own memory and overhead."""
+"""`python -m benchmarks`: fits and neighbours against others', their memory and overhead."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,13 @@ def airfoil(repeats: int) -> dict[str, Any]:
     return pair
 
 
+def in_its_own_process(name: str, cache: Path) -> Any:
+    """Run the module of that name, which prints its tables, and return its results."""
+    module = f"benchmarks.{name}"
+    subprocess.run([sys.executable, "-m", module, "--output", str(cache)], check=True)
+    return json.loads((cache / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def main() -> None:
     """Run the benchmarks, print their tables, and write them as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -122,6 +131,8 @@ BENCHMARKS: dict[str, Callable[[Path, Any], Any]] = {
     "airfoil": lambda _, options: airfoil(options.repeats),
     "memory": lambda cache, options: memory(cache, full=options.full),
     "overhead": lambda cache, options: overhead(cache, options.repeats, full=options.full),
+    "neighbors": lambda cache, _: in_its_own_process("neighbors", cache),
+    "local": lambda cache, _: in_its_own_process("local", cache),
     "scheduler": lambda _, options: scheduler(full=options.full),
 }
 

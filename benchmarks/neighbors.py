@@ -11,6 +11,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -325,20 +328,32 @@ def kd_trees(n_rows: int, timing: Timing) -> dict[str, Any]:
 
 
 def memory(n_rows: int = 1_000_000) -> dict[str, Any]:
-    """Measure what predicting many rows takes beyond them and what is predicted."""
-    from benchmarks.worker import mark_memory, peak_memory
-    from scalekern import KNeighborsRegressor
+    """Measure what predicting many rows takes beyond them, in a process that did not fit."""
+    from scalekern import KNeighborsRegressor, save
 
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((100_000, 16), dtype=np.float32)
+    X = np.random.default_rng(0).standard_normal((100_000, 16), dtype=np.float32)
     model = KNeighborsRegressor(K, random_state=0).fit(X, X[:, 0])
-    Q = rng.standard_normal((n_rows, 16), dtype=np.float32)
-    model.predict(Q[:1000])
-    before = mark_memory()
-    model.predict(Q)
-    extra = peak_memory() - before
+    with tempfile.TemporaryDirectory() as folder:
+        save(model, Path(folder) / "model")
+        code = "import sys; from benchmarks.neighbors import *; predict_many(*sys.argv[1:])"
+        command = [sys.executable, "-c", code, f"{folder}/model", str(n_rows)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    extra = int(done.stdout)
     print(f"\npredicting {n_rows:,} rows takes {extra / 1e6:.0f} MB beyond them")
     return {"bytes": extra}
+
+
+def predict_many(folder: str, n_rows: str) -> None:
+    """Predict so many rows with a saved model, and print the bytes that it took."""
+    from benchmarks.worker import mark_memory, peak_memory
+    from scalekern import load
+
+    model = load(folder)
+    Q = np.random.default_rng(1).standard_normal((int(n_rows), 16), dtype=np.float32)
+    model.predict(Q[:20])
+    before = mark_memory()
+    model.predict(Q)
+    print(peak_memory() - before)
 
 
 def main() -> None:

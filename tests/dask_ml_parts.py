@@ -1,6 +1,7 @@
 """All use of dask-ml, in one place: it moves slowly, and some of it fails with newer Dask.
 
-The package itself does not import it. What docs/cluster.md says of it is tested in test_dask_ml.py.
+The package itself does not import it. What docs/howto/on-a-cluster.md says of it is tested in
+test_dask_ml.py.
 """
 
 from dask_ml.model_selection import GridSearchCV, train_test_split

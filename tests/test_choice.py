@@ -30,6 +30,7 @@ X = RNG.normal(size=(N, D))
 Y = np.sin(2 * X[:, 1]) + 0.8 * X[:, 4] ** 2 + 0.05 * RNG.normal(size=N)
 NEW = RNG.normal(size=(200, D))
 TRUE = np.sin(2 * NEW[:, 1]) + 0.8 * NEW[:, 4] ** 2
+PLAIN = {"kernel": "rbf", "gamma": "median", "metric": "euclidean", "random_state": 0}
 SMOOTH: list[RadialKernel] = [
     RBF(0.3),
     Matern(1.3, 1.5),
@@ -43,7 +44,8 @@ def rmse(model, rows=NEW, target=TRUE):
 
 
 def regressor(**parameters):
-    return sk.SimilarityRegressor(**{"random_state": 0} | parameters)
+    """Return a model that chooses nothing but what it is told to."""
+    return sk.SimilarityRegressor(**PLAIN | parameters)
 
 
 # ----- the metric ------------------------------------------------------------------------------
@@ -312,15 +314,66 @@ def test_one_set_of_errors_is_better_by_more_than_its_noise_or_not_at_all():
     assert not is_better(lucky, errors)
 
 
+# ----- nothing set -----------------------------------------------------------------------------
+
+
+def test_a_model_of_which_nothing_is_set_chooses_all_by_itself():
+    chosen = sk.SimilarityRegressor(random_state=0).fit(X, Y)
+    told = regressor(kernel="auto", gamma="cv", metric="learned").fit(X, Y)
+    assert chosen.report_ == told.report_
+    assert chosen.feature_relevances_[[1, 4]].sum() > 0.9
+    assert rmse(chosen) < 0.5 * rmse(regressor().fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"gamma": 0.3}, {"gamma": "median"}, {"kernel": Matern(2.0)}, {"kernel": "linear"}],
+    ids=repr,
+)
+def test_no_metric_is_learned_where_the_bandwidth_is_settled(told):
+    model = sk.SimilarityRegressor(random_state=0, **told).fit(X, Y)
+    assert not hasattr(model, "input_map_")
+    assert "metric" not in model.report_
+
+
+def test_heavy_tails_do_not_break_what_is_chosen():
+    """As in network measurements: columns whose kurtosis is in the thousands."""
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((1_600, 6))
+    rows = np.hstack([Z[:, :3], np.exp(6.0 * Z[:, 3:])])
+    target = np.sin(2 * Z[:, 0]) + Z[:, 1] * np.tanh(Z[:, 3]) + 0.5 * Z[:, 4]
+    rows = ((rows - rows[:1_200].mean(axis=0)) / rows[:1_200].std(axis=0)).astype(np.float32)
+    centred = rows - rows.mean(axis=0)
+    kurtosis = (centred**4).mean(axis=0) / (centred**2).mean(axis=0) ** 2
+    assert kurtosis.max() > 1_000
+    model = sk.SimilarityRegressor(random_state=0).fit(rows[:1_200], target[:1_200])
+    linear = sk.LinearRegressor().fit(rows[:1_200], target[:1_200])
+    assert np.isfinite(model.predict(rows)).all()
+    errors = (rmse(m, rows[1_200:], target[1_200:]) for m in (model, linear))
+    assert next(errors) < 0.9 * next(errors)
+    far = model.predict(1e6 * rows[1_200:])
+    assert np.isfinite(far).all()
+
+
 # ----- classes ---------------------------------------------------------------------------------
+
+
+def test_classifiers_of_residuals_are_calibrated():
+    labels = Y > np.median(Y)
+    model = sk.SimilarityClassifier(
+        approximation="nystroem+local", n_components=30, n_neighbors=20, **PLAIN
+    )
+    model.fit(X, labels)
+    assert model.report_["calibration"].startswith("logistic")
+    assert model.score(NEW, np.median(Y) < TRUE) > 0.75
 
 
 @pytest.mark.parametrize("approximation", ["exact", "auto"])
 def test_classifiers_choose_by_themselves(approximation):
     labels = np.where(Y > np.median(Y), "high", "low")
     truth = np.where(np.median(Y) < TRUE, "high", "low")
-    plain = sk.SimilarityClassifier(approximation=approximation, random_state=0)
-    learned = clone(plain).set_params(kernel="auto", gamma="cv", metric="learned")
+    plain = sk.SimilarityClassifier(approximation=approximation, **PLAIN)
+    learned = sk.SimilarityClassifier(approximation=approximation, random_state=0)
     plain.fit(X, labels)
     learned.fit(X, labels)
     assert learned.model_.feature_relevances_[[1, 4]].sum() > 0.8

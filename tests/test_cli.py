@@ -482,7 +482,7 @@ WRONG_OPTIONS = {
     "--weight": (["--weight", "z"], "no column 'z'"),
     "--weight negative": (["--weight", "a"], r"'a' of x.csv must be .* not negative; row \d"),
     "--key": (["--key", "z"], "no column 'z'"),
-    "--kernel": (["--kernel", "magic"], "'magic' is not one of 'rbf'"),
+    "--kernel": (["--kernel", "magic"], "'magic' is not one of"),
     "--gamma": (["--gamma", "wide"], "'wide' is neither a number nor one of median, scale, cv"),
     "--gamma 0": (["--gamma", "0"], "gamma=0.0"),
     "--gamma several": (["--gamma", "1,2"], "'1,2' is several numbers; give one"),

@@ -67,6 +67,13 @@ def scheduler(request):
         yield request.param
 
 
+@pytest.fixture
+def workers(client):
+    """Run what Dask computes on worker processes."""
+    with dask.config.set(scheduler=client):
+        yield
+
+
 @pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(0)
@@ -133,7 +140,7 @@ def test_float32_rows_stay_float32(table):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_a_classifier_of_text_labels_is_that_of_the_frame(loss, table, scheduler):
+def test_a_classifier_of_text_labels_is_that_of_the_frame(loss, table, workers):
     frame, lazy = frames(table)
     model = SimilarityClassifier(**SIMILARITY, loss=loss)
     here = clone(model).fit(frame[NAMES], frame["label"])
@@ -229,7 +236,7 @@ def test_transformers_are_lazy_too(transformer, table):
 
 
 @pytest.mark.parametrize("options", [{}, {"categories": "target"}, {"missing": "median"}])
-def test_a_pipeline_prepares_a_dask_frame_as_it_does_the_frame(options, table, scheduler):
+def test_a_pipeline_prepares_a_dask_frame_as_it_does_the_frame(options, table, workers):
     frame, lazy = frames(table)
     columns = [*NAMES, "label"]
     pipeline = make_pipeline(RowPreparer(**options), SimilarityRegressor(**SIMILARITY))
@@ -348,7 +355,7 @@ def test_an_open_client_leaves_arrays_alone(table, client):
         assert isinstance(engine_for(source_of(X)), DaskEngine)
 
 
-def test_dask_runs_arrays_and_files_where_the_setting_asks_for_it(table, scheduler, tmp_path):
+def test_dask_runs_arrays_and_files_where_the_setting_asks_for_it(table, workers, tmp_path):
     frame, _ = frames(table)
     path = tmp_path / "rows.parquet"
     frame.drop(columns="label").to_parquet(path, row_group_size=3_000)

@@ -173,9 +173,10 @@ def test_nested_parameters_are_set_cloned_and_searched():
 
 
 def test_an_open_bandwidth_is_chosen_for_each_part_by_its_own_distances():
-    model = sk.SimilarityRegressor(2.0 * RBF() + Laplacian() * Matern(0.7)).fit(X, Y)
+    median = {"gamma": "median"}
+    model = sk.SimilarityRegressor(2.0 * RBF() + Laplacian() * Matern(0.7), **median).fit(X, Y)
     for part, name in ((model.kernel_.k1.k2, "rbf"), (model.kernel_.k2.k1, "laplacian")):
-        alone = sk.SimilarityRegressor(name).fit(X, Y).kernel_
+        alone = sk.SimilarityRegressor(name, **median).fit(X, Y).kernel_
         assert part.gamma == alone.gamma
     assert model.kernel_.k2.k2.length_scale == 0.7
     number = sk.SimilarityRegressor(RBF() + Laplacian(), gamma=0.3).fit(X, Y).kernel_
@@ -184,7 +185,7 @@ def test_an_open_bandwidth_is_chosen_for_each_part_by_its_own_distances():
 
 def test_gamma_by_cross_validation_scales_the_parts_together():
     model = sk.SimilarityRegressor(RBF() + RationalQuadratic(), gamma="cv").fit(X, Y)
-    median = sk.SimilarityRegressor(RBF() + RationalQuadratic()).fit(X, Y).kernel_
+    median = sk.SimilarityRegressor(RBF() + RationalQuadratic(), gamma="median").fit(X, Y).kernel_
     errors = model.report_["gamma_errors"]
     factor = model.report_["gamma_factors"][int(np.argmin(errors))]
     assert len(set(errors)) > 1
@@ -278,7 +279,7 @@ def test_cross_validation_cuts_rows_and_columns_of_a_precomputed_matrix():
 
 
 def test_auto_is_exact_for_a_precomputed_matrix_of_any_size(monkeypatch):
-    monkeypatch.setattr("scalekern.estimators.choosing.MOST_EXACT_ROWS", 10)
+    monkeypatch.setattr("scalekern.estimators.choosing.MOST_DENSE_ROWS", 10)
     model = sk.SimilarityRegressor("precomputed").fit(G, Y)
     assert model.report_["approximation"] == "exact"
     assert "precomputed" in model.report_["why"]

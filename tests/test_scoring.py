@@ -376,6 +376,40 @@ def test_a_key_with_missing_values_is_refused(model, data, tmp_path):
     assert sk.predict_files(path, data, tmp_path / "kept", keep=["id"]).complete
 
 
+def test_what_a_worker_wrote_to_a_disk_of_its_own_is_not_done(model, data, tmp_path, monkeypatch):
+    from scalekern.scoring import run
+
+    real = run.score_part
+
+    def elsewhere(job, part):
+        outcome = real(job, part)
+        if "part-2" in part.name:
+            (tmp_path / "out" / part.name).rename(tmp_path / "of-the-worker.parquet")
+        return outcome
+
+    monkeypatch.setattr(run, "score_part", elsewhere)
+    done = sk.predict_files(model[0], data, tmp_path / "out")
+    assert states(done) == ["done", "done", "failed", "done"]
+    assert "on a disk that is not seen from here" in done.parts[2]["error"]
+    assert manifest_of(tmp_path / "out")["complete"] is False
+
+
+def test_an_input_that_is_gone_is_said_to_be(model, data, tmp_path, monkeypatch):
+    from scalekern.scoring import run
+
+    real = run.score_part
+
+    def gone(job, part):
+        if "part-2" in part.name:
+            part.view.file.unlink()
+        return real(job, part)
+
+    monkeypatch.setattr(run, "score_part", gone)
+    done = sk.predict_files(model[0], data, tmp_path / "out")
+    assert states(done) == ["done", "done", "failed", "done"]
+    assert "part-2.parquet" in done.parts[2]["error"]
+
+
 # ---------------------------------------------------------------- the lock
 
 
@@ -460,3 +494,14 @@ def test_the_model_may_move_while_nothing_runs(model, data, tmp_path):
     shutil.copytree(path, tmp_path / "moved")
     done = sk.predict_files(tmp_path / "moved", data, tmp_path / "out", resume=True)
     assert states(done) == ["skipped"] * PARTS  # it is known by its content
+
+
+def test_tasks_that_raise_are_results_like_the_others():
+    from scalekern.engine.tasks import each_finished
+
+    for n_jobs in (None, 1, 3):
+        found = dict(each_finished(lambda piece: 6 / piece, [1, 2, 0, 3], n_jobs))
+        assert isinstance(found.pop(0), ZeroDivisionError)
+        assert found == {1: 6.0, 2: 3.0, 3: 2.0}
+        (alone,) = each_finished(lambda piece: 6 / piece, [0], n_jobs)
+        assert isinstance(alone[1], ZeroDivisionError)

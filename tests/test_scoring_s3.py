@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
-moto_server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+moto_server = pytest.importorskip(
+    "moto.server", reason="moto, flask and flask-cors are not installed"
+)
 
 from click.testing import CliRunner  # noqa: E402
 

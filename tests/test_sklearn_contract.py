@@ -33,7 +33,7 @@ NEIGHBOURS_COUNTED = dict.fromkeys(
 LEFT_OUT_WHOLE = dict.fromkeys(
     WEIGHT_CHECKS,
     "leave-one-out leaves a row of weight 2 out as a whole, and two equal rows one by one, so it "
-    "chooses another alpha; with alpha given or by 'gcv', below, the two are equal",
+    "chooses another kernel and alpha; with these given, or alpha='gcv', below, the two are equal",
 )
 
 CALIBRATED_BY_ROW = dict.fromkeys(
@@ -43,11 +43,13 @@ CALIBRATED_BY_ROW = dict.fromkeys(
 )
 
 ESTIMATORS = [
-    sk.SimilarityRegressor(alpha="gcv"),
+    sk.SimilarityRegressor("rbf", gamma="median", alpha="gcv"),
     sk.SimilarityRegressor(random_state=0),
     sk.SimilarityRegressor(approximation="nystroem", n_components=20, random_state=0),
-    sk.SimilarityRegressor(approximation="fourier", alpha=0.01, n_components=20, random_state=0),
-    sk.SimilarityRegressor(approximation="exact", solver="pinv", alpha=1e-3, gamma="scale"),
+    sk.SimilarityRegressor(
+        "rbf", gamma="median", approximation="fourier", alpha=0.01, n_components=20, random_state=0
+    ),
+    sk.SimilarityRegressor("rbf", approximation="exact", solver="pinv", alpha=1e-3, gamma="scale"),
     sk.SimilarityRegressor(approximation="local", n_neighbors=5, random_state=0),
     sk.SimilarityRegressor(approximation="fourier", solver="sgd", n_components=20, random_state=0),
     sk.SimilarityClassifier(alpha=0.01, random_state=0),

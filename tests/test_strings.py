@@ -87,7 +87,9 @@ def test_the_median_gamma_is_one_over_the_median_distance_of_distinct_texts():
     pairs = [edits(items[i], items[j]) for i in range(32) for j in range(i)]
     distances = np.sort([d for d in pairs if d > 0])
     median = distances[(len(distances) - 1) // 2]
-    model = sk.SimilarityRegressor("edit_distance", alpha=0.1).fit(items, np.arange(32.0))
+    model = sk.SimilarityRegressor("edit_distance", gamma="median", alpha=0.1).fit(
+        items, np.arange(32.0)
+    )
     assert model.kernel_.gamma == 1 / median
     assert EditDistance().median_gamma(["x", "x"]) == 1.0
     weight = np.array([1.0, 1.0, 4.0])

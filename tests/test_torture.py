@@ -196,7 +196,9 @@ def test_kurtosis_in_the_thousands_is_borne_and_beaten(approximation, dtype):
     assert (np.mean(spread**4, axis=0) / np.mean(spread**2, axis=0) ** 2 > 1_000).all()
     train, test = slice(0, 3_500), slice(3_500, None)
     few = {"alpha": 1.0} if approximation == "exact" else {"n_components": 200}
-    model = sk.SimilarityRegressor(approximation=approximation, random_state=0, **few)
+    model = sk.SimilarityRegressor(
+        "rbf", gamma="median", approximation=approximation, random_state=0, **few
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = model.fit(X[train].astype(dtype), y[train]).predict(X[test].astype(dtype))

@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from scalekern.cli.options import (
+    KERNELS,
     check_output,
     data_options,
+    kernel_options,
     model_options,
     preparation,
     prepare_options,
@@ -40,6 +42,7 @@ from scalekern.cli.stopping import leaving
               help="Also write one HTML file to send around: table, pictures, and which model to "
               "take.")  # fmt: skip
 @prepare_options
+@kernel_options(KERNELS, "rbf", "median")
 @model_options
 @run_options
 def compare_command(data: str, **options: Any) -> None:

@@ -10,10 +10,12 @@ import click
 
 from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
+    KERNELS,
     Command,
     add_options,
     check_output,
     data_options,
+    kernel_options,
     model_options,
     preparation,
     prepare_options,
@@ -31,15 +33,15 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fo
 def fit_options(command: Command) -> Command:
     """Add what chooses the model of a fit, which a plan has too."""
     return add_options(
-        command,
+        kernel_options(("auto", *KERNELS), "auto", "cv")(command),
         click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True),
         click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
                      default="auto", show_default=True,
                      help="cg: exact and nystroem; sgd: nystroem and fourier; pinv: exact."),
         click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
                      show_default=True, help="Of the neighbours (knn)."),
-        click.option("--metric", default="euclidean", show_default=True,
-                     help="Of the neighbours (knn)."),
+        click.option("--metric", help="Of the neighbours (knn), by default euclidean; of other "
+                     "models auto, euclidean or learned, by default auto."),
         click.option("--algorithm", default="auto", show_default=True, help="The index (knn)."),
         click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
                      show_default=True, help="Of an approximate index (knn)."),
@@ -136,7 +138,7 @@ def make_model(options: dict[str, Any]) -> Any:
         last = KNeighborsRegressor(
             options["n_neighbors"] or 5,
             weights=options["weights"],
-            metric=options["metric"],
+            metric=options["metric"] or "euclidean",
             algorithm=options["algorithm"],
             target_recall=options["target_recall"],
             random_state=seed,
@@ -150,7 +152,8 @@ def make_model(options: dict[str, Any]) -> Any:
             approximation=name,
             n_components=options["n_components"],
             solver=options["solver"],
-            n_neighbors=options["n_neighbors"] or 32,
+            metric=options["metric"] or "auto",
+            n_neighbors=options["n_neighbors"] or "auto",
             fit_intercept=options["intercept"],
             random_state=seed,
             n_jobs=jobs,

@@ -67,19 +67,28 @@ def model_options(command: Command) -> Command:
         command,
         click.option("--scaler", type=click.Choice(["standard", "minmax", "none"]),
                      default="standard", show_default=True, help="How to scale the features."),
-        click.option("--kernel", type=click.Choice(KERNELS), default="rbf", show_default=True,
-                     help="How similarity falls with distance."),
-        click.option("--gamma", type=NumberOr("median", "scale", "cv"), default="median",
-                     show_default=True, help="The bandwidth."),
         click.option("--alpha", type=NumberOr("loo", "gcv", "cv", several=True), default="loo",
                      show_default=True, help="The penalty; several with commas."),
         click.option("--intercept/--no-intercept", default=True, help="Fit an intercept."),
         click.option("--n-components", type=click.IntRange(1), default=1000, show_default=True,
                      help="Landmarks or random features."),
         click.option("--n-neighbors", type=click.IntRange(1), default=None,
-                     help="Of knn and local; by default 5 and 32."),
+                     help="Of knn and local; by default 5 and 32 to 128."),
         click.option("--random-state", type=click.IntRange(0), default=0, show_default=True,
                      help="The seed of everything that is drawn."),
+    )  # fmt: skip
+
+
+def kernel_options(
+    kernels: tuple[str, ...], kernel: str, gamma: str
+) -> Callable[[Command], Command]:
+    """Return what adds the kernel and its bandwidth, with their defaults."""
+    return lambda command: add_options(
+        command,
+        click.option("--kernel", type=click.Choice(kernels), default=kernel, show_default=True,
+                     help="How similarity falls with distance."),
+        click.option("--gamma", type=NumberOr("median", "scale", "cv"), default=gamma,
+                     show_default=True, help="The bandwidth."),
     )  # fmt: skip
 
 

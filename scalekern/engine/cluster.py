@@ -182,16 +182,29 @@ def _failures(client: Any) -> Iterator[None]:
             f"the Dask cluster has no workers ({error}); start some and repeat the call"
         ) from error
     except (CancelledError, AsyncCancelledError, CommClosedError, OSError) as error:
-        if client.status == "running" and not isinstance(error, OSError):
-            raise LostData from error
-        if client.status == "running" and not isinstance(error, CommClosedError):
+        of_cluster = isinstance(error, CommClosedError) or not isinstance(error, OSError)
+        if client.status == "running" and not of_cluster:
             raise
+        if _answers(client):
+            # What the scheduler says of a worker that it has just lost.
+            raise LostData from error
         raise _gone() from error
     except AttributeError as error:
         # A client that has lost its scheduler for good has None in its place.
         if client.scheduler is not None:
             raise
         raise _gone() from error
+
+
+def _answers(client: Any) -> bool:
+    """Return whether the scheduler is there."""
+    if client.status != "running":
+        return False
+    try:
+        client.nthreads()
+    except (OSError, TimeoutError, AttributeError):
+        return False
+    return True
 
 
 def _gone() -> ClusterError:

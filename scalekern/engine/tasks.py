@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
-from scalekern._config import get_config
+from scalekern._config import config_context, get_config
 from scalekern.engine.cluster import _failures, current_client
 from scalekern.engine.dask import worker_settings
 from scalekern.engine.limits import resolve_threads
@@ -58,7 +59,7 @@ def _on_threads(
     dtype = get_config().tile_dtype
     try:
         futures = {
-            pool.submit(copy_context().run, _alone, function, piece, dtype): piece
+            pool.submit(copy_context().run, _result, partial(_alone, function, dtype), piece): piece
             for piece in pieces
         }
         for future in as_completed(futures):
@@ -72,9 +73,7 @@ def _on_cluster(client: Any, function: Callable[[Any], Any], pieces: list[Any]) 
 
     dtype = get_config().tile_dtype
     with _failures(client):
-        futures = client.map(
-            _alone, [function] * len(pieces), pieces, [dtype] * len(pieces), pure=False
-        )
+        futures = client.map(partial(_alone, function, dtype), pieces, pure=False)
     of = {future.key: piece for future, piece in zip(futures, pieces, strict=True)}
     try:
         finished = as_finished(futures)
@@ -101,8 +100,9 @@ def _result_of(client: Any, future: Any) -> Any:
         return error
 
 
-def _alone(function: Callable[[Any], Any], piece: Any, tile_dtype: str | None) -> Any:
-    with worker_settings(tile_dtype):
+def _alone(function: Callable[[Any], Any], tile_dtype: str | None, piece: Any) -> Any:
+    # One bar for all pieces is the caller's; many at once would say nothing.
+    with worker_settings(tile_dtype), config_context(progress=False):
         return function(piece)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scalekern.engine.base import Engine
 from scalekern.engine.blas import hold_openmp, one_blas_thread
 from scalekern.engine.checkpoint import EVERY_BATCHES, EVERY_BLOCKS, current_checkpoint
-from scalekern.engine.limits import resolve_threads
+from scalekern.engine.limits import memory_budget, resolve_threads
 from scalekern.engine.merging import MergeTree
 from scalekern.engine.plan import chunk_rows
 from scalekern.engine.progress import progress_bar
@@ -154,7 +154,17 @@ class ThreadEngine(Engine):
         blocks = source.blocks(step)
         if first:
             blocks = source.runs(np.arange(first, -(-source.n_rows // step)), step)
-        return self._flow(blocks, function, what, source.n_rows, source.n_rows <= step)
+        ahead = self._ahead(0 if source.in_memory else step * row_bytes)
+        return self._flow(blocks, function, what, source.n_rows, source.n_rows <= step, ahead)
+
+    def _ahead(self, block_bytes: int) -> int:
+        """Return how many blocks may wait for results: one a thread, fewer where memory is short.
+
+        Beside them one is being read and one is being merged.
+        """
+        if not block_bytes:
+            return self.n_threads
+        return max(1, min(self.n_threads, memory_budget() // block_bytes - 2))
 
     def _flow(
         self,
@@ -163,6 +173,7 @@ class ThreadEngine(Engine):
         what: str,
         n_rows: int,
         alone: bool,
+        ahead: int | None = None,
     ) -> Iterator[tuple[Block, Any]]:
         with one_blas_thread(), progress_bar(what, n_rows) as advance:
             if alone:
@@ -174,7 +185,7 @@ class ThreadEngine(Engine):
             try:
                 for block in blocks:
                     waiting.append((block, pool.submit(function, block)))
-                    if len(waiting) > self.n_threads:
+                    if len(waiting) > (ahead or self.n_threads):
                         yield self._finished(waiting, advance)
                 while waiting:
                     yield self._finished(waiting, advance)

@@ -41,6 +41,8 @@ class Job:
     seen : Survey
     params : dict
         The parameters of the estimator.
+    start : (float, float) or None
+        Length factor and alpha of local models, to begin from where trials found them.
     """
 
     engine: Engine
@@ -49,6 +51,7 @@ class Job:
     rule: AlphaRule
     seen: Survey
     params: dict[str, Any]
+    start: tuple[float, float] | None = None
 
     @property
     def tile_dtype(self) -> np.dtype:

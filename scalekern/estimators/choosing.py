@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Engine, HashSample
+from scalekern.engine import Engine, HashSample, memory_budget
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
+from scalekern.estimators.iterating import exact_work
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
@@ -24,7 +25,7 @@ from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import ArraySource, RowSource
 from scalekern.rows.base import take_rows
-from scalekern.selection.bandwidth import select_kernel
+from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.selection.closed_form import left_out_errors
 from scalekern.selection.local_trial import TrialRows
 from scalekern.selection.metric import LearnedMetric, is_better, relevances
@@ -34,6 +35,7 @@ from scalekern.selection.trials import (
     MOST_FEATURES,
     NEIGHBORS,
     SIZES,
+    TRIAL_ROWS,
     best_neighborhoods,
     given_metric,
     learned_metric,
@@ -41,9 +43,13 @@ from scalekern.selection.trials import (
     trial_rows,
 )
 from scalekern.solvers import AlphaRule
+from scalekern.solvers.exact_cg import preconditioner_rank
 
-MOST_EXACT_ROWS = 2_500
-"""Up to here exact is tried: the decomposition costs less than a sum over 1,000 components."""
+MOST_DENSE_ROWS = 2_500
+"""Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
+more rows Nyström stands in for it, whose error is a little larger."""
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
+"""Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
 
 
 @dataclass
@@ -61,6 +67,8 @@ class Choice:
         Squared errors on rows held out, where there was a choice.
     seen : Survey or None
         Of the rows, where models were tried.
+    start : (float, float) or None
+        The length factor and alpha of local models that were tried.
     """
 
     approximation: Approximation
@@ -72,6 +80,7 @@ class Choice:
     report: dict[str, Any] = field(default_factory=dict)
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seen: Survey | None = None
+    start: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def outset(params: dict[str, Any], source: RowSource) -> Outset:
     """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
     names, why = candidates(params, source)
     given = check_metric(params["metric"])
-    learn = given is None and params["metric"] == "learned"
+    learn = given is None and _learns(params, source)
     if (learn or given is not None) and not _of_vectors(params["kernel"], source):
         raise UnsupportedError(
             f"metric={params['metric']!r} needs rows of numbers, which a map can multiply; use "
@@ -149,7 +158,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         return chosen
     seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
     seen = survey(engine, source, size, seed, gamma=params["gamma"])
-    sample = _first(seen.sample, sample_size(source.n_features))
+    sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
     search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
     best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
@@ -161,7 +170,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
 def survey_size(params: dict[str, Any], names: list[str], source: RowSource) -> int:
     """Return the rows to draw for trials and for any model that may follow."""
     sizes = [approximation_named(name, params["solver"]).sample_size(params) for name in names]
-    return max(BANDWIDTH_ROWS, sample_size(source.n_features), *sizes)
+    return max(BANDWIDTH_ROWS, sample_size(source.n_rows, source.n_features), *sizes)
 
 
 def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[str, Any]) -> Survey:
@@ -188,9 +197,29 @@ def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], st
         return ["exact"], "the similarities are precomputed"
     if not isinstance(params["landmarks"], str):
         return ["nystroem"], "landmarks were given"
-    first = "exact" if n <= MOST_EXACT_ROWS else "nystroem"
+    first = "exact" if exact_fits(params, source) else "nystroem"
     names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
-    return names, f"{n} rows; exact up to {MOST_EXACT_ROWS}"
+    if n <= MOST_DENSE_ROWS:
+        return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
+    work = exact_work(n, source.n_features, fixed=False)[1]
+    return (
+        names,
+        f"{n} rows; exact takes {work:.1e} multiplications, of {MOST_EXACT_WORK:.0e} at most",
+    )
+
+
+def exact_fits(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether an exact model is small enough, by decomposition or else by iterations."""
+    n, d, kernel = source.n_rows, source.n_features, params["kernel"]
+    if n <= MOST_DENSE_ROWS:
+        return True
+    automatic = isinstance(kernel, str) and kernel == "auto"
+    iterates = d and params["solver"] in ("auto", "cg")
+    if not iterates or not (automatic or as_kernel(kernel).positive_definite):
+        return False
+    held = 8 * n * preconditioner_rank(n)
+    work = exact_work(n, d, fixed=False)[1]
+    return n <= MOST_EXACT_ROWS and work <= MOST_EXACT_WORK and held <= memory_budget() // 2
 
 
 def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
@@ -202,6 +231,14 @@ def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
         return list(LOCAL_KERNELS)
     kernel = as_kernel(kernel)
     return [kernel] if isinstance(kernel, RadialKernel) and kernel.needs_gamma else []
+
+
+def _learns(params: dict[str, Any], source: RowSource) -> bool:
+    """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
+    if params["metric"] == "auto":
+        chosen = isinstance(params["gamma"], str) and params["gamma"] == "cv"
+        return chosen and source.n_features > 1 and bool(local_kernels(params))
+    return bool(params["metric"] == "learned")
 
 
 def _of_vectors(kernel: Any, source: RowSource) -> bool:
@@ -275,14 +312,21 @@ class _Search:
         if kernels:
             trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
             kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
-            more = {"local_settings": trial.settings}
+            start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
         else:
             metric.trial.refine()
-            k, errors, more = sizes[0], metric.trial.errors, {}
+            start, k, errors, more = None, sizes[0], metric.trial.errors, {}
         approximation = approximation_named("local", self.params["solver"])
         transform = _composed(metric, spread)
         return Choice(
-            approximation, kernel, self.params["gamma"], k, transform, report=more, errors=errors
+            approximation,
+            kernel,
+            self.params["gamma"],
+            k,
+            transform,
+            report=more,
+            errors=errors,
+            start=start,
         )
 
     def _global(
@@ -296,13 +340,12 @@ class _Search:
     ) -> Choice:
         """Choose the map by the closed form on few rows; measure the model itself if asked to."""
         transform = _composed(metric, spread)
-        kernel, report, seen = self._kernel(None)
+        kernel, report, seen = self._kernel(transform, self.params["kernel"])
         if transform is not None:
-            new, new_report, new_seen = self._kernel(transform)
-            if is_better(self._left_out(new, new_seen), self._left_out(kernel, seen)):
-                kernel, report = new, new_report
-            else:
-                transform = None
+            family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
+            plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
+            if not is_better(self._left_out(kernel, seen), self._left_out(plain, plain_seen)):
+                kernel, report, transform = plain, report | plain_report, None
         approximation = approximation_named(name, self.params["solver"])
         k = self.params["n_neighbors"]
         choice = Choice(
@@ -317,14 +360,14 @@ class _Search:
             choice.errors = self._errors(choice, rows)
         return choice
 
-    def _kernel(self, transform: np.ndarray | None) -> tuple[Kernel, dict[str, Any], Survey]:
+    def _kernel(
+        self, transform: np.ndarray | None, kernel: Any
+    ) -> tuple[Kernel, dict[str, Any], Survey]:
         X = self.sample.X if transform is None else in_map(self.sample.X, transform)
         y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
         seen = Survey(_with(self.sample, X), y_mean, _variance(X))
-        kernel, report = select_kernel(
-            self.engine, self.params["kernel"], self.params["gamma"], self.rule, seen
-        )
-        return kernel, report, seen
+        found, report = select_kernel(self.engine, kernel, self.params["gamma"], self.rule, seen)
+        return found, report, seen
 
     def _left_out(self, kernel: Kernel, seen: Survey) -> np.ndarray:
         (left,) = left_out_errors(self.engine, [kernel], self.rule, seen, BANDWIDTH_ROWS)
@@ -334,15 +377,19 @@ class _Search:
         """Return squared errors on the rows held out, of a model of the other rows."""
         X, transform = self.sample.X, choice.input_map
         X = X if transform is None else in_map(X, transform)
-        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, len(rows.X))
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), TRIAL_ROWS))
         weight = rows.weight
         source = ArraySource(
             take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
         )
-        size = choice.approximation.sample_size(self.params)
+        approximation, params = choice.approximation, self.params
+        if approximation.name == "exact" and len(kept) > MOST_DENSE_ROWS:
+            params = params | {"solver": "cholesky"}
+            approximation = approximation_named("nystroem", "cholesky")
+            choice.report["tried"] = "nystroem for exact"
+        size = approximation.sample_size(params)
         seen = survey(self.engine, source, size, self.sample.seed)
-        job = Job(self.engine, source, choice.kernel, self.rule, seen, self.params)
-        fitted = choice.approximation.fit(job)
+        fitted = approximation.fit(Job(self.engine, source, choice.kernel, self.rule, seen, params))
         predict = kernel_predictor(
             choice.kernel,
             fitted.arrays["landmarks_"],
@@ -373,4 +420,5 @@ def _with(sample: HashSample, X: Any) -> HashSample:
 
 
 def _variance(X: Any) -> float:
-    return float(X.toarray().var() if hasattr(X, "toarray") else np.var(X))
+    X = X.toarray() if hasattr(X, "toarray") else X
+    return float(np.var(X, dtype=np.float64))

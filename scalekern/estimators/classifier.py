@@ -99,12 +99,12 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
 
     def __init__(
         self,
-        kernel: Any = "rbf",
+        kernel: Any = "auto",
         *,
-        gamma: Any = "median",
+        gamma: Any = "cv",
         alpha: Any = "loo",
         approximation: str = "auto",
-        metric: Any = "euclidean",
+        metric: Any = "auto",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
@@ -223,14 +223,14 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         )
         if not _weighted_rows(others):
             return []
+        report = self.model_.report_
+        k = report.get("rest", report).get("n_neighbors", others.n_rows)
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
-            approximation=self.model_.report_["approximation"],
+            approximation=report["approximation"],
             metric=getattr(self.model_, "input_map_", "euclidean"),
-            n_neighbors=min(
-                self.model_.report_.get("n_neighbors", others.n_rows), _weighted_rows(others)
-            ),
+            n_neighbors=min(k, _weighted_rows(others)),
         )
         predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []

@@ -19,9 +19,9 @@ def check_metric(metric: Any) -> np.ndarray | None:
     Raises
     ------
     InvalidInputError
-        For anything but "euclidean", "learned" and an array of scales or of a map.
+        For anything but "auto", "euclidean", "learned" and an array of scales or of a map.
     """
-    if isinstance(metric, str) and metric in ("euclidean", "learned"):
+    if isinstance(metric, str) and metric in ("auto", "euclidean", "learned"):
         return None
     try:
         given = np.asarray(metric, dtype=np.float64)
@@ -30,8 +30,8 @@ def check_metric(metric: Any) -> np.ndarray | None:
     if given.ndim in (1, 2) and given.size and np.isfinite(given).all():
         return given
     raise InvalidInputError(
-        f"metric={metric!r}; use 'euclidean', 'learned', an array of a scale for each feature, or "
-        "of shape (n_features, k), by which rows are multiplied"
+        f"metric={metric!r}; use 'auto', 'euclidean', 'learned', an array of a scale for each "
+        "feature, or of shape (n_features, k), by which rows are multiplied"
     )
 
 

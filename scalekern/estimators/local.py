@@ -49,6 +49,8 @@ from scalekern.solvers.local import (
 
 SAMPLE_ROWS = 1_000
 """Rows left out to choose by, and as many others to measure errors on, if there are so many."""
+FEWEST_ROWS = 200
+"""So many rows are all chosen by, and all measured on."""
 BLOCK_BYTES = 1 << 20
 SEARCH_BYTES = 8 << 20
 _INDEX = "index-"
@@ -190,9 +192,10 @@ class Local(Approximation):
             alpha = DEFAULT_ALPHA if job.rule.candidates is None else job.rule.smallest
             return LocalChoice(alpha, DEFAULT_FACTOR, local.spread)
         n = len(job.seen.sample.numbers)
-        chosen_by = np.arange(min(SAMPLE_ROWS, n))
+        size = min(SAMPLE_ROWS, n // 2 if n >= 2 * FEWEST_ROWS else n)
+        chosen_by = np.arange(size)
         # Rows that were chosen by have errors that are a little too small.
-        measured_on = chosen_by + SAMPLE_ROWS if n >= 2 * SAMPLE_ROWS else chosen_by
+        measured_on = chosen_by + size if n >= 2 * size else chosen_by
         return choose_local(
             job.engine.local,
             _left_out(job, local, numbers, chosen_by),
@@ -200,6 +203,7 @@ class Local(Approximation):
             job.kernel,
             job.rule,
             length,
+            start=job.start,
             centre=job.fit_intercept,
             block_rows=local.block_rows,
         )

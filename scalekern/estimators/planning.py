@@ -22,7 +22,7 @@ from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
-from scalekern.estimators.choosing import Outset, local_kernels, survey_size
+from scalekern.estimators.choosing import MOST_DENSE_ROWS, Outset, local_kernels, survey_size
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
@@ -50,7 +50,7 @@ from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
-from scalekern.selection.trials import MOST_SCORED, NEIGHBORS, SIZES, sample_size
+from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
@@ -328,8 +328,8 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
 
 def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shape) -> None:
     """Add what is tried on the sample."""
-    rows = min(shape.n, sample_size(shape.d))
-    tried = min(MOST_SCORED, rows // 3)
+    rows = min(shape.n, sample_size(shape.n, shape.d))
+    tried = scored_rows(rows)
     if known.learn:
         rounds = Counter({k: 8 * v for k, v in _systems(5 * tried, NEIGHBORS, shape.d).items()})
         plan.add("learning the metric", "gradients of local models", rounds)
@@ -347,7 +347,7 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
     if len(known.names) > 1:
         first, other = known.names
         tile = Tile(np.dtype(float), shape.d)
-        if first == "exact":
+        if first == "exact" and rows <= MOST_DENSE_ROWS:
             work = count.spectrum(rows, len(ALPHAS), 1)
         else:
             m = min(rows, int(params["n_components"]))

@@ -69,13 +69,13 @@ class SimilarityRegressor(RowPredictor):
 
     Parameters
     ----------
-    kernel : str, callable or Kernel, default="rbf"
+    kernel : str, callable or Kernel, default="auto"
         "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
         1,000 rows (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
         "matern52", "rational_quadratic", "linear", "polynomial", "cosine"; "edit_distance" for
         texts; "precomputed", where X holds similarities; a symmetric function of two objects of
         any kind; or a kernel object, such as `RBF() + 2.0 * Linear()`.
-    gamma : float, "scale", "median" or "cv", default="median"
+    gamma : float, "scale", "median" or "cv", default="cv"
         The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
         (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
         the median distance between up to 1,000 rows; "cv" looks for a better one around it, by the
@@ -88,9 +88,10 @@ class SimilarityRegressor(RowPredictor):
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
-        "auto" is exact up to 2,500 rows, else Nyström, unless local models have a squared error
-        lower by 2% and by its noise on up to 1,000 rows held out of a sample of up to 50,000; they
-        are tried from 300 rows on, where kernel, bandwidth and solver allow it.
+        "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
+        unless local models have a squared error lower by 2% and two standard errors on rows held
+        out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
+        it. Of more than 2,500 rows Nyström stands in for exact there.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
@@ -98,12 +99,13 @@ class SimilarityRegressor(RowPredictor):
         "matern32", "matern52" and "laplacian".
         With "+local" the residuals of the first are predicted by the second, whose factor and alpha
         are its own; `gamma` and `alpha` are those of the first.
-    metric : {"euclidean", "learned"} or array, default="euclidean"
-        "learned" finds a linear map of the inputs, of scales or a whole matrix, before all else:
-        local models' gradients say along which directions the target changes, and a map is kept
-        where it lowers their error on rows held out by 2% and by its noise. Global models take it
-        where it serves them too. An array of shape (d,) or (d, k) is what rows are multiplied by.
-        From 300 rows on, up to 1,024 features.
+    metric : {"auto", "euclidean", "learned"} or array, default="auto"
+        "auto" is "learned" where `gamma` is "cv" and the kernel one of "local" whose bandwidth is
+        open, and "euclidean" else. "learned" finds a linear map of the inputs, of scales or a whole
+        matrix, before all else: local models' gradients say along which directions the target
+        changes, and a map is kept where it lowers their error on rows held out by 2% and two
+        standard errors. Global models take it where it serves them too. From 360 rows on, up to
+        1,024 features. An array of shape (d,) or (d, k) is what rows are multiplied by.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
@@ -121,7 +123,7 @@ class SimilarityRegressor(RowPredictor):
         then chosen, where it is to be, on a random sample of rows.
     n_neighbors : int or "auto", default="auto"
         The rows of each model of "local"; "auto" is 32, doubled up to 128 as long as that lowers
-        the error held out by 2% and by its noise.
+        the error held out by 2% and two standard errors.
     fit_intercept : bool, default=True
         An intercept without penalty; in "local" the mean target of the neighbours.
     max_iter : int or None, default=None
@@ -192,12 +194,12 @@ class SimilarityRegressor(RowPredictor):
 
     def __init__(
         self,
-        kernel: Any = "rbf",
+        kernel: Any = "auto",
         *,
-        gamma: Any = "median",
+        gamma: Any = "cv",
         alpha: Any = "loo",
         approximation: str = "auto",
-        metric: Any = "euclidean",
+        metric: Any = "auto",
         n_components: int = 1000,
         landmarks: Any = "uniform",
         solver: str = "auto",
@@ -358,7 +360,7 @@ class SimilarityRegressor(RowPredictor):
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
         if self.kernel == "auto":
             params["kernel"] = without_bandwidth(kernel)
-        return Job(engine, source, kernel, rule, seen, params), choice
+        return Job(engine, source, kernel, rule, seen, params, choice.start), choice
 
     def _keep(self, job: Job, choice: Choice) -> None:
         self.kernel_ = job.kernel

@@ -90,9 +90,18 @@ def resolve_kernel(kernel: Any, gamma: Any, seen: Survey) -> Kernel:
 
 def by_median(kernel: Kernel, seen: Survey, factor: float = 1.0) -> Kernel:
     """Return the kernel with `factor` times the median's gamma where its bandwidth is open."""
+    return kernel.with_median_gamma(*_first_rows(seen), factor)
+
+
+def median_gamma(kernel: Kernel, seen: Survey) -> float:
+    """Return the gamma of the median heuristic."""
+    return kernel.median_gamma(*_first_rows(seen))
+
+
+def _first_rows(seen: Survey) -> tuple[Any, np.ndarray | None]:
     X, weight = slice_rows(seen.sample.X, 0, BANDWIDTH_ROWS), seen.sample.weight
     weight = None if weight is None else weight[:BANDWIDTH_ROWS]
-    return kernel.with_median_gamma(X if isinstance(X, list) else dense(X), weight, factor)
+    return X if isinstance(X, list) else dense(X), weight
 
 
 def resolve_gamma(gamma: Any, seen: Survey) -> float:

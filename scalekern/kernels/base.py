@@ -298,9 +298,12 @@ def median_distance(X: np.ndarray, metric: str, weight: np.ndarray | None) -> fl
     1 where all rows are equal.
     """
     distances = pdist(X, metric)
-    w = np.ones(len(X)) if weight is None else weight
+    if weight is None:
+        distinct = distances[distances > 0]
+        middle = (len(distinct) - 1) // 2
+        return float(np.partition(distinct, middle)[middle]) if len(distinct) else 1.0
     i, j = np.triu_indices(len(X), 1)
-    pairs = np.where(distances > 0, w[i] * w[j], 0.0)
+    pairs = np.where(distances > 0, weight[i] * weight[j], 0.0)
     order = np.argsort(distances, kind="stable")
     below = np.cumsum(pairs[order])
     if not len(below) or below[-1] <= 0:

@@ -22,6 +22,7 @@ from scalekern.neighbors.base import (
     Indices,
     State,
     check_queries,
+    forget_pages,
     nearest_first,
     stored,
 )
@@ -33,6 +34,8 @@ from scalekern.neighbors.work import times_kept, work_of
 
 Points = NDArray[np.float32]
 MOST_CANDIDATES = 64
+MOST_MAPPED, FAULT_BYTES = 1 << 28, 1 << 16
+"""Bytes of rows on disk that a search keeps mapped, and those that reading one of them maps."""
 
 
 class ApproximateIndex(FaissIndex):
@@ -140,6 +143,16 @@ class ApproximateIndex(FaissIndex):
         """Return the nearest k of the candidates, by the rows."""
         if candidates.shape[1] == k:
             return candidates
+        if not isinstance(self.rows, np.memmap):
+            return self._best(queries, points, candidates, k)
+        parts, step = [], max(1, MOST_MAPPED // (FAULT_BYTES * candidates.shape[1]))
+        for start in range(0, max(1, len(queries)), step):
+            few = slice(start, start + step)
+            parts.append(self._best(queries[few], points[few], candidates[few], k))
+            forget_pages(self.rows)
+        return np.concatenate(parts)
+
+    def _best(self, queries: FloatArray, points: Points, candidates: Indices, k: int) -> Indices:
         if self._points is None:
             exact = self._embedding.distances(queries, candidates)
             return nearest_first(exact, candidates, k)[1]

@@ -228,6 +228,11 @@ def open_parquet(file: Any) -> Any:
         return file.of(open_parquet(file.file))
     try:
         return pq.ParquetFile(file if isinstance(file, Path) else file.open())
+    except FileNotFoundError as error:
+        raise InvalidInputError(
+            f"{file} is not there; the workers of a cluster must see the same files, in a folder "
+            "that all share or in a store"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise InvalidInputError(
             f"{file} cannot be read as Parquet ({_first_line(error)}); write it again"

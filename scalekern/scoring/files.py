@@ -135,7 +135,8 @@ def predict_files(
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
         job = Job(stored, target, kept, key, coverage, columns, expected, digest)
         found = finished(job, parts, there)
-        run = Run(job, parts, found, options | {"data": str(data), "columns": columns}, start)
+        settings = options | {"data": data, "columns": columns}
+        run = Run(job, parts, found, settings, os.fspath(output), start)
         # What is stale is not to be read beside what is new.
         stale = {part.name for part in parts}.intersection(there) - set(found)
         return run.go([*leftovers(there), *sorted(stale)], max_failures, n_jobs)

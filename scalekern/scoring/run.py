@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from scalekern._config import get_config
@@ -45,15 +46,24 @@ class Run:
         What is known of those that are done.
     settings : dict
         For the log.
+    output : str
+        What the user calls it.
     start : float
         When it began, by `time.perf_counter`.
     """
 
     def __init__(
-        self, job: Job, parts: list[Part], found: Found, settings: dict[str, Any], start: float
+        self,
+        job: Job,
+        parts: list[Part],
+        found: Found,
+        settings: dict[str, Any],
+        output: str,
+        start: float,
     ) -> None:
         self._job, self._parts, self._found, self._start = job, parts, found, start
         self._settings, self._outcomes = settings, dict[str, Outcome]()
+        self._output = output
         self._began = datetime.now(UTC)
 
     def go(self, stale: Sequence[str], max_failures: int, n_jobs: int | None) -> Scoring:
@@ -65,6 +75,7 @@ class Run:
             self._job.output.delete(name)
         try:
             self._do(missing, max_failures, n_jobs)
+            self._look_for_parts()
         finally:
             self._write_down()
         return self._scoring()
@@ -96,6 +107,17 @@ class Run:
                 if failures > max_failures:
                     return
 
+    def _look_for_parts(self) -> None:
+        """Take back what is said to be done and is not there: a worker may have its own disk."""
+        for name, outcome in self._outcomes.items():
+            place = self._job.output.at(name)
+            if outcome.state == DONE and isinstance(place, Path) and not place.is_file():
+                error = (
+                    f"worker {outcome.worker} wrote it to {place} on a disk that is not seen from "
+                    "here; give a folder that all share, or the URL of a store"
+                )
+                self._outcomes[name] = replace(outcome, state=FAILED, rows=0, error=error)
+
     def _results(self, parts: list[Part], n_jobs: int | None) -> Iterator[tuple[Part, Outcome]]:
         """Yield what becomes of each part; hosts without the model get it, and try again."""
         client = current_client() if get_config().engine == "dask" else None
@@ -125,7 +147,7 @@ class Run:
             "model": {"path": self._job.model.path, "sha256": self._job.model.seal},
             **self._settings,
         }
-        return Scoring(str(self._job.output), complete, seconds, parts, settings)
+        return Scoring(self._output, complete, seconds, parts, settings)
 
     def _record(self, part: Part) -> dict[str, Any]:
         own = {"name": part.name, "input": str(part.view)}
@@ -177,5 +199,5 @@ class Run:
 def _of_error(error: Exception) -> Outcome:
     """Return what became of a part whose task did not even give an outcome."""
     known = isinstance(error, ClusterError)
-    text = str(error) if known else f"{type(error).__name__}: {error}"
+    text = str(error) if known else f"its task was lost ({type(error).__name__}: {error})"
     return Outcome(FAILED, error=" ".join(text.split()))

@@ -14,8 +14,15 @@ import numpy as np
 from sklearn.base import clone
 
 from scalekern.engine import Engine
-from scalekern.features.survey import BANDWIDTH_ROWS, Survey, by_median, resolve_kernel
+from scalekern.features.survey import (
+    BANDWIDTH_ROWS,
+    Survey,
+    by_median,
+    median_gamma,
+    resolve_kernel,
+)
 from scalekern.kernels import Kernel, as_kernel
+from scalekern.kernels.radial import RadialKernel
 from scalekern.selection.closed_form import LeftOut, left_out_errors
 from scalekern.solvers.path import AlphaRule
 
@@ -23,7 +30,7 @@ FAMILIES = ("rbf", "matern12", "matern32", "matern52")
 FINE = 4
 """Steps of the grid in a factor of 4 of gamma."""
 COARSE = tuple(range(-4 * FINE, 4 * FINE + 1, FINE))
-FEW_ROWS = 300
+FEW_ROWS = 200
 LAST = 2
 """Families that are still in when rows are `BANDWIDTH_ROWS`."""
 
@@ -37,10 +44,17 @@ class _Search:
     rule: AlphaRule
     seen: Survey
     n_rows: int
+    medians: dict[str, float]
     tried: dict[int, LeftOut] = field(default_factory=dict)
 
     def at(self, place: int) -> Kernel:
-        return by_median(self.family, self.seen, 4.0 ** (place / FINE))
+        factor = 4.0 ** (place / FINE)
+        if not isinstance(self.family, RadialKernel):
+            return by_median(self.family, self.seen, factor)
+        # One median for all radial families, whose distances are the same.
+        if "gamma" not in self.medians:
+            self.medians["gamma"] = median_gamma(self.family, self.seen)
+        return self.family.with_gamma(factor * self.medians["gamma"])
 
     @property
     def place(self) -> int:
@@ -66,7 +80,7 @@ class _Search:
             step //= 2
 
     def on(self, n_rows: int) -> _Search:
-        return _Search(self.family, self.engine, self.rule, self.seen, n_rows)
+        return _Search(self.family, self.engine, self.rule, self.seen, n_rows, self.medians)
 
 
 def select_kernel(
@@ -93,7 +107,7 @@ def select_kernel(
         return resolve_kernel(chosen, gamma, seen), {}
     if not chosen.needs_gamma:
         return chosen, {}
-    search = _Search(chosen, engine, rule, seen, FEW_ROWS)
+    search = _Search(chosen, engine, rule, seen, FEW_ROWS, {})
     search.look(COARSE)
     search.refine(FINE // 2)
     search = _more_rows(search)
@@ -123,7 +137,8 @@ def _best_family(
         found = left_out_errors(engine, kernels, rule, seen, BANDWIDTH_ROWS)
         first = int(np.argmin([left.error for left in found]))
         return kernels[first], {"kernel_scores": _scores(kernels, found)}
-    searches = [_Search(family, engine, rule, seen, FEW_ROWS) for family in families]
+    medians: dict[str, float] = {}
+    searches = [_Search(family, engine, rule, seen, FEW_ROWS, medians) for family in families]
     for search in searches:
         search.look(COARSE[2:-2])
         search.refine(FINE // 2)
@@ -137,9 +152,11 @@ def _best_family(
 
 
 def _more_rows(search: _Search) -> _Search:
-    if len(search.seen.sample.numbers) <= search.n_rows:
+    """Go on with half of the rows, since all would cost as much as a fit for each candidate."""
+    size = min(BANDWIDTH_ROWS, len(search.seen.sample.numbers) // 2)
+    if size <= search.n_rows:
         return search
-    more = search.on(BANDWIDTH_ROWS)
+    more = search.on(size)
     more.look((search.place, 0))
     more.refine(1)
     return more

@@ -88,6 +88,7 @@ def choose_local(
     rule: AlphaRule,
     length: float | None,
     *,
+    start: tuple[float, float] | None = None,
     centre: bool,
     block_rows: int,
 ) -> LocalChoice:
@@ -105,6 +106,8 @@ def choose_local(
         Its number is kept and its array tried; all else tries `ALPHAS`.
     length : float or None
         The length scale of all queries; None is a factor times each query's radius.
+    start : (float, float), optional
+        The factor and alpha to begin from; by default the best of the whole grid on fewer rows.
     centre : bool
         Whether local means are taken off.
     block_rows : int
@@ -139,7 +142,8 @@ def choose_local(
         keys = [(i, j) for i, columns in of_factor.items() for j in columns]
         return dict(zip(keys, (sums / total).tolist(), strict=True))
 
-    known, i = _search(sample.rows, look, (len(factors), len(alphas)))
+    place = None if start is None else (_nearest(factors, start[0]), _nearest(alphas, start[1]))
+    known, i = _search(sample.rows, look, (len(factors), len(alphas)), place)
     tried = sorted({k for k, _ in known})
     lowest = [min(error for (k, _), error in known.items() if k == one) for one in tried]
     scores = np.array([known[i, j] for j in range(len(alphas))])
@@ -153,29 +157,37 @@ def choose_local(
     return LocalChoice(alpha, factor, spread, alphas, scores, report | {"alpha_rule": "loo"})
 
 
-def _search(sample: RowSource, look: Look, shape: Place) -> tuple[dict[Place, float], int]:
+def _search(
+    sample: RowSource, look: Look, shape: Place, place: Place | None
+) -> tuple[dict[Place, float], int]:
     """Return errors at places on the grid, and the best factor, of which every alpha is there."""
-    factors, alphas = range(shape[0]), range(shape[1])
-    i = 0
-    if shape[0] > 1:
-        few = next(iter(sample.blocks(max(FEWEST, sample.n_rows // 4))))
-        grid = [(i, j) for i in factors for j in alphas]
-        found = look(ArraySource(few.X, few.y, few.weight), grid)
-        i = min(found, key=lambda place: (found[place], place))[0]
-    elif len(alphas) == 1:
+    grid = [(i, j) for i in range(shape[0]) for j in range(shape[1])]
+    if len(grid) == 1:
         return {(0, 0): 0.0}, 0
+    if place is None and shape[0] > 1:
+        few = next(iter(sample.blocks(max(FEWEST, sample.n_rows // 4))))
+        place = _best(look(ArraySource(few.X, few.y, few.weight), grid))
     known: dict[Place, float] = {}
+    i, j = place or (0, 0)
     while True:
-        new = [(i, j) for j in alphas if (i, j) not in known]
-        known |= look(sample, new) if new else {}
-        j = min(alphas, key=lambda j: known[i, j])
-        near = [(a, b) for a in (i - 1, i + 1) for b in (j - 1, j, j + 1)]
-        near = [(a, b) for a, b in near if a in factors and b in alphas and (a, b) not in known]
-        known |= look(sample, near) if near else {}
-        best_factor = min(known, key=lambda place: (known[place], place))[0]
-        if best_factor == i:
+        near = [(a, b) for a, b in grid if abs(a - i) <= 1 and abs(b - j) <= 1]
+        column = [(i, b) for b in range(shape[1])]
+        new = [at for at in near if at not in known] or [at for at in column if at not in known]
+        if not new:
             return known, i
-        i = best_factor
+        known |= look(sample, new)
+        i, j = _best(known)
+
+
+def _best(known: dict[Place, float]) -> Place:
+    """Return the place of the smallest error; of equals the shortest length."""
+    return min(known, key=lambda place: (known[place], place))
+
+
+def _nearest(values: np.ndarray, value: float) -> int:
+    # The path of a user may hold an alpha of 0.
+    tiny = np.finfo(np.float64).tiny
+    return int(np.abs(np.log(np.maximum(values, tiny) / max(value, tiny))).argmin())
 
 
 def _lengths(hoods: Neighborhoods, length: float | None) -> np.ndarray:

@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
-LEAST_GAIN = 0.02
-"""A map is kept for a held-out squared error lower by this share, and by its standard error."""
-MOST_ROUNDS = 12
-PATIENCE = 2
+LEAST_GAIN, LEAST_ERRORS = 0.02, 2.0
+"""A map is kept for a held-out squared error lower by this share, and by so many standard errors:
+the best of many rounds is lower by one where there is nothing to learn."""
+MOST_ROUNDS = 24
+PATIENCE = 3
+"""Rounds without an error lower than all before; noisy targets need many small steps."""
+FULL_ROUNDS = 2
+"""Whole matrices are tried so often, and on where the last was taken."""
 LEAST_EIGENVALUE = 1e-6
 CLIPPED_AT = 0.95
 """Longer gradients are cut to this quantile of their lengths."""
@@ -96,15 +100,17 @@ def learn_metric(
     best.trial.refine()
     tried = [_noted(best, 0)]
     for name, scales in starts[1:]:
-        candidate = LearnedMetric(scales, make_trial(scales, None), name)
+        candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
         candidate.trial.refine()
         tried.append(_noted(candidate, 0))
         best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
-    last, misses = best, 0
+    last, lowest, misses = best, best.trial.errors.mean(), 0
     for number in range(1, MOST_ROUNDS + 1):
         candidates = [
             LearnedMetric(new, make_trial(new, last.trial), kind)
-            for kind, new in _roots(last, full=full)
+            for kind, new in _roots(
+                last, full=full and (number <= FULL_ROUNDS or last.kind == "full")
+            )
         ]
         tried += [_noted(candidate, number) for candidate in candidates]
         if not candidates:
@@ -113,8 +119,9 @@ def learn_metric(
         for candidate in candidates[1:]:  # a matrix must be better than scales to be taken
             last = candidate if is_better(candidate.trial.errors, last.trial.errors) else last
         last.trial.refine()
-        better = is_better(last.trial.errors, best.trial.errors)
-        best, misses = (last, 0) if better else (best, misses + 1)
+        best = last if is_better(last.trial.errors, best.trial.errors) else best
+        misses = 0 if last.trial.errors.mean() < lowest else misses + 1
+        lowest = min(lowest, last.trial.errors.mean())
         if misses == PATIENCE:
             break
     report = {"metric": best.kind, "metric_rounds": tried, "metric_settings": best.trial.settings}
@@ -122,11 +129,17 @@ def learn_metric(
 
 
 def is_better(new: np.ndarray, old: np.ndarray) -> bool:
-    """Return whether errors of the same rows are lower by `LEAST_GAIN` and by their own noise."""
-    gains = old - new
-    gain = gains.mean()
-    noise = gains.std() / np.sqrt(len(gains))
-    return bool(gain > LEAST_GAIN * old.mean() and gain > noise)
+    """Return whether squared errors of the same rows are lower, by more than their own noise.
+
+    Lower by `LEAST_GAIN` in the mean, and by `LEAST_ERRORS` standard errors, of the squares or of
+    their roots: a few large squares can hide what most rows show.
+    """
+    if old.mean() - new.mean() <= LEAST_GAIN * old.mean():
+        return False
+    return any(
+        gains.mean() > LEAST_ERRORS * gains.std() / np.sqrt(len(gains))
+        for gains in (old - new, np.sqrt(old) - np.sqrt(new))
+    )
 
 
 def mapped(X: np.ndarray, transform: np.ndarray) -> np.ndarray:

@@ -14,9 +14,15 @@ from scalekern.selection.local_trial import LocalTrial, TrialRows
 from scalekern.selection.metric import LearnedMetric, Trial, is_better, learn_metric
 
 TRIAL_ROWS = 50_000
+SHARE, SEARCHED_BY_TREE = 4, 8
+"""One in four rows is tried with where these are more and the features so few: a tree finds the
+neighbours among millions, and noisy targets need more rows to tell models apart."""
 MOST_BYTES = 128 << 20
-MOST_SCORED, MOST_SLOPED = 1_000, 4_000
-FEWEST_ROWS = 300
+SCORED, SLOPED = 150, 60
+"""One in so many rows of the sample is held out, or asked for a gradient; at least, if there are
+so many:"""
+LEAST_SCORED, LEAST_SLOPED = 1_000, 4_000
+FEWEST_ROWS = 360
 """With fewer the errors held out say too little."""
 MOST_FEATURES = 1_024
 NEIGHBORS = 64
@@ -27,9 +33,17 @@ LOCAL_KERNELS = (Matern(nu=1.5), Matern(nu=2.5), Matern(nu=0.5))
 """Kernels that local models choose from; the first teaches the metric."""
 
 
-def sample_size(n_features: int) -> int:
-    """Return how many rows to try models on."""
-    return min(TRIAL_ROWS, MOST_BYTES // (8 * max(1, n_features)))
+def sample_size(n_rows: int, n_features: int) -> int:
+    """Return how many rows to try models on, at most."""
+    wanted = TRIAL_ROWS
+    if n_features <= SEARCHED_BY_TREE:
+        wanted = max(wanted, n_rows // SHARE)
+    return min(wanted, MOST_BYTES // (8 * max(1, n_features)))
+
+
+def scored_rows(n: int) -> int:
+    """Return of how many rows of a sample of n errors are taken."""
+    return min(max(LEAST_SCORED, n // SCORED), n // 3)
 
 
 def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
@@ -39,8 +53,8 @@ def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
     with np.errstate(over="ignore", invalid="ignore"):
         spread, y_spread = _spread(X, weight), _spread(y, weight)
     mean = np.average(y, axis=0, weights=weight)
-    scored = min(MOST_SCORED, n // 3)
-    sloped = min(MOST_SLOPED, n - scored)
+    scored = scored_rows(n)
+    sloped = min(max(LEAST_SLOPED, n // SLOPED), n - scored)
     share = None if weight is None else weight / weight.mean()
     return TrialRows(X / spread, (y - mean) / y_spread, share, scored, sloped), spread
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -114,17 +115,9 @@ def _first_pass(problem: LandmarkProblem, times: int) -> Sketch:
     raw = KernelColumnsMap(feature_map.kernel, feature_map.Z, feature_map.dtype)
     whole = source.n_rows <= sketch_size(raw.n_features, times)
     offset = problem.y_mean if problem.fit_intercept else np.zeros(source.n_outputs)
-
-    def make() -> Sketch:
-        return Sketch(
-            raw,
-            source.n_outputs,
-            offset,
-            source.n_rows,
-            problem.seed,
-            np.float64 if whole else raw.dtype,
-            times,
-        )
+    # Workers are sent what makes a sum, so it may hold no rows, nor a source of them.
+    dtype = np.float64 if whole else raw.dtype
+    make = partial(Sketch, raw, source.n_outputs, offset, source.n_rows, problem.seed, dtype, times)
 
     return problem.engine.reduce(source, make, "sketching the rows")
 
@@ -146,9 +139,7 @@ class _System:
         """Return the matrix times V, by one pass over the rows."""
         problem = self._problem
         coef, shift, dtype = self._U @ V, self._mean @ V, problem.feature_map.dtype
-
-        def make() -> KernelNormal:
-            return KernelNormal(self._columns, coef, shift, dtype, double=self.double)
+        make = partial(KernelNormal, self._columns, coef, shift, dtype, double=self.double)
 
         stat = problem.engine.reduce(problem.source, make, "conjugate gradients")
         return self._U.T @ stat.out - np.outer(self._mean, stat.total) + problem.alpha * V
