@@ -23,8 +23,6 @@ EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
 EXPONENTIAL, READ_BYTE = 20.0, 25.0
 """What an exponential, and a byte that is read from a file, cost in multiplications."""
 SHARE_OF_DISK = 0.5
-BANDWIDTH_PAIRS = 499_500
-"""Distances between the 1,000 rows that the median is taken of."""
 
 
 @dataclass(frozen=True)
