@@ -86,9 +86,10 @@ def test_a_prediction_does_not_depend_on_the_batch(fitted, name, dtype):
 
 
 REPEATED = """
-import gc, os, sys, threading, warnings
+import gc, os, sys, tempfile, threading, warnings
 import psutil, numpy as np
 from sklearn.base import clone
+import scalekern as sk
 sys.path.insert(0, {folder!r})
 from test_leaks import LABELS, MODELS, NEW, X, Y
 
@@ -98,6 +99,9 @@ def state():
     return (process.memory_info().rss, len(gc.get_objects()), process.num_fds(),
             threading.active_count())
 
+def given(model):  # sgd keeps no rows to explain by
+    return [(X[:80], Y[:80])] if getattr(model, "solver", "") == "sgd" else []
+
 def once():
     for model in MODELS.values():
         fresh = clone(model)
@@ -105,6 +109,10 @@ def once():
             fresh.set_params(n_components=10)
         fresh.fit(X[:80], LABELS[:80] if hasattr(fresh, "predict_proba") else Y[:80])
         fresh.predict(NEW[:200])
+        fresh.explain(NEW[:2], *given(fresh))
+        with tempfile.TemporaryDirectory() as folder:
+            sk.save(fresh, folder + "/model")
+            sk.load(folder + "/model").predict(NEW[:50])
     threaded.predict(NEW)
 
 threaded = clone(MODELS["kd_tree"]).fit(X[:80], Y[:80])
@@ -122,7 +130,7 @@ assert after[3] <= threads, (threads, after[3])
 """
 
 
-def test_three_hundred_fits_and_predictions_leak_nothing():
+def test_hundreds_of_fits_predictions_explanations_and_files_leak_nothing():
     pytest.importorskip("psutil")
     script = REPEATED.format(folder=str(Path(__file__).parent))
     ran = subprocess.run(

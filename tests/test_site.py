@@ -114,6 +114,19 @@ for name in {[str(key.parent.relative_to(DOCS / "recorded")) for key in DOCS.rgl
     assert set(done.stdout.split()) <= {"True"}
 
 
+def test_the_examples_of_the_readme_run_and_give_what_they_say():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    own = [block for block in blocks if "flights/*.parquet" not in block]  # files of the reader's
+    assert len(own) == len(blocks) - 1 >= 2
+    scope = {}
+    for block in own:
+        exec(block.replace("random_state=0)", "random_state=0, n_components=300)"), scope)
+    assert scope["model"].report_["approximation"] == "nystroem"
+    said = float(re.search(r"# about ([\d.]+)", text)[1])
+    assert scope["model"].predict([[1.0, 2.0]])[0] == pytest.approx(said, abs=0.05)
+
+
 # ---------------------------------------------------------------- the picture of the floors
 
 

@@ -23,13 +23,14 @@ def main(target: Path) -> None:
     """Run the cells in an empty working directory until one fails that should not."""
     cells = json.load(sys.stdin)
     scope: dict[str, Any] = {"__name__": "__main__"}
-    results = []
+    results, drawn = [], []
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
         for number, cell in enumerate(cells):
             run = _shell if cell["kind"] == "shell" else _python
-            text, failed = run(cell["code"], scope)
-            results.append({"text": text, "figures": _figures(target.parent, number)})
+            text, failed = run(cell["code"], scope, drawn)
+            figures = _figures(target.parent, number, drawn)
+            results.append({"text": text, "figures": figures})
             if failed != cell["fails"]:
                 expected = "was to fail" if cell["fails"] else "failed"
                 sys.exit(f"{cell['place']}: this cell {expected}:\n{cell['code']}\n{text}")
@@ -37,7 +38,7 @@ def main(target: Path) -> None:
     target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
-def _python(code: str, scope: dict[str, Any]) -> tuple[str, bool]:
+def _python(code: str, scope: dict[str, Any], drawn: list[Any]) -> tuple[str, bool]:
     """Run it as an interactive session would: the value of the last expression is shown."""
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
@@ -47,7 +48,9 @@ def _python(code: str, scope: dict[str, Any]) -> tuple[str, bool]:
             exec(compile(tree, "<cell>", "exec"), scope)
             if last is not None:
                 value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), scope)
-                if value is not None:
+                if type(value).__module__ == "matplotlib.figure":
+                    drawn.append(value)
+                elif value is not None:
                     print(value if isinstance(value, str) else repr(value))
         except Exception as error:  # noqa: BLE001 - whatever the page's code raises
             failed = True
@@ -56,7 +59,7 @@ def _python(code: str, scope: dict[str, Any]) -> tuple[str, bool]:
     return out.getvalue().rstrip(), failed
 
 
-def _shell(code: str, _scope: dict[str, Any]) -> tuple[str, bool]:
+def _shell(code: str, _scope: dict[str, Any], _drawn: list[Any]) -> tuple[str, bool]:
     done = subprocess.run(
         ["bash", "-c", code],
         stdout=subprocess.PIPE,
@@ -67,16 +70,17 @@ def _shell(code: str, _scope: dict[str, Any]) -> tuple[str, bool]:
     return done.stdout.rstrip(), done.returncode != 0
 
 
-def _figures(folder: Path, number: int) -> list[str]:
-    if "matplotlib.pyplot" not in sys.modules:
-        return []
-    import matplotlib.pyplot as plt
-
-    names = []
-    for figure in map(plt.figure, plt.get_fignums()):
-        names.append(f"cell-{number}-{figure.number}.png")
-        figure.savefig(folder / names[-1], dpi=110, bbox_inches="tight")
-    plt.close("all")
+def _figures(folder: Path, number: int, drawn: list[Any]) -> list[str]:
+    """Save what pyplot holds and what the cell returned, once each."""
+    plt = sys.modules.get("matplotlib.pyplot")
+    figures = [] if plt is None else [plt.figure(n) for n in plt.get_fignums()]
+    figures += [figure for figure in drawn if figure not in figures]
+    names = [f"cell-{number}-{place}.png" for place in range(1, len(figures) + 1)]
+    for figure, name in zip(figures, names, strict=True):
+        figure.savefig(folder / name, dpi=110, bbox_inches="tight")
+    if plt is not None:
+        plt.close("all")
+    drawn.clear()
     return names
 
 
