@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 COLUMNS, FILE_ROWS, QUERIES = 16, 1_000_000, 20_000
+MEMORY = 2_000_000_000
 
 
 def write_rows(folder: Path, n_rows: int) -> None:
@@ -96,7 +97,11 @@ def main() -> None:
     folder = Path(options.folder)
     data, index = folder / f"rows-{options.rows}", folder / f"index-{options.rows}"
     write_rows(data, options.rows)
-    code = "import sys; from benchmarks.neighbors_on_disk import *; build_and_ask(*sys.argv[1:])"
+    code = (
+        "import sys; from benchmarks.neighbors_on_disk import *\n"
+        "from scalekern import config_context\n"
+        f"with config_context(memory_limit={MEMORY}): build_and_ask(*sys.argv[1:])"
+    )
     command = [sys.executable, "-c", code, str(data), str(index)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import dense
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 import scalekern as sk
 from scalekern.engine import ThreadEngine
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features import NystroemMap
-from scalekern.kernels import RBF, EditDistance, Laplacian, Linear, Matern
+from scalekern.kernels import RBF, BlockKernel, EditDistance, Laplacian, Linear, Matern
 from scalekern.rows import ArraySource
 from scalekern.solvers.cg import CgSettings, conjugate_gradients
 from scalekern.solvers.landmark_cg import LandmarkProblem, solve_landmarks
@@ -338,3 +339,45 @@ def test_an_exact_model_too_large_for_its_gram_matrix_is_solved_by_cg():
         assert fitted.report_["solver"] == "cg"
         with pytest.raises(InvalidInputError, match="GB"):
             model("exact", "cholesky", alpha=0.1).fit(X[:1_200], Y[:1_200])
+
+
+class _Counted:
+    """A kernel of one's own, and how often it is asked."""
+
+    def __init__(self):
+        self.values = 0
+
+    def __call__(self, X, Z):
+        self.values += len(X) * len(Z)
+        return np.exp(-0.5 * cdist(X, Z, "sqeuclidean"))
+
+
+def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
+    from scalekern.estimators import iterating
+
+    X = np.random.default_rng(0).normal(size=(1_300, 2))
+    y = np.sin(X).sum(axis=1)
+    fits = {}
+    for keep in (True, False):
+        function = _Counted()
+        if not keep:
+            monkeypatch.setattr(iterating, "keeps_tiles", lambda *_: False)
+        model = sk.SimilarityRegressor(
+            BlockKernel(function, is_positive_definite=True), approximation="exact", solver="cg",
+            alpha=1e-3, fit_intercept=True, random_state=0,
+        ).fit(X, y)  # fmt: skip
+        fits[keep] = model, function.values
+    (kept, few), (anew, many) = fits[True], fits[False]
+    np.testing.assert_array_equal(kept.dual_coef_, anew.dual_coef_)
+    assert kept.report_["tiles"] == "kept in a file"
+    assert few < 0.5 * many
+
+
+@pytest.mark.parametrize(("kernel", "d", "kept"), [
+    (RBF(0.1), 8, False), (RBF(0.1), 784, True), (Laplacian(0.1), 30, True),
+])  # fmt: skip
+def test_what_is_cheap_to_compute_is_not_kept(kernel, d, kept):
+    from scalekern.estimators.counting import Tile, keeps_tiles
+
+    assert keeps_tiles(kernel, 10_000, Tile(np.dtype(float), d)) == kept
+    assert not keeps_tiles(kernel, 10**9, Tile(np.dtype(float), d))

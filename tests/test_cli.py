@@ -268,6 +268,13 @@ def test_options_of_the_models_arrive(data, tmp_path):
     params = sk.load(tmp_path / "m").steps[-1][1].get_params()
     assert params["alpha"] == [0.1, 1.0, 10.0]
     assert (params["random_state"], params["n_components"], params["n_jobs"]) == (9, 20, 1)
+    words = "--model local --kernel auto --gamma cv --metric learned"
+    succeeds("fit", data / "x.csv", "--target", "y", *words.split(), "-o", tmp_path / "m")
+    params = sk.load(tmp_path / "m").steps[-1][1].get_params()
+    assert (params["kernel"], params["gamma"], params["metric"]) == ("auto", "cv", "learned")
+    succeeds("fit", data / "x.csv", "--target", "y", "-o", tmp_path / "m")
+    left = sk.load(tmp_path / "m").steps[-1][1].get_params()
+    assert left == sk.SimilarityRegressor(random_state=0).get_params()
     words = (
         "--model knn --n-neighbors 3 --weights distance --metric cosine --algorithm hnsw "
         "--target-recall 0.8"

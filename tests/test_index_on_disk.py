@@ -15,7 +15,7 @@ import pytest
 import scalekern
 from scalekern import KNeighborsClassifier, KNeighborsRegressor, NeighborsTransformer
 from scalekern.errors import InvalidInputError, ModelFormatError, UnsupportedError
-from scalekern.neighbors import on_disk
+from scalekern.neighbors import approximate, on_disk
 
 D = 12
 
@@ -72,6 +72,21 @@ def test_it_answers_as_an_index_in_memory_does(files, tmp_path):
     np.testing.assert_allclose(near, direct, rtol=1e-6)
     expected = y.astype(float)[found].mean(axis=1)
     np.testing.assert_allclose(model.predict(named(Q)), expected, rtol=1e-9)
+
+
+def test_pages_are_given_back_where_the_rows_are_more_than_may_stay(files, tmp_path, monkeypatch):
+    _, X, _ = files
+    Q = named(X[::40] + np.float32(0.1))
+    free = KNeighborsRegressor(8, index_path=tmp_path / "a", random_state=0).fit(source(files))
+    given = []
+    monkeypatch.setattr(approximate, "forget_pages", lambda rows: given.append(len(rows)))
+    expected = free.predict(Q)
+    assert not given
+    with scalekern.config_context(memory_limit=2_000_000):  # the rows are more than half of that
+        tight = KNeighborsRegressor(8, index_path=tmp_path / "a", random_state=0).fit(source(files))
+    given.clear()
+    np.testing.assert_array_equal(tight.predict(Q), expected)
+    assert len(given) > 10
 
 
 def test_a_finished_index_is_used_again_and_saved(files, tmp_path):
@@ -163,7 +178,7 @@ def test_rows_that_were_safe_are_not_read_again(files, tmp_path, monkeypatch, sm
 
 KILLED = """
 import sys, scalekern
-from scalekern.neighbors import on_disk
+from scalekern.neighbors import approximate, on_disk
 on_disk.BLOCK_ROWS, on_disk.SAFE_ROWS = 1_000, 2_000
 append = on_disk._Column.append
 def slow(self, part):

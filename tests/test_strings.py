@@ -325,7 +325,7 @@ def files(tmp_path):
 
 def test_a_column_of_text_fits_and_predicts_from_files_and_frames(files):
     folder, table = files
-    settings = {"kernel": "edit_distance", "landmarks": TRAIN[::5], "alpha": 0.1}
+    settings = {"kernel": "edit_distance", "landmarks": TRAIN[::5], "alpha": 0.1, "random_state": 0}
     from_list = sk.SimilarityRegressor(**settings).fit(TRAIN, Y_TRAIN, table["weight"].to_numpy())
     expected = from_list.predict(TRAIN)
     for data in (folder / "*.parquet", folder / "all.csv", table, table.to_pandas()):

@@ -5,6 +5,8 @@ Separate from `planning`, which says what parts there are, since these are formu
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +16,13 @@ import numpy as np
 from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKernel, Precomputed
 from scalekern.kernels.combinations import Combination, Constant
 from scalekern.kernels.radial import RadialKernel
+from scalekern.solvers.tiles import kept_bytes
 
 EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
 """What a value of a kernel costs beyond its product, in exponentials; 3 for others, with powers."""
+EXPONENTIAL, READ_BYTE = 20.0, 25.0
+"""What an exponential, and a byte that is read from a file, cost in multiplications."""
+SHARE_OF_DISK = 0.5
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,25 @@ def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
         return work
     cost = EXPONENTIALS.get(type(kernel).__name__, 3.0 if isinstance(kernel, RadialKernel) else 1.0)
     return work + Counter({"exp" + tile.bits: cost * count})
+
+
+def keeps_tiles(kernel: Kernel, n: int, tile: Tile) -> bool:
+    """Return whether kernel values are dearer than to read them again, and a file of them fits.
+
+    The results are the same either way.
+    """
+    work = kernel_values(kernel, 1.0, tile)
+    if isinstance(kernel, Precomputed) or not _fits_on_disk(n, tile):
+        return False
+    if work is None:
+        return True
+    flops, exps = (sum(v for k, v in work.items() if k.startswith(w)) for w in ("product", "exp"))
+    return flops / 2 + EXPONENTIAL * exps + work["move"] > READ_BYTE * tile.dtype.itemsize
+
+
+def _fits_on_disk(n: int, tile: Tile) -> bool:
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    return kept_bytes(n, tile.dtype) < SHARE_OF_DISK * free
 
 
 def whitening(m: int) -> Counter[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from scalekern.engine import HashSample, memory_budget
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Job
+from scalekern.estimators.counting import Tile, keeps_tiles
 from scalekern.estimators.descent import choose_alpha, most_passes
 from scalekern.estimators.fitting import (
     GRAM_MATRICES,
@@ -169,6 +170,7 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     choice = _exact_choice(job)
     require_penalty(choice.alpha)
     rows = gather(job.source)
+    dtype = tile_dtype_of(job.source)
     solution = solve_exact_by_cg(
         job.engine.local,
         job.kernel,
@@ -178,8 +180,9 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
         choice.alpha,
         cg_settings(job.params),
         fit_intercept=job.fit_intercept,
-        dtype=tile_dtype_of(job.source),
+        dtype=dtype,
         seed=job.seen.sample.seed,
+        keep=keeps_tiles(job.kernel, len(rows.y), Tile(dtype, job.source.n_features)),
     )
     return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
 

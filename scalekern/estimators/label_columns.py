@@ -33,7 +33,8 @@ def label_matrix(y: Any) -> tuple[NDArray[Any], bool]:
     labels = given if several else column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
-    return labels.reshape(len(labels), -1), several
+    # Not reshape(n, -1), which no rows at all have no answer to.
+    return (labels if labels.ndim == 2 else labels[:, None]), several
 
 
 def encoded(labels: NDArray[Any]) -> tuple[Classes, NDArray[np.int64]]:

@@ -407,8 +407,12 @@ def _exact_iterations(
         plan.add("choosing alpha", f"{_solving(rule, path)} on {few} rows", choosing)
     rank = preconditioner_rank(n)
     plan.add("the preconditioner", f"of rank {rank}", count.products(2.0 * n * rank**2))
-    values = count.kernel_values(kernel, EXACT_PASSES * float(n) * n / 2, tile)
-    plan.add("iterations", f"about {EXACT_PASSES}, over similarities that are not stored", values)
+    kept = count.keeps_tiles(kernel, n, tile)
+    values = count.kernel_values(kernel, (1 if kept else EXACT_PASSES) * float(n) * n / 2, tile)
+    if kept and values is not None:
+        values = values + Counter({"move": EXACT_PASSES * float(n) * n * tile.dtype.itemsize})
+    where = "kept in a temporary file" if kept else "that are not stored"
+    plan.add("iterations", f"about {EXACT_PASSES}, over similarities {where}", values)
 
 
 def _solving(rule: AlphaRule, path: int) -> str:

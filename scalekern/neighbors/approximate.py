@@ -34,8 +34,8 @@ from scalekern.neighbors.work import times_kept, work_of
 
 Points = NDArray[np.float32]
 MOST_CANDIDATES = 64
-MOST_MAPPED, FAULT_BYTES = 1 << 28, 1 << 16
-"""Bytes of rows on disk that a search keeps mapped, and those that reading one of them maps."""
+FAULT_BYTES = 1 << 16
+"""Of a file that is mapped, what reading one number may bring in."""
 
 
 class ApproximateIndex(FaissIndex):
@@ -60,6 +60,8 @@ class ApproximateIndex(FaissIndex):
         self.knob = find_knob(index)
         self._points = _points_of(embedding) if self.compressed else None
         self._held: Indices | None = None
+        on_disk = isinstance(embedding.rows, np.memmap)
+        self._most_mapped = memory_budget() // 2 if on_disk else 0
 
     def at(self, setting: int, more: int | None = None) -> Self:
         """Return the same index, searched at other settings; the FAISS index is shared."""
@@ -143,9 +145,10 @@ class ApproximateIndex(FaissIndex):
         """Return the nearest k of the candidates, by the rows."""
         if candidates.shape[1] == k:
             return candidates
-        if not isinstance(self.rows, np.memmap):
+        if not isinstance(self.rows, np.memmap) or self.rows.nbytes <= self._most_mapped:
             return self._best(queries, points, candidates, k)
-        parts, step = [], max(1, MOST_MAPPED // (FAULT_BYTES * candidates.shape[1]))
+        # Pages that were read stay with this process, until there are too many of them.
+        parts, step = [], max(1, self._most_mapped // (FAULT_BYTES * candidates.shape[1]))
         for start in range(0, max(1, len(queries)), step):
             few = slice(start, start + step)
             parts.append(self._best(queries[few], points[few], candidates[few], k))

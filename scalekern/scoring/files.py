@@ -128,6 +128,7 @@ def predict_files(
         "key": key, "keep": list(kept), "coverage": coverage, "rename": dict(names),
         "cast": dict(types), "by_row_group": by_row_group, "tile_dtype": get_config().tile_dtype,
     }  # fmt: skip
+    # Before the lock too: a folder of something else is left without even that.
     _checked_output(target, parts, resume=resume)
     with locked(target, break_lock=break_lock):
         manifest, there = _checked_output(target, parts, resume=resume)

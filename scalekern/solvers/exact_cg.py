@@ -46,6 +46,7 @@ def solve_exact_by_cg(
     fit_intercept: bool,
     dtype: Any,
     seed: int,
+    keep: bool = False,
 ) -> Solution:
     """Return the coefficients of the rows.
 
@@ -66,6 +67,8 @@ def solve_exact_by_cg(
         where the solution's residual says so.
     seed : int
         Of the preconditioner.
+    keep : bool, default=False
+        Whether tiles are kept in a temporary file after the first product.
 
     References
     ----------
@@ -106,8 +109,9 @@ def solve_exact_by_cg(
         return missed / np.where(missed > 0, np.maximum(left, ROUNDING * size**2), 1.0)
 
     inverse = woodbury(F, alpha)
-    precise = GramProduct(engine, kernel, X, np.float64)
-    gram = precise if np.dtype(dtype) == np.float64 else GramProduct(engine, kernel, X, dtype)
+    double = np.dtype(dtype) == np.float64
+    precise = GramProduct(engine, kernel, X, np.float64, keep=keep and double)
+    gram = precise if double else GramProduct(engine, kernel, X, dtype, keep=keep)
     found = conjugate_gradients(partial(times, gram), right, inverse, excess, settings)
     if gram is not precise:
         # Rows far apart leave float32 similarities too few digits, which only float64 can tell.
@@ -128,6 +132,7 @@ def solve_exact_by_cg(
         "trace_left": float(factor.left.sum() / (factor.trace or 1.0)),
         "passes": products,
         "tile_dtype": str(gram.dtype),
+        "tiles": "kept in a file" if keep else "made anew for each product",
     }
     freedom = max(weight.sum(), len(y)) - fit_intercept
     amplitude = np.maximum(np.einsum("ij,ij->j", right, found.x), 0.0) / max(freedom, 1.0)

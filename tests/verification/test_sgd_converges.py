@@ -13,12 +13,25 @@ def rmse(model, test):
     return float(np.sqrt(np.mean((model.predict(test) - block.y[:, 0]) ** 2)))
 
 
-@pytest.mark.parametrize("approximation", ["nystroem", "fourier"])
-def test_kin40k_converges_without_a_setting(data_folder, approximation):
-    table = np.loadtxt(data_folder / "kin40k.data.csv.gz", delimiter=",")
-    table = (table - table.mean(axis=0)) / table.std(axis=0)
+@pytest.mark.parametrize(
+    ("name", "approximation"),
+    [
+        ("kin40k", "nystroem"),
+        ("kin40k", "fourier"),
+        ("protein", "fourier"),
+        pytest.param(
+            "protein",
+            "nystroem",
+            marks=pytest.mark.xfail(reason="0.6963 against 0.6886, 1.1% more, when last seen"),
+        ),
+    ],
+)
+def test_tables_converge_without_a_setting_of_the_descent(data_folder, name, approximation):
+    table = np.loadtxt(data_folder / f"{name}.data.csv.gz", delimiter=",")
+    table = np.random.default_rng(0).permutation((table - table.mean(axis=0)) / table.std(axis=0))
     X, y, Xs, ys = table[:36_000, :-1], table[:36_000, -1], table[36_000:, :-1], table[36_000:, -1]
-    params = {"approximation": approximation, "random_state": 0}
+    # The solvers are compared on one kernel, which need not be the best.
+    params = {"kernel": "rbf", "gamma": "median", "approximation": approximation, "random_state": 0}
     direct = sk.SimilarityRegressor(**params).fit(X, y)
     fitted = sk.SimilarityRegressor(solver="sgd", **params).fit(X, y)
     error, best = (np.sqrt(np.mean((m.predict(Xs) - ys) ** 2)) for m in (fitted, direct))
@@ -37,7 +50,12 @@ def test_the_flights_of_the_demo_converge_without_a_setting(tmp_path):
 
     def error(solver):
         model = sk.SimilarityRegressor(
-            approximation="nystroem", solver=solver, n_components=500, random_state=0
+            "rbf",
+            gamma="median",
+            approximation="nystroem",
+            solver=solver,
+            n_components=500,
+            random_state=0,
         )
         return rmse(make_pipeline(sk.RowPreparer(), model).fit(train), test)
 
