@@ -24,13 +24,13 @@ PYTEST = PYTHONSAFEPATH=1 $(BIN)/python -m pytest
 unexport PYTHONPATH PYTHONHOME
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench docs verify wheel clean
+.PHONY: help demo test lint format bench bench-full docs verify wheel clean
 
 help:
 	@echo "make demo     predict flight delays with every model, with pictures, in demo-output/"
 	@echo "make test     the tests"
 	@echo "make lint     ruff and mypy; 'make format' mends what ruff can"
-	@echo "make bench    the benchmarks"
+	@echo "make bench    the benchmarks in short; 'make bench-full' takes hours"
 	@echo "make docs     the site, in build/docs; its pages are run"
 	@echo "make verify   the statistical tests, then the tests with the lowest versions allowed"
 	@echo "make wheel    sdist and wheel in dist/"
@@ -52,7 +52,11 @@ format: $(VENV)/.has-lint
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.has-bench
-	$(BIN)/python -m benchmarks $(BENCHFLAGS)
+	$(BIN)/python -m benchmarks all --short $(BENCHFLAGS)
+
+# Hours. One suite: .venv/bin/python -m benchmarks NAME; without a name it lists them.
+bench-full: $(VENV)/.has-bench
+	$(BIN)/python -m benchmarks all --full $(BENCHFLAGS)
 
 # Pages are run when they or the package have changed; what they printed is kept in build/docs-runs.
 docs: $(VENV)/.has-docs

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.results import table
+from scalekern.engine.limits import available_cores
+
 REPEATS = 7
 
 
@@ -42,7 +45,14 @@ def limits() -> dict[str, float]:
     return found
 
 
+def least_seconds(products: float, exponentials: float, found: dict[str, float]) -> float:
+    """Return what so many float32 operations of products and so many exponentials take at least."""
+    return products / found["float32 products"] + exponentials / (
+        available_cores() * found["float32 exponentials"]
+    )
+
+
 def told(found: dict[str, float]) -> str:
-    """Return the limits in a line each."""
-    return "\n".join(f"  {name:<22}{value / 1e9:>9.1f} thousand million a second"
-                     for name, value in found.items())  # fmt: skip
+    """Return the limits as a table."""
+    rows = [[name, f"{value / 1e9:.1f}"] for name, value in found.items()]
+    return table(["", "10⁹ a second"], rows)

@@ -9,12 +9,15 @@ libraries included; seconds are the processor's, which other programs do not add
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import data
+from benchmarks.results import keep
 from benchmarks.running import run
 
 COLUMNS = 8
@@ -97,3 +100,17 @@ def _table(X: np.ndarray, y: np.ndarray) -> Any:
 
     columns = {f"x{j}": np.ascontiguousarray(X[:, j]) for j in range(X.shape[1])}
     return pa.table(columns | {"y": y})
+
+
+def main() -> None:
+    """Measure, and write what was found as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    parser.add_argument("--full", action="store_true", help="50,000,000 rows")
+    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = parser.parse_args()
+    found = memory(data.flights(Path(options.cache)), full=options.full)
+    keep("memory", found, {}, record=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ all processes, which other programs on the machine do not add to.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import data
 from benchmarks.memory import flights_as_parquet
+from benchmarks.results import keep
 
 ROWS, FULL_ROWS = 400_000, 3_000_000
 COMPONENTS = 1_000
@@ -168,3 +171,18 @@ def _busy() -> float:
 
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def main() -> None:
+    """Measure, and write what was found as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead")
+    parser.add_argument("--full", action="store_true", help="all flights")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds")
+    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = parser.parse_args()
+    cache = data.flights(Path(options.cache))
+    keep("overhead", overhead(cache, options.repeats, full=options.full), {}, record=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,160 +2,42 @@
 
 `python -m benchmarks.peers` fits each peer at a good setting and our models at several sizes, each
 in a process of its own, in turn. For each peer the ratio is of its time to that of our quickest
-model that is at least as accurate. The kernel peers are given the bandwidth and alpha that our
-model chose by itself, in time that counts for ours and not for theirs.
+model that is at least as accurate, of the same kind where one is. The kernel peers are given the
+bandwidth and alpha that our model chose by itself, in time that counts for ours and not for theirs.
+Imports count for nobody. "Of the limit" is the least
+seconds that the products and exponentials of a fit would take at this machine's own rates, measured
+in the same run, over the seconds that it took.
 
-Falkon, EigenPro and other peers that have to be installed by hand join through a file that
-`--extra FILE` names: Python with a dict `PEERS` of functions, from the training arrays and the
-settings (a dict of "gamma", "alpha", "size") to a function from X to predictions.
+Falkon, EigenPro and other peers that have to be installed by hand join through a file like
+`benchmarks/by_hand.py`, which `--extra FILE` names.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import runpy
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.limits import limits, told
-from benchmarks.results import keep
+from benchmarks.limits import least_seconds, limits, told
+from benchmarks.peer_models import FITS, SAME_KIND, by_hand, least_work
+from benchmarks.results import keep, spread, table
 from benchmarks.worker import mark_memory, peak_memory
 
-Predict = Callable[[np.ndarray], np.ndarray]
-Fit = Callable[[np.ndarray, np.ndarray, dict[str, Any]], Predict]
-
-FEW = 10_000
+FEW = 5_000
 """Rows for methods whose work grows with their square."""
 ACCURATE = 1.002
 """An RMSE is as good as another up to here; the draws of the landmarks move it by as much."""
+WARM = 300
+"""Rows of a fit before the one that is timed, so that imports are done."""
+BY_HAND = Path(__file__).parent / "by_hand.py"
 
-
-def nystroem_ridge(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Landmarks and ridge regression, of scikit-learn."""
-    from sklearn.kernel_approximation import Nystroem
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-
-    features = Nystroem(
-        gamma=settings["gamma"], n_components=settings["size"], random_state=0, n_jobs=-1
-    )
-    return make_pipeline(features, Ridge(settings["alpha"], solver="cholesky")).fit(X, y).predict
-
-
-def fourier_sgd(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Random waves and stochastic gradient descent, of scikit-learn."""
-    from sklearn.kernel_approximation import RBFSampler
-    from sklearn.linear_model import SGDRegressor
-    from sklearn.pipeline import make_pipeline
-
-    waves = RBFSampler(gamma=settings["gamma"], n_components=settings["size"], random_state=0)
-    descent = SGDRegressor(alpha=settings["alpha"] / len(X), average=True, random_state=0)
-    return make_pipeline(waves, descent).fit(X, y).predict
-
-
-def kernel_ridge(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Kernel ridge regression on all rows, of scikit-learn."""
-    from sklearn.kernel_ridge import KernelRidge
-
-    alpha = settings["alpha"]
-    return KernelRidge(alpha=alpha, kernel="rbf", gamma=settings["gamma"]).fit(X, y).predict
-
-
-def support_vectors(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Support vector regression, of scikit-learn."""
-    from sklearn.svm import SVR
-
-    machine = SVR(C=0.5 / settings["alpha"], gamma=settings["gamma"], epsilon=0.1, cache_size=1000)
-    return machine.fit(X, y).predict
-
-
-def neighbors(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """k-NN, of scikit-learn."""
-    from sklearn.neighbors import KNeighborsRegressor
-
-    return KNeighborsRegressor(settings["size"], weights="distance", n_jobs=-1).fit(X, y).predict
-
-
-def boosted_trees(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Gradient boosting, of LightGBM."""
-    from lightgbm import LGBMRegressor
-
-    trees = LGBMRegressor(
-        n_estimators=settings["size"],
-        num_leaves=255,
-        learning_rate=0.1,
-        min_child_samples=20,
-        n_jobs=-1,
-        verbose=-1,
-    )
-    return trees.fit(X, y).predict
-
-
-def dask_incremental(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Waves and a pass of descent by dask-ml's `Incremental`, on blocks of Dask arrays."""
-    import dask
-    import dask.array as da
-    from dask_ml.wrappers import Incremental
-    from sklearn.kernel_approximation import RBFSampler
-    from sklearn.linear_model import SGDRegressor
-
-    waves = RBFSampler(gamma=settings["gamma"], n_components=settings["size"], random_state=0)
-    waves.fit(X[:1])
-    rows = da.from_array(X, chunks=(20_000, X.shape[1]))
-    chunks = (rows.chunks[0], (settings["size"],))
-    features = rows.map_blocks(waves.transform, chunks=chunks, dtype=X.dtype)
-    descent = SGDRegressor(alpha=settings["alpha"] / len(X), average=True, random_state=0)
-    with dask.config.set(scheduler="threads"):
-        model = Incremental(descent, shuffle_blocks=False).fit(features, da.from_array(y, 20_000))
-    return lambda Q: model.estimator_.predict(waves.transform(Q))
-
-
-def our(approximation: str, **options: Any) -> Fit:
-    """Return the fit of our model; it chooses its bandwidth and alpha."""
-
-    def fit(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-        from scalekern import SimilarityRegressor
-
-        size = {"n_components": settings["size"]} if settings.get("size") else {}
-        model = SimilarityRegressor(
-            approximation=approximation, random_state=0, **size, **options
-        ).fit(X, y)
-        settings |= {"gamma": getattr(model.kernel_, "gamma", None), "alpha": model.alpha_}
-        return model.predict
-
-    return fit
-
-
-def our_neighbors(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
-    """Our k-NN."""
-    from scalekern import KNeighborsRegressor
-
-    return KNeighborsRegressor(settings["size"], weights="distance").fit(X, y).predict
-
-
-PLAIN = {"kernel": "rbf", "gamma": "median", "alpha": "loo"}
-FITS: dict[str, Fit] = {
-    "scalekern Nyström": our("nystroem", **PLAIN),
-    "scalekern Fourier": our("fourier", **PLAIN),
-    "scalekern local": our("local"),
-    "scalekern exact": our("exact", **PLAIN),
-    "scalekern k-NN": our_neighbors,
-    "scikit-learn Nystroem + Ridge": nystroem_ridge,
-    "scikit-learn RBFSampler + SGD": fourier_sgd,
-    "dask-ml Incremental(SGD)": dask_incremental,
-    "scikit-learn KernelRidge": kernel_ridge,
-    "scikit-learn SVR": support_vectors,
-    "scikit-learn KNeighbors": neighbors,
-    "LightGBM": boosted_trees,
-}
 ALL_ROWS = [
     ("scalekern Nyström", 500),
     ("scikit-learn Nystroem + Ridge", 500),
@@ -213,10 +95,12 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
     n = options["rows"] or len(arrays["X"])
     X, y = arrays["X"][:n], arrays["y"][:n]
     X_test, y_test = arrays["X_test"], arrays["y_test"]
-    fits = FITS | _extra(options["extra"])
-    settings, before = dict(options["settings"]), mark_memory()
+    fits = FITS | by_hand(options["extra"])
+    settings, fit = dict(options["settings"]), fits[options["name"]]
+    fit(X[:WARM], y[:WARM], dict(settings))(X_test[:WARM])
+    before = mark_memory()
     start = time.perf_counter()
-    predict = fits[options["name"]](X, y, settings)
+    predict = fit(X, y, settings)
     middle = time.perf_counter()
     predicted = np.ravel(predict(X_test))
     end = time.perf_counter()
@@ -226,11 +110,8 @@ def one(options: dict[str, Any]) -> dict[str, Any]:
         "peak_bytes": max(0, peak_memory() - before),
         "rmse": float(np.sqrt(np.mean((predicted - y_test.astype(np.float64)) ** 2))),
         "settings": settings,
+        "shape": X.shape,
     }
-
-
-def _extra(path: str | None) -> dict[str, Fit]:
-    return {} if path is None else runpy.run_path(path)["PEERS"]
 
 
 def run(name: str, rows: int | None, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -253,10 +134,15 @@ def contest(
     for _ in range(repeats):
         for name, size in entries:
             result = run(name, rows, chosen | {"size": size}, **more)
+            print(f"  {name}, {size}: {_took(result)}", file=sys.stderr, flush=True)
             runs[name, size].append(result)
             if not chosen and result.get("settings", {}).get("gamma"):
                 chosen = {key: result["settings"][key] for key in ("gamma", "alpha")}
     return [_entry(name, size, found) for (name, size), found in runs.items()]
+
+
+def _took(result: dict[str, Any]) -> str:
+    return result.get("skipped") or f"{result['fit_seconds'] + result['predict_seconds']:.1f} s"
 
 
 def _entry(name: str, size: int | None, found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -265,6 +151,7 @@ def _entry(name: str, size: int | None, found: list[dict[str, Any]]) -> dict[str
         return entry | {"skipped": found[0]["skipped"]}
     return entry | {
         "rmse": found[0]["rmse"],
+        "shape": found[0]["shape"],
         "peak_bytes": max(result["peak_bytes"] for result in found),
         "fit_seconds": [result["fit_seconds"] for result in found],
         "predict_seconds": [result["predict_seconds"] for result in found],
@@ -272,14 +159,15 @@ def _entry(name: str, size: int | None, found: list[dict[str, Any]]) -> dict[str
 
 
 def against(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each peer our quickest model that is as accurate, and the ratios of times."""
+    """Return for each peer our quickest as accurate model, of its kind if one is, and ratios."""
     done = [entry for entry in entries if "skipped" not in entry]
     found = {}
     for peer in (entry for entry in done if not entry["ours"]):
         rivals = [e for e in done if e["ours"] and e["rmse"] <= ACCURATE * peer["rmse"]]
+        kin = [e for e in rivals if e["name"] == SAME_KIND.get(peer["name"])]
         if not rivals:
             continue
-        rival = min(rivals, key=lambda e: statistics.median(e["fit_seconds"]))
+        rival = min(kin or rivals, key=lambda e: statistics.median(e["fit_seconds"]))
         found[label(peer)] = {
             "rival": label(rival),
             "fit": _ratios(peer["fit_seconds"], rival["fit_seconds"]),
@@ -297,27 +185,60 @@ def label(entry: dict[str, Any]) -> str:
     return entry["name"] + (f", {entry['size']:,}" if entry["size"] else "")
 
 
-def show(title: str, entries: list[dict[str, Any]], ratios: dict[str, dict[str, Any]]) -> None:
-    """Print a table of what each took, and one of the ratios."""
-    print(f"\n{title}\n")
-    print(f"{'model':<38}{'RMSE':>8}{'fit (s)':>10}{'predict (s)':>13}{'memory (MB)':>13}")
+def share_of_limit(entry: dict[str, Any], found: dict[str, float]) -> float | None:
+    """Return the least seconds of a fit over those that it took, or None where nobody can say."""
+    work = least_work(entry["name"], entry["size"], *entry["shape"])
+    if work is None:
+        return None
+    return least_seconds(*work, found) / statistics.median(entry["fit_seconds"])
+
+
+def told_entries(entries: list[dict[str, Any]], found: dict[str, float]) -> str:
+    """Return the table of what each took."""
+    rows = []
     for entry in entries:
         if "skipped" in entry:
-            print(f"{label(entry):<38}  skipped: {entry['skipped']}")
+            rows.append([label(entry), f"skipped: {entry['skipped']}", *[""] * 4])
             continue
         fit, predict = (statistics.median(entry[f"{k}_seconds"]) for k in ("fit", "predict"))
-        print(
-            f"{label(entry):<38}{entry['rmse']:>8.3f}{fit:>10.2f}{predict:>13.2f}"
-            f"{entry['peak_bytes'] / 1e6:>13.0f}"
+        share, memory = share_of_limit(entry, found), entry["peak_bytes"] / 1e6
+        rows.append([label(entry), f"{entry['rmse']:.3f}", f"{fit:.2f}", f"{predict:.2f}",
+                     f"{memory:.0f}", "" if share is None else f"{share:.0%}"])  # fmt: skip
+    header = ["model", "RMSE", "fit (s)", "predict (s)", "memory (MB)", "of the limit"]
+    return table(header, rows)
+
+
+def told_ratios(entries: list[dict[str, Any]], ratios: dict[str, dict[str, Any]]) -> str:
+    """Return the table of each peer's times over ours."""
+    rows = []
+    for entry in entries:
+        if entry["ours"] or "skipped" in entry:
+            continue
+        ratio = ratios.get(label(entry))
+        rows.append(
+            [label(entry), spread(ratio["fit"]), spread(ratio["predict"]), ratio["rival"]]
+            if ratio
+            else [label(entry), "", "", "none of ours is as accurate"]
         )
-    print(f"\n{'peer over our quickest that is as accurate':<44}{'fit':>22}{'predict':>22}")
-    for peer, ratio in ratios.items():
-        fit, predict = (_spread(ratio[key]) for key in ("fit", "predict"))
-        print(f"{peer:<44}{fit:>22}{predict:>22}   {ratio['rival']}")
+    return table(["peer", "fit, theirs / ours", "predict, theirs / ours", "ours"], rows)
 
 
-def _spread(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+def picture(entries: list[dict[str, Any]], target: Path) -> None:
+    """Draw the errors of all against the seconds of their fits."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for entry in (entry for entry in entries if "skipped" not in entry):
+        x, y = statistics.median(entry["fit_seconds"]), entry["rmse"]
+        colour = "tab:blue" if entry["ours"] else "tab:gray"
+        axes.plot(x, y, "o" if entry["ours"] else "s", color=colour)
+        axes.annotate(label(entry), (x, y), xytext=(4, 3), textcoords="offset points",
+                      fontsize=7, color=colour)  # fmt: skip
+    axes.set(xscale="log", xlabel="seconds of the fit", ylabel="RMSE on days left out (minutes)")
+    axes.margins(x=0.25)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=110)
 
 
 def main() -> None:
@@ -327,10 +248,11 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each")
+    parser.add_argument("--repeats", type=int, default=2, help="runs of each")
     parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
     parser.add_argument("--rows", type=int, default=None, help="training rows; all by default")
-    parser.add_argument("--extra", default=None, help="a Python file with more PEERS")
+    parser.add_argument("--few", type=int, default=FEW, help="rows for quadratic methods")
+    parser.add_argument("--extra", default=str(BY_HAND), help="a Python file with more PEERS")
     parser.add_argument("--record", action="store_true", help="keep the results in docs/benchmarks")
     parser.add_argument("--one", default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -339,22 +261,28 @@ def main() -> None:
         return
     more = {"data": str(prepare(Path(options.cache))), "extra": options.extra}
     found = limits()
-    print(f"This machine at most:\n{told(found)}")
-    extra = [(name, 1_000) for name in _extra(options.extra)]
+    told_parts = [f"This machine at most:\n\n{told(found)}"]
+    extra = [(name, 1_000) for name in by_hand(options.extra)]
     results: dict[str, Any] = {"limits": found}
     ratios: dict[str, list[float]] = {}
     parts = [
         ("all", ALL_ROWS + extra, options.rows, "flights from New York, 2013"),
-        ("few", FEW_ROWS, FEW, "of them"),
+        ("few", FEW_ROWS, options.few, "of them"),
     ]
+    print(told_parts[0])
     for key, entries, rows, what in parts:
         done = contest(entries, rows, options.repeats, **more)
         against_peers = against(done)
-        show(f"{rows:,} {what}" if rows else f"All {what}", done, against_peers)
+        title = f"{rows:,} {what}" if rows else f"All {what}"
+        tables = told_entries(done, found), told_ratios(done, against_peers)
+        told_parts.append("\n\n".join([f"**{title}**", *tables]))
+        print(f"\n{told_parts[-1]}", flush=True)
         results[key] = {"entries": done, "against": against_peers}
         for peer, ratio in against_peers.items():
             ratios[f"{peer}: fit"], ratios[f"{peer}: predict"] = ratio["fit"], ratio["predict"]
-    target = keep("peers", results, ratios, record=options.record)
+    page = "\n\n".join(told_parts)
+    target = keep("peers", results, ratios, record=options.record, page=page)
+    picture(results["all"]["entries"], target.with_suffix(".png"))
     print(f"\nWrote {target}")
 
 

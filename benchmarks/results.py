@@ -2,7 +2,8 @@
 
 `python -m benchmarks.results` prints the history. A run with `--record` adds a line for each ratio
 to `docs/benchmarks/history.csv` and replaces `docs/benchmarks/NAME.json`, which the tables of the
-docs are made from; without it, only `build/benchmarks/NAME.json` is written.
+docs are made from, with `NAME.md`, the tables that a page includes; without it, they are written to
+`build/benchmarks` alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,48 @@ def machine() -> str:
     )
 
 
+def spread(ratios: Sequence[float]) -> str:
+    """Return the median of some ratios, and their range."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown that reads well on a terminal too: numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = []
+    for cells in (header, rule, *rows):
+        first, *others = zip(cells, widths, strict=True)
+        padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        lines.append("| " + " | ".join(padded) + " |")
+    return "\n".join(lines)
+
+
+def today() -> str:
+    """Return the date."""
+    return dt.datetime.now(dt.UTC).date().isoformat()
+
+
 def keep(
-    name: str, results: dict[str, Any], ratios: dict[str, list[float]], *, record: bool
+    name: str,
+    results: dict[str, Any],
+    ratios: dict[str, list[float]],
+    *,
+    record: bool,
+    page: str | None = None,
 ) -> Path:
-    """Write the results of a benchmark, and its ratios to the history if asked to."""
+    """Write the results of a benchmark, and its ratios to the history if asked to.
+
+    `page` are its tables as Markdown; the machine, the day and the command are put before them.
+    """
     folder = KEPT if record else Path("build/benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
     whole = {"benchmark": name, "machine": machine(), "ratios": ratios} | results
     target.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    if page is not None:
+        about = f"`python -m benchmarks {name}` on {today()}: {machine()}."
+        target.with_suffix(".md").write_text(f"{about}\n\n{page}\n", encoding="utf-8")
     if record:
         _append(name, ratios)
     return target
@@ -55,7 +90,6 @@ def _append(name: str, ratios: dict[str, list[float]]) -> None:
 
     path = KEPT / "history.csv"
     new = not path.exists()
-    today = dt.datetime.now(dt.UTC).date().isoformat()
     with path.open("a", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         if new:
@@ -63,7 +97,7 @@ def _append(name: str, ratios: dict[str, list[float]]) -> None:
         for ratio, values in ratios.items():
             numbers = (statistics.median(values), min(values), max(values))
             rounded = [f"{number:.3g}" for number in numbers]
-            lines.writerow([today, __version__, name, ratio, *rounded, machine()])
+            lines.writerow([today(), __version__, name, ratio, *rounded, machine()])
 
 
 def history() -> list[dict[str, str]]:

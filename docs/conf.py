@@ -20,7 +20,7 @@ extensions = [
     "page_runs",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_ext", "_static", "recorded"]
+exclude_patterns = ["_ext", "_static", "recorded", "benchmarks/*.md"]
 nitpicky = False  # types of parameters are words ("array of shape (n, d)"), not names
 default_role = "code"
 
