@@ -28,15 +28,30 @@ def nystroem_ridge(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Pr
     return make_pipeline(features, Ridge(settings["alpha"], solver="cholesky")).fit(X, y).predict
 
 
+def descent(X: np.ndarray, settings: dict[str, Any]) -> Any:
+    """Return scikit-learn's descent with averages and the constant step that goes with them.
+
+    A quarter of one over the squared norm of the features, which is 1 for random waves (Bach and
+    Moulines 2013); with scikit-learn's own step it takes longer and comes less far.
+    """
+    from sklearn.linear_model import SGDRegressor
+
+    return SGDRegressor(
+        alpha=settings["alpha"] / len(X),
+        learning_rate="constant",
+        eta0=0.25,
+        average=True,
+        random_state=0,
+    )
+
+
 def fourier_sgd(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
     """Random waves and stochastic gradient descent, of scikit-learn."""
     from sklearn.kernel_approximation import RBFSampler
-    from sklearn.linear_model import SGDRegressor
     from sklearn.pipeline import make_pipeline
 
     waves = RBFSampler(gamma=settings["gamma"], n_components=settings["size"], random_state=0)
-    descent = SGDRegressor(alpha=settings["alpha"] / len(X), average=True, random_state=0)
-    return make_pipeline(waves, descent).fit(X, y).predict
+    return make_pipeline(waves, descent(X, settings)).fit(X, y).predict
 
 
 def kernel_ridge(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> Predict:
@@ -86,16 +101,16 @@ def dask_incremental(X: np.ndarray, y: np.ndarray, settings: dict[str, Any]) -> 
     import dask.array as da
     from dask_ml.wrappers import Incremental
     from sklearn.kernel_approximation import RBFSampler
-    from sklearn.linear_model import SGDRegressor
 
     waves = RBFSampler(gamma=settings["gamma"], n_components=settings["size"], random_state=0)
     waves.fit(X[:1])
     rows = da.from_array(X, chunks=(20_000, X.shape[1]))
     chunks = (rows.chunks[0], (settings["size"],))
     features = rows.map_blocks(waves.transform, chunks=chunks, dtype=X.dtype)
-    descent = SGDRegressor(alpha=settings["alpha"] / len(X), average=True, random_state=0)
     with dask.config.set(scheduler="threads"):
-        model = Incremental(descent, shuffle_blocks=False).fit(features, da.from_array(y, 20_000))
+        model = Incremental(descent(X, settings), shuffle_blocks=False).fit(
+            features, da.from_array(y, 20_000)
+        )
     return lambda Q: model.estimator_.predict(waves.transform(Q))
 
 

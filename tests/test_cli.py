@@ -450,11 +450,11 @@ def fails(*words, match=""):
 WRONG_ROWS = {
     "nowhere.csv": (None, "nowhere.csv does not exist"),
     "nowhere/*.parquet": (None, "does not exist"),
-    "empty.csv": ("", "empty.csv cannot be read as CSV"),
+    "empty.csv": ("", "empty.csv is empty; give a file with a line of column names"),
     "header.csv": ("a,y\n", "header.csv has no rows"),
     "semicolons.csv": ("a;y\n1;2\n", "must be separated by commas"),
     "ragged.csv": ("a,y\n1,2\n3\n", "Expected 2 columns, got 1"),
-    "text.csv": ("a,y\nx,1\nz,2\n", "column 'a' of text.csv is string, not a number.*--drop"),
+    "text.csv": ("a,y\nx,1\nz,2\n", "is string, not a number .first 'x' at row 0.*--drop"),
     "missing.csv": ("a,y\n1,2\n,3\n", r"column 'a' of missing.csv has 1 missing .*row 1"),
     "nan.csv": ("a,y\n1,2\nnan,3\n", r"column 'a' of nan.csv has 1 missing.*row 1"),
     "inf.csv": ("a,y\n1,2\n2,inf\n", r"column 'y' of inf.csv has 1 infinite.*row 1"),
@@ -587,7 +587,7 @@ def model(data, tmp_path_factory):
     ("name", "content", "message"),
     [
         ("nowhere.csv", None, r"nowhere.csv does not exist"),
-        ("empty.csv", "", r"empty.csv cannot be read as CSV"),
+        ("empty.csv", "", r"empty.csv is empty"),
         ("header.csv", "a,b,c\n", r"header.csv has no rows"),
         ("lacking.csv", "a,c\n1,2\n", r"lacking.csv has no column 'b'; it has 'a', 'c'"),
         ("text.csv", "a,b,c\n1,x,3\n", r"column 'b' of text.csv is string, not a number"),
@@ -646,7 +646,7 @@ def test_wrong_models_are_one_line(data, tmp_path):
     (tmp_path / "cut" / "model.json").write_text("{")
     before = everything_in(tmp_path)
     for name, message in {
-        "nowhere": "nowhere is not a stored model",
+        "nowhere": "nowhere does not exist; give the folder that `scalekern fit -o`",
         "empty": "empty is not a stored model: it has no model.json",
         "cut": "model.json is not whole",
         "preparer": "is a RowPreparer, which does not predict",

@@ -297,6 +297,13 @@ def losses(*means, noise=1.0, n=1000):
     return [mean + shared + 0.01 * rng.standard_normal(n) for mean in means]
 
 
+@pytest.mark.parametrize("n", [3, 300])
+def test_a_recommendation_by_few_rows_says_that_they_are_few(n):
+    a, b = losses(1.0, 1.0, n=n)
+    advice = recommend({"local": a, "linear": b}, {"local": 10**9, "linear": 8})
+    assert ("so few rows hardly tell models apart" in advice.reason) == (n == 3)
+
+
 def test_a_clearly_better_model_is_recommended_whatever_its_size():
     a, b = losses(1.0, 1.1)
     advice = recommend({"local": a, "linear": b}, {"local": 10**9, "linear": 8})

@@ -201,13 +201,13 @@ def test_an_empty_cell_in_the_first_line_does_not_make_it_a_header(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "cannot be read as CSV"),
+        ("", "bad.csv is empty"),
         ("a,b\n", r"has no rows"),
         ("a,b\n1,2\n3\n", "Expected 2 columns, got 1"),
         ("a;b\n1;2\n", "separated by commas"),
         ("a,a,b\n1,2,3\n", "more than one column 'a'"),
         ("a,b\n,1\n,2\n", "column 'a' of bad.csv has no values"),
-        ("a,b,c\nx,1,3\ny,2,4\n", r"column 'a' of bad.csv is string, not a number.*drop"),
+        ("a,b,c\n7,1,3\ny,2,4\n", r"column 'a' of bad.csv is string.*first 'y' at row 1.*drop"),
         ("a,b\n2020-01-01,1\n", r"column 'a' of bad.csv is date32.*not a number.*drop"),
     ],
 )

@@ -499,9 +499,11 @@ def model_folder(tmp_path):
 def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    for name in ("nowhere", "empty", "file"):
+    for name in ("empty", "file"):
         with pytest.raises(ModelFormatError, match=f"{name} is not a stored model"):
             sk.load(tmp_path / name)
+    with pytest.raises(ModelFormatError, match="nowhere does not exist; give the folder"):
+        sk.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -674,6 +676,23 @@ def test_forged_arrays_are_refused_before_they_are_read(model_folder, content, e
     forged(model_folder, content, **entry)
     with pytest.raises(ModelFormatError, match=r"0-landmarks_.npy"):
         sk.load(model_folder)
+
+
+@pytest.mark.parametrize("outputs", [10**12, 0, -1, 2, "1", 1.5])
+def test_a_description_cannot_ask_for_more_outputs_than_its_arrays_have(model_folder, outputs):
+    altered(model_folder, lambda found: found["steps"][0]["fitted"].update(n_outputs_=outputs))
+    with pytest.raises(ModelFormatError, match="n_outputs_"):
+        sk.load(model_folder)
+
+
+@pytest.mark.parametrize("neighbors", [10**12, 0, -3])
+def test_a_description_cannot_ask_for_more_neighbors_than_there_are(tmp_path, neighbors):
+    sk.save(approximate("local").fit(X, Y), tmp_path / "m")
+    altered(
+        tmp_path / "m", lambda found: found["steps"][0]["fitted"].update(n_neighbors_=neighbors)
+    )
+    with pytest.raises(ModelFormatError, match="n_neighbors_"):
+        sk.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize(

@@ -167,8 +167,8 @@ def _tell(report: dict[str, Any], data: str) -> None:
 
     detail = report["report"]
     click.echo(
-        f"Fitted {report['model']} on {report['rows']:,} rows x {len(report['features'])} features "
-        f"in {report['fit_seconds']:.2f} s."
+        f"Fitted {report['model']} on {_counted(report['rows'], 'row')} x "
+        f"{_counted(len(report['features']), 'feature')} in {report['fit_seconds']:.2f} s."
     )
     for name, text in report["prepared"].items():
         click.echo(f"  {name:<14}{text}")
@@ -180,3 +180,7 @@ def _tell(report: dict[str, Any], data: str) -> None:
     click.echo(f"Saved {report['output']} ({bytes_text(report['model_bytes'])} of arrays).")
     model, rows = shlex.quote(report["output"]), shlex.quote(data)
     click.echo(f"Next: scalekern predict {model} {rows} -o predictions.parquet")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

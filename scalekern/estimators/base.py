@@ -18,11 +18,21 @@ from scalekern.engine import engine_for
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.intervals import SplitConformal
+from scalekern.estimators.own_targets import ScoresRows
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import predict_source
 
 
-class RowPredictor(Explains, SplitConformal, RegressorMixin, BaseEstimator):
+def check_outputs(n_outputs: int, intercept: np.ndarray) -> None:
+    """Raise unless a description has as many outputs as the arrays: predictions are made of both.
+
+    A forged number would otherwise ask for memory without end in `predict`.
+    """
+    if n_outputs != np.size(intercept):
+        raise ValueError(f"n_outputs_={n_outputs!r}, but there are {np.size(intercept)} intercepts")
+
+
+class RowPredictor(Explains, SplitConformal, ScoresRows, RegressorMixin, BaseEstimator):
     """A regressor whose prediction for a row depends on that row only."""
 
     n_jobs: int | None

@@ -21,6 +21,7 @@ from scalekern.estimators.classes import (
 )
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.explanation import Candidates, Explanation
+from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import Weigher
@@ -41,7 +42,7 @@ class _LogLossModel(SimilarityRegressor):
 
 
 @storable
-class SimilarityClassifier(ClassifierMixin, Explains, BaseEstimator):
+class SimilarityClassifier(ScoresRows, ClassifierMixin, Explains, BaseEstimator):
     """Predict classes by weighted sums of similarities to training rows or landmarks.
 
     Parameters

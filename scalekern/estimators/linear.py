@@ -10,7 +10,7 @@ import numpy as np
 
 from scalekern.engine import HashSample, Moments, Together, engine_for
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import (
     EXPLAIN_ARRAYS,
@@ -127,6 +127,7 @@ class LinearRegressor(RowPredictor):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
+        check_outputs(meta["n_outputs_"], arrays["intercept_"])
         for name, value in (meta | arrays).items():
             setattr(self, name, value)
         if self.target_is_vector_:

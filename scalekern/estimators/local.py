@@ -243,13 +243,10 @@ class Local(Approximation):
         index = index_from_state(
             meta.pop("index"), {name[len(_INDEX) :]: value for name, value in parts.items()}
         )
-        local = LocalRows(
-            index,
-            arrays.pop("targets_"),
-            arrays.pop("weight_", None),
-            meta.pop("n_neighbors_"),
-            arrays.pop("spread_"),
-        )
+        targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
+        if not 0 < k <= len(targets):
+            raise ValueError(f"n_neighbors_={k!r}, but there are {len(targets)} rows")
+        local = LocalRows(index, targets, arrays.pop("weight_", None), k, arrays.pop("spread_"))
         return meta | arrays | {"local_": local}
 
 

@@ -24,6 +24,7 @@ from scalekern.estimators.label_columns import (
     winners,
 )
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.weighing import Weigher
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
@@ -32,7 +33,7 @@ from scalekern.storage import storable
 
 
 @storable
-class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
+class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNeighbors):
     """Predict the weighted mean of the targets of the nearest training rows.
 
     Parameters
@@ -182,7 +183,7 @@ class KNeighborsRegressor(SplitConformal, RegressorMixin, WeighedNeighbors):
 
 
 @storable
-class KNeighborsClassifier(ClassifierMixin, WeighedNeighbors):
+class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     """Predict by the weighted vote of the nearest training rows.
 
     Parameters

@@ -21,7 +21,7 @@ from scalekern.estimators.approximations import (
     approximation_named,
     solver_names,
 )
-from scalekern.estimators.base import RowPredictor
+from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
 from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
@@ -540,6 +540,7 @@ class SimilarityRegressor(RowPredictor):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
+        check_outputs(meta["n_outputs_"], arrays["intercept_"])
         approximation = APPROXIMATIONS[meta["report_"]["approximation"]]
         restored = approximation.restored(meta, arrays) | {"_loaded": True}
         for name, value in restored.items():

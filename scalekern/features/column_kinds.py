@@ -44,7 +44,13 @@ def columns_of(
         if kind == pa.null():
             raise no_values(name)
         if kind == pa.string() or j in asked:
-            columns.append(_category(name, j, missing, categories, max_categories, source.name))
+            if categories == "error":
+                raise _no_number(name, source)
+            columns.append(
+                OneHotColumn(name, j, missing, max_categories)
+                if categories == "onehot"
+                else TargetColumn(name, j, missing)
+            )
         elif kind in (pa.int64(), pa.float64()):
             columns.append(NumberColumn(name, j, missing))
         else:
@@ -54,17 +60,12 @@ def columns_of(
     return columns
 
 
-def _category(
-    name: str, place: int, missing: str, categories: str, max_categories: int, where: str
-) -> Column:
-    if categories == "onehot":
-        return OneHotColumn(name, place, missing, max_categories)
-    if categories == "target":
-        return TargetColumn(name, place, missing)
-    raise InvalidInputError(
-        f"column {name!r} of {where} is string, not a number; if it holds categories, say "
-        "categories='onehot' or 'target' (--categories), else mend it or leave it out "
-        "(drop=[...], --drop)"
+def _no_number(name: str, source: RowSource) -> InvalidInputError:
+    first = source.first_word(name) if isinstance(source, RawSource) else ""
+    return InvalidInputError(
+        f"column {name!r} of {source.name} is string, not a number{first}; if it holds "
+        "categories, say categories='onehot' or 'target' (--categories), else mend it or leave it "
+        "out (drop=[...], --drop)"
     )
 
 

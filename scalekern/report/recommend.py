@@ -14,6 +14,8 @@ from scalekern.errors import InvalidInputError
 from scalekern.report.names import name_of
 from scalekern.report.table import bytes_text
 
+FEW = 30
+"""Of fewer test rows the recommendation says that they are few."""
 RULE = (
     "Take the models whose squared errors on the test rows cannot be told apart from those of the "
     "model with the smallest error: their mean is larger by at most two standard errors of the "
@@ -111,21 +113,22 @@ def _reason(
     sizes: Mapping[str, int],
 ) -> str:
     best, n = order[0], len(losses[order[0]])
+    few = " But so few rows hardly tell models apart; measure on more." if n < FEW else ""
     if len(order) == 1:
         return f"{_title(best)} is the only model that was fitted."
     rmse = {name: float(np.sqrt(np.mean(loss))) for name, loss in losses.items()}
     rows = f"{n:,} test row{'s' if n > 1 else ''}"
     first = f"{_title(best)} has the smallest error on {rows} (RMSE {rmse[best]:.4g})"
     if len(close) == 1:
-        return f"{first}, and no other model comes within the noise of that."
+        return f"{first}, and no other model comes within the noise of that.{few}"
     others = _listed([name_of(name) for name in close if name != best])
     verb = "is" if len(close) == 2 else "are"
     text = f"{first}; {others} {verb} within the noise of that."
     if chosen == best:
-        return f"{text} None of these stores fewer bytes than {name_of(best)}."
+        return f"{text} None of these stores fewer bytes than {name_of(best)}.{few}"
     return (
         f"{text} Of these, {name_of(chosen)} (RMSE {rmse[chosen]:.4g}) stores the fewest bytes: "
-        f"{bytes_text(sizes[chosen])} against {bytes_text(sizes[best])}."
+        f"{bytes_text(sizes[chosen])} against {bytes_text(sizes[best])}.{few}"
     )
 
 

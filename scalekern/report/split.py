@@ -48,7 +48,12 @@ def split_rows(
             np.arange(len(rows.y)), test_size=test_size, random_state=random_state
         )
     except ValueError as error:
-        raise InvalidInputError(f"test_size={test_size!r}: {error}") from error
+        n = len(rows.y)
+        raise InvalidInputError(
+            f"{train.name} has {n:,} row{'s' if n > 1 else ''}, of which test_size={test_size!r} "
+            "does not leave some to fit on and some to measure on; give another test_size "
+            "(--test-size), more rows, or others to measure on (test=, --test)"
+        ) from error
     weight = rows.weight if train.has_weight else np.empty(0)
     first, second = (
         source_of_rows(

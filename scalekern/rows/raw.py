@@ -29,7 +29,7 @@ from scalekern.rows.parquet import (
     runs_of_rows,
     stored_bytes,
 )
-from scalekern.rows.tables import Columns, Place, TableSource, check_schema, to_block
+from scalekern.rows.tables import Columns, Place, TableSource, check_schema, first_word, to_block
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,10 @@ class RawSource(RowSource):
     def plain(self) -> RowSource:
         """Return the same rows as numbers, or raise naming the column that is none."""
 
+    def first_word(self, name: str) -> str:
+        """Return where a column of text first has no number, for messages, if that is known."""
+        return ""
+
 
 class RawTableSource(RawSource):
     """Raw rows in memory.
@@ -151,6 +155,10 @@ class RawTableSource(RawSource):
         (rest,) = self._rest.blocks(self.n_rows)
         y = rest.y[:, 0] if rest.y is not None and self.target_is_vector else rest.y
         return RawTableSource(X, y, rest.weight, ids=self._ids, dtype=self.dtype, name=self.name)
+
+    def first_word(self, name: str) -> str:
+        """Return where a column of text first has no number, for messages."""
+        return first_word(self._X.table, name)
 
     def plain(self) -> RowSource:
         """Return the same rows as numbers."""

@@ -55,7 +55,7 @@ class TableSource(RowSource):
         self.n_rows = table.num_rows
         if not self.n_rows:
             raise empty_error(name)
-        found = check_schema(table.schema, columns, name)
+        found = check_schema(table.schema, columns, name, table)
         self.dtype = found if dtype is None or found.hasobject else np.dtype(dtype)
         vectors = not self.dtype.hasobject
         self.n_features = len(columns.features) if vectors else 0
@@ -120,10 +120,10 @@ class Place:
     is_whole: bool
 
 
-def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
+def check_schema(schema: Any, columns: Columns, where: str, table: Any = None) -> np.dtype:
     """Return the dtype that the features share, or raise for a column that is not a number.
 
-    A single column of text is the dtype object.
+    A single column of text is the dtype object. Of a `table` the error names the first word.
     """
     import pyarrow.types as pt
 
@@ -147,13 +147,37 @@ def check_schema(schema: Any, columns: Columns, where: str) -> np.dtype:
             )
         if not (pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)):
             raise InvalidInputError(
-                f"column {name!r} of {where} is {kind}, not a number; {_cure(name, columns)}"
+                f"column {name!r} of {where} is {kind}, not a number"
+                f"{first_word(table, name)}; {_cure(name, columns)}"
             )
         if name in columns.features:
             single &= pt.is_float32(kind) or pt.is_float16(kind)
     if texts:
         return np.dtype(object)
     return np.dtype(np.float32 if single else np.float64)
+
+
+def first_word(table: Any, name: str) -> str:
+    """Return where a column of text first has no number: " (first 'x' at row 3)", or nothing."""
+    import pyarrow.types as pt
+
+    column = None if table is None else table.column(name)
+    if column is None or not (pt.is_string(column.type) or pt.is_large_string(column.type)):
+        return ""
+    for row, value in enumerate(column):
+        text = value.as_py()
+        if text is not None and not is_number(text):
+            return f" (first {text[:40]!r} at row {row})"
+    return ""
+
+
+def is_number(text: str) -> bool:
+    """Say whether a text is that of a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def to_block(part: Any, columns: Columns, dtype: np.dtype, start: int, place: Place) -> Block:

@@ -14,6 +14,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.paths import RemotePath, local_file
+from scalekern.rows.tables import is_number
 
 _BROKEN = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -47,20 +48,16 @@ def _read_csv(file: Path, *, missing_text: bool) -> Any:
             convert_options=csv.ConvertOptions(strings_can_be_null=missing_text),
         )
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if not file.stat().st_size:
+            raise InvalidInputError(
+                f"{file} is empty; give a file with a line of column names and rows below"
+            ) from error
         first = str(error).strip().split("\n")[0]
         raise InvalidInputError(f"{file} cannot be read as CSV ({first})") from error
 
 
 def _is_headless(head: list[str]) -> bool:
-    return any(head) and all(_is_number(name) for name in head if name)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return any(head) and all(is_number(name) for name in head if name)
 
 
 def _read_numpy(file: Path) -> Any:

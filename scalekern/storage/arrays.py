@@ -149,10 +149,13 @@ def _checked_file(folder: Path, entry: Any, name: str) -> Path:
     if file.stat().st_size != size:
         raise ModelFormatError(
             f"{file} has {file.stat().st_size} bytes, but model.json says {size}; "
-            "the file is truncated or altered"
+            "the file is truncated or altered: copy or save the model again"
         )
     if checksum(file) != _field(entry, "sha256", str, name):
-        raise ModelFormatError(f"{file} is altered: its checksum is not that of model.json")
+        raise ModelFormatError(
+            f"{file} is altered: its checksum is not that of model.json; copy or save the model "
+            "again"
+        )
     return file
 
 

@@ -46,10 +46,12 @@ def read_document(folder: Path) -> dict[str, Any]:
     if document.get("format") != FORMAT or isinstance(document["format"], bool):
         raise ModelFormatError(
             f"{file} has format {document.get('format')!r}; this version of scalekern reads "
-            f"format {FORMAT}"
+            f"format {FORMAT}: update scalekern to that which saved it, or save the model again"
         )
     if document.get("sha256") != seal(document):
-        raise ModelFormatError(f"{file} is altered: its values are not those that were saved")
+        raise ModelFormatError(
+            f"{file} is altered: its values are not those that were saved; save the model again"
+        )
     steps = document.get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(s, dict) for s in steps):
         raise ModelFormatError(f"{file} has no list of steps; the file is altered")
@@ -60,7 +62,7 @@ def parse(folder: Path) -> dict[str, Any]:
     """Return what `model.json` holds, whatever it is, or raise where it is no JSON object."""
     file = folder / NAME
     if not file.is_file():
-        raise ModelFormatError(f"{folder} is not a stored model: it has no {NAME}")
+        raise no_model(folder, is_there=folder.exists())
     if file.stat().st_size > MOST_JSON_BYTES:
         raise ModelFormatError(f"{file} is larger than {MOST_JSON_BYTES} bytes; it is not ours")
     try:
@@ -70,6 +72,13 @@ def parse(folder: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ModelFormatError(f"{file} is not the description of a model")
     return document
+
+
+def no_model(folder: Any, *, is_there: bool) -> ModelFormatError:
+    """Return the error for a place without a model."""
+    what = f"is not a stored model: it has no {NAME}" if is_there else "does not exist"
+    advice = "give the folder that `scalekern fit -o` or `scalekern.save` made"
+    return ModelFormatError(f"{folder} {what}; {advice}")
 
 
 def _versions() -> dict[str, str]:

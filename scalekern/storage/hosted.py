@@ -21,7 +21,7 @@ from typing import Any
 
 from scalekern.errors import InvalidInputError, ModelFormatError
 from scalekern.paths import Folder, RemotePath, fetch, is_url, open_folder, place_of
-from scalekern.storage.document import NAME, read_document
+from scalekern.storage.document import NAME, no_model, read_document
 
 OURS = re.compile(r"\d+-[\w.-]+\.(npy|json|faiss)")
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
@@ -117,7 +117,7 @@ def _models() -> Path:
 def _seal_in(folder: Folder) -> str:
     data = folder.read(NAME)
     if data is None:
-        raise ModelFormatError(f"{folder} is not a stored model: it has no {NAME}")
+        raise no_model(folder, is_there=True)
     try:
         seal = json.loads(data)["sha256"]
     except (ValueError, LookupError, TypeError) as error:
