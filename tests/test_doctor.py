@@ -1,16 +1,19 @@
 """The doctor finds what is wrong: each problem is made here, in metadata, files and variables."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib import metadata
 
 import pytest
+from click.testing import CliRunner
 
 import scalekern
 from scalekern.checkup import libraries, resources, speed, versions
 from scalekern.checkup.doctor import CHECKS, examine
 from scalekern.checkup.findings import Checkup, Finding
+from scalekern.checkup.model import check_model
 from scalekern.cli import main
 from scalekern.engine import limits
 
@@ -298,7 +301,7 @@ def test_every_check_says_something():
 @pytest.mark.parametrize("level", ["ok", "warning", "problem"])
 def test_the_command_exits_with_1_for_problems_only(monkeypatch, capsys, level):
     finding = Finding(level, "BLAS", "<slow> kernels", "" if level == "ok" else "do this")
-    monkeypatch.setattr("scalekern.checkup.doctor", lambda: Checkup((finding,)))
+    monkeypatch.setattr("scalekern.checkup.doctor", lambda _=None: Checkup((finding,)))
     for words in (["doctor"], ["doctor", "--json", "-"]):
         with pytest.raises(SystemExit) as end:
             main(words)
@@ -357,3 +360,73 @@ def test_a_model_loads_in_a_process_that_named_no_class(tmp_path):
     path = str(tmp_path / "model")
     for line in ("from scalekern.storage import load", "from scalekern import load"):
         imported_by(f"{line}\nassert type(load({path!r})).__name__ == 'LinearRegressor'")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("doctor") / "model"
+    scalekern.save(scalekern.LinearRegressor().fit([[0.0], [1.0]], [0.0, 1.0]), folder)
+    return folder
+
+
+def test_a_whole_model_is_ok(model):
+    assert [f.level for f in check_model(model)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("model.json", b"{", "is not whole"),
+        ("0-coef_.npy", b"", "is truncated or altered"),
+        ("0-coef_.npy", None, "has no file"),
+    ],
+)
+def test_a_damaged_model_is_a_problem(model, tmp_path, name, content, words):
+    copy = shutil.copytree(model, tmp_path / "model")
+    if content is None:
+        (copy / name).unlink()
+    else:
+        (copy / name).write_bytes(content)
+    finding = only(check_model(copy))
+    assert finding.level == "problem"
+    assert words in finding.found
+
+
+def test_no_model_is_a_problem(tmp_path):
+    assert "does not exist" in only(check_model(tmp_path / "nowhere")).found
+
+
+def test_a_model_of_other_versions_is_a_warning(model, monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda package: "99.0")
+    (_, warning) = check_model(model)
+    assert warning.level == "warning"
+    assert "(here 99.0)" in warning.found
+
+
+def test_a_model_with_a_function_is_a_warning_that_says_how_to_give_it(tmp_path):
+    fitted = scalekern.SimilarityRegressor(lambda a, b: float(a == b), alpha=1.0)
+    scalekern.save(fitted.fit(["a", "b"], [0.0, 1.0]), tmp_path / "model")
+    (_, warning) = check_model(tmp_path / "model")
+    assert (warning.level, "load(path, kernel=function)" in warning.cure) == ("warning", True)
+
+
+def test_the_command_takes_a_model(model):
+    result = CliRunner().invoke(main, ["doctor", str(model.parent / "nowhere")])
+    assert result.exit_code == 1
+    assert "nowhere does not exist" in result.output
+
+
+def test_a_folder_for_temporary_files_that_is_not_used_is_a_warning(monkeypatch):
+    monkeypatch.setenv("TMPDIR", "/there/is/none")
+    finding = only(resources.check_temporary_space())
+    assert (finding.level, "TMPDIR=/there/is/none cannot be used" in finding.found) == (
+        "warning", True
+    )  # fmt: skip
+
+
+def test_a_faiss_that_cannot_be_imported_is_a_problem_and_hides_no_other(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    finding = only(libraries.check_faiss())
+    assert finding.level == "problem"
+    assert "force-reinstall" in finding.cure
+    assert all(f.what in ("BLAS", "OpenMP") for f in libraries.check_blas())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from scalekern.checkup.findings import PROBLEM, WARNING, Checkup, Finding
 from scalekern.checkup.libraries import check_blas, check_core_variables, check_faiss
+from scalekern.checkup.model import check_model
 from scalekern.checkup.resources import (
     check_cores,
     check_memory,
@@ -30,12 +32,18 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def doctor() -> Checkup:
+def doctor(model: Any = None) -> Checkup:
     """Look for what keeps scalekern from running, or from running fast, on this machine.
 
     Versions against the bounds of the package, cores and memory as the process may use them, BLAS
     and its kernels, environment variables, FAISS's instructions, the speed of a matrix product,
     space for temporary files, and optional packages. Takes about two seconds.
+
+    Parameters
+    ----------
+    model : path, optional
+        A stored model to look at too: whether its files are as they were saved, and by what
+        versions.
 
     Returns
     -------
@@ -49,7 +57,8 @@ def doctor() -> Checkup:
     >>> found.findings[0].what
     'Python'
     """
-    return examine(CHECKS)
+    of_model = () if model is None else (("model", lambda: check_model(model)),)
+    return examine((*CHECKS, *of_model))
 
 
 def examine(checks: Sequence[tuple[str, Check]]) -> Checkup:

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,12 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
 
 def check_faiss() -> Iterator[Finding]:
     """Yield the instructions that FAISS uses, against those that there are."""
-    import faiss
-
+    try:
+        import faiss
+    except ImportError as error:
+        cure = "pip install --force-reinstall faiss-cpu"
+        yield Finding(PROBLEM, "FAISS", f"cannot be imported: {error}", cure)
+        return
     options = str(faiss.get_compile_options()).upper()
     used = "avx512" if "AVX512" in options else "avx2" if "AVX2" in options else "none"
     yield faiss_finding(used, faiss.__version__)
@@ -115,7 +120,8 @@ def _width_of(kernel: str) -> str | None:
 
 def _loaded() -> list[dict[str, Any]]:
     """Return the libraries of a process that has imported what fits import."""
-    import faiss  # noqa: F401  (loads its own of both)
+    with suppress(ImportError):  # told of by the check of FAISS
+        import faiss  # noqa: F401  (loads its own of both)
     import numpy  # noqa: F401, ICN001  (loads its BLAS)
     import sklearn.utils._openmp_helpers  # noqa: F401  (loads its OpenMP)
     from threadpoolctl import ThreadpoolController

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from scalekern.checkup.findings import OK, PROBLEM, WARNING, Finding
 
@@ -55,6 +56,12 @@ def check_temporary_space() -> Iterator[Finding]:
         yield Finding(PROBLEM, "temporary files", str(error), cure)
         return
     found = f"{_gib(free)} free in {folder}"
+    asked = os.environ.get("TMPDIR")
+    if asked and Path(asked).resolve() != Path(folder).resolve():
+        cure = "unset TMPDIR, or set it to a folder that can be written to"
+        found = f"TMPDIR={asked} cannot be used; {found}"
+        yield Finding(WARNING, "temporary files", found, cure)
+        return
     if free < LITTLE:
         cure = "free some space, or set TMPDIR to a folder that has more"
         yield Finding(WARNING, "temporary files", found, cure)
