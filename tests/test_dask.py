@@ -212,7 +212,7 @@ def test_models_that_keep_all_rows_are_those_of_arrays(model, table):
 def test_an_exact_model_by_iterations_is_that_of_arrays_to_the_last_bit(table, scheduler):
     X, y, weight = (a[:1_300] for a in table)
     lazy = [da.from_array(a, chunks=(700, -1)[: a.ndim]) for a in (X, y, weight)]
-    model = SimilarityRegressor(approximation="exact", solver="cg", alpha=0.1, random_state=0)
+    model = SimilarityRegressor(approximation="exact", solver="cg", gamma=0.3, alpha=10.0)
     assert_same_fit(clone(model).fit(X, y, weight), clone(model).fit(*lazy))
 
 
@@ -232,7 +232,7 @@ def test_an_exact_model_of_more_rows_than_fit_is_refused(table):
         scalekern.config_context(memory_limit=10_000),
         pytest.raises(InvalidInputError, match=r"use approximation='nystroem' .*memory_limit"),
     ):
-        SimilarityRegressor(approximation="exact").fit(X, y)
+        SimilarityRegressor(approximation="exact", gamma=1.0).fit(X, y)
     # What iterations need is asked for before any row comes to this process.
     with (
         scalekern.config_context(memory_limit=2_000_000),
