@@ -1,6 +1,7 @@
 """Seconds that plans predict, against those of the fits: three sizes of each model, both engines.
 
-python -m benchmarks.plan
+python -m benchmarks.plan              all of them: some ten minutes
+python -m benchmarks.plan knn linear   some of them
 
 One thread, or one Dask worker of one thread in this process: measured is the processor's time,
 which other programs on the machine do not add to.
@@ -8,6 +9,7 @@ which other programs on the machine do not add to.
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -17,18 +19,28 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import scalekern
-from scalekern import KNeighborsRegressor, SimilarityRegressor
+from scalekern import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
 from scalekern.engine.machine import rates
 
 SIZES = {
     "exact": (500, 1_000, 2_000),
+    "exact, cg": (4_000, 8_000, 16_000),
     "nystroem": (5_000, 20_000, 60_000),
+    "nystroem, cg": (10_000, 40_000, 120_000),
+    "nystroem, sgd": (10_000, 40_000, 120_000),
     "fourier": (5_000, 20_000, 60_000),
+    "local": (5_000, 20_000, 60_000),
+    "linear": (50_000, 200_000, 800_000),
     "knn": (20_000, 60_000, 150_000),
 }
 DASK_SIZES = {
+    "exact, cg": (4_000, 8_000, 16_000),
     "nystroem": (50_000, 200_000, 800_000),
+    "nystroem, cg": (50_000, 100_000, 200_000),
+    "nystroem, sgd": (50_000, 100_000, 200_000),
     "fourier": (50_000, 200_000, 800_000),
+    "local": (50_000, 200_000, 800_000),
+    "linear": (50_000, 200_000, 800_000),
     "knn": (50_000, 200_000, 800_000),
 }
 COLUMNS = 6
@@ -36,15 +48,18 @@ COLUMNS = 6
 
 def main() -> None:
     """Print predicted and measured seconds, and their ratios."""
+    names = sys.argv[1:] or list(SIZES)
     rng = np.random.default_rng(0)
     fit_once(SimilarityRegressor(n_components=50), rng.uniform(size=(3_000, COLUMNS)))
     fit_once(KNeighborsRegressor(), rng.uniform(size=(3_000, COLUMNS)))
     start = time.perf_counter()
     rates()
     print(f"calibration {time.perf_counter() - start:.2f} s")
-    print("model         rows  fit: planned  measured  ratio  predict: planned  measured  ratio")
-    for name, sizes in SIZES.items():
-        for n in sizes:
+    print(
+        "model             rows  fit: planned  measured  ratio  predict: planned  measured  ratio"
+    )
+    for name in names:
+        for n in SIZES[name]:
             X = rng.uniform(size=(n, COLUMNS))
             model = _model(name)
             plan = scalekern.plan(X, X[:, 0], estimator=model)
@@ -52,18 +67,19 @@ def main() -> None:
                 fit, predict = fit_once(model, X)
             planned, predicting = plan.seconds, plan.predict_seconds
             print(
-                f"{name:<10}{n:>8,}{planned:>14.3f}{fit:>10.3f}{fit / planned:>7.2f}"
-                f"{predicting:>18.3f}{predict:>10.3f}{predict / predicting:>7.2f}"
+                f"{name:<14}{n:>8,}{planned:>14.3f}{fit:>10.3f}{fit / planned:>7.2f}"
+                f"{predicting:>18.3f}{predict:>10.3f}{predict / predicting:>7.2f}",
+                flush=True,
             )
-    on_dask(rng)
+    on_dask(rng, names)
 
 
-def on_dask(rng: np.random.Generator) -> None:
+def on_dask(rng: np.random.Generator, names: list[str]) -> None:
     """Print the same of fits on a Dask worker."""
     import dask.array as da
     from distributed import Client, LocalCluster
 
-    print("on Dask       rows  fit: planned  measured  ratio   tasks")
+    print("on Dask           rows  fit: planned  measured  ratio   tasks")
     with (
         LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
@@ -72,8 +88,8 @@ def on_dask(rng: np.random.Generator) -> None:
         client.as_current(),
         threadpool_limits(1, "blas"),
     ):
-        for name, sizes in DASK_SIZES.items():
-            for n in (2_000, *sizes):
+        for name in names:
+            for n in (2_000, *DASK_SIZES.get(name, ())):
                 X = rng.uniform(size=(n, COLUMNS))
                 lazy = da.from_array(X, chunks=(65_536, -1))
                 y = da.from_array(_target(X), chunks=65_536)
@@ -82,15 +98,25 @@ def on_dask(rng: np.random.Generator) -> None:
                 fit = seconds_of(lambda m=model, X=lazy, y=y: m.fit(X, y))
                 if n != 2_000:  # the first warms the worker up
                     print(
-                        f"{name:<10}{n:>8,}{plan.seconds:>14.3f}{fit:>10.3f}"
-                        f"{fit / plan.seconds:>7.2f}{plan.graph_tasks:>8}"
+                        f"{name:<14}{n:>8,}{plan.seconds:>14.3f}{fit:>10.3f}"
+                        f"{fit / plan.seconds:>7.2f}{plan.graph_tasks:>8}",
+                        flush=True,
                     )
 
 
 def _model(name: str) -> Any:
     if name == "knn":
         return KNeighborsRegressor(n_jobs=1)
-    return SimilarityRegressor(approximation=name, n_components=500, n_jobs=1)
+    if name == "linear":
+        return LinearRegressor(n_jobs=1)
+    approximation, _, solver = name.partition(", ")
+    if not solver:
+        return SimilarityRegressor(approximation=approximation, n_components=500, n_jobs=1)
+    # Of iterations the plan knows how many are usual, so a problem that takes as many.
+    return SimilarityRegressor(
+        "rbf", gamma=4.0, alpha=1e-2, approximation=approximation, solver=solver,
+        n_components=500, n_jobs=1,
+    )  # fmt: skip
 
 
 def fit_once(model: Any, X: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -29,8 +31,10 @@ from scalekern import (
 from scalekern.engine import Moments, ThreadEngine, engine_for
 from scalekern.engine.dask import DaskEngine
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.kernels import BlockKernel
 from scalekern.rows import source_of
 from scalekern.rows.dask_rows import dask_source
+from scalekern.solvers.tiles import GramProduct
 
 N = 12_000
 CUTS = (4_000, 0, 5_000, 3_000)  # one partition is empty, none ends where a block does
@@ -205,13 +209,36 @@ def test_models_that_keep_all_rows_are_those_of_arrays(model, table):
     np.testing.assert_allclose(there.predict(lazy[0]).compute(), here.predict(X), atol=1e-10)
 
 
+def test_an_exact_model_by_iterations_is_that_of_arrays_to_the_last_bit(table, scheduler):
+    X, y, weight = (a[:1_300] for a in table)
+    lazy = [da.from_array(a, chunks=(700, -1)[: a.ndim]) for a in (X, y, weight)]
+    model = SimilarityRegressor(approximation="exact", solver="cg", gamma=0.3, alpha=10.0)
+    assert_same_fit(clone(model).fit(X, y, weight), clone(model).fit(*lazy))
+
+
+def test_tiles_of_an_exact_model_are_made_by_the_workers(table, workers, client):
+    kernel = BlockKernel(lambda X, Z: np.full((len(X), len(Z)), os.getpid() / 2))
+    one = np.eye(1_100)[:, :1]
+    found = set(GramProduct(DaskEngine(), kernel, table[0][:1_100], float, keep=False)(one)[:, 0])
+    pids = set(client.run(os.getpid).values())
+    assert found <= {pid / 2 for pid in pids}
+    kept = GramProduct(DaskEngine(), kernel, table[0][:1_100], float, keep=True)
+    assert set(kept(one)[:, 0]) == {os.getpid() / 2}
+
+
 def test_an_exact_model_of_more_rows_than_fit_is_refused(table):
     X, y, _ = as_dask(*table)
     with (
         scalekern.config_context(memory_limit=10_000),
-        pytest.raises(InvalidInputError, match="memory_limit"),
+        pytest.raises(InvalidInputError, match=r"use approximation='nystroem' .*memory_limit"),
     ):
-        SimilarityRegressor(approximation="exact").fit(X, y)
+        SimilarityRegressor(approximation="exact", gamma=1.0).fit(X, y)
+    # What iterations need is asked for before any row comes to this process.
+    with (
+        scalekern.config_context(memory_limit=2_000_000),
+        pytest.raises(InvalidInputError, match=r"12000 rows by cg .*use approximation='nystroem'"),
+    ):
+        SimilarityRegressor(approximation="exact", solver="cg", gamma=1.0, alpha=1.0).fit(X, y)
 
 
 def test_knn_votes_of_dask_are_those_of_the_frame(table):

@@ -196,6 +196,8 @@ def test_descent_is_planned_with_all_the_passes_it_may_take():
          "rows", 7 * 8 * 400**2),
         (SimilarityRegressor(**PLAIN, approximation="exact", alpha="cv", solver="pinv"),
          "rows", 11 * 8 * 400**2),
+        (SimilarityRegressor(**PLAIN, approximation="exact", alpha=1.0, solver="cg"),
+         "rows", 8 * 400 * (50 + 12 + 10)),
         (SimilarityRegressor(**PLAIN, approximation="fourier", n_components=300, n_jobs=1),
          "n_components", 3 * 8 * 200 * 201),
         (SimilarityRegressor("laplacian", approximation="nystroem", n_components=300, n_jobs=1,
@@ -382,6 +384,16 @@ def test_more_workers_take_less_time_until_the_scheduler_is_busy():
     assert times == sorted(times, reverse=True)
     assert 9 < times[0] / times[1] <= 10
     assert times[-1] > TASK_SECONDS * plan.graph_tasks
+
+
+def test_iterations_of_an_exact_model_are_shared_by_the_workers():
+    model = SimilarityRegressor(**PLAIN, approximation="exact", alpha=1.0, solver="cg")
+    plan = scalekern.plan(np.empty((50_000, 4)), estimator=model)
+    (step,) = [step for step in plan.steps if step.what == "iterations"]
+    assert (step.repeats, step.rows) == (40, 0)
+    times = [step.seconds(RATES, plan.on_workers(count).crew) for count in (1, 2, 10)]
+    assert times[0] / times[1] == pytest.approx(2, rel=0.05)
+    assert times[2] > TASK_SECONDS * step.graph_tasks
 
 
 def test_neighbours_of_dask_rows_are_planned_in_shards():

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -503,3 +504,40 @@ def test_rows_with_another_number_of_columns_are_refused():
         model.fit(scalekern.rows(TABLE, features=["a", "n"]))
     with pytest.raises(InvalidInputError, match="leave y and sample_weight out"):
         model.fit(scalekern.rows(TABLE, features=["a"], target="y"), Y)
+
+
+def write_months(folder):
+    for number, month in enumerate(("1", "12", "1")):
+        file = folder / f"month={month}" / "at=New%20York" / f"{number}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(TABLE.slice(30 * number, 30), file)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_partitions_are_columns_where_they_are_named(tmp_path, raw):
+    write_months(tmp_path / "flights")
+    there = ds.dataset(tmp_path / "flights", partitioning="hive").to_table()
+    names = ["a", "month"] + ["at"] * raw
+    source = scalekern.rows(tmp_path / "flights", target="y", features=names, key="id", raw=raw)
+    found = {}
+    for block in source.blocks(25):
+        X = block.X.table if raw else None
+        a = X["a"].to_numpy() if raw else block.X[:, 0]
+        month = X["month"].to_numpy() if raw else block.X[:, 1]
+        values = zip(a, month, block.y[:, 0], strict=True)
+        found |= dict(zip(block.ids.tolist(), values, strict=True))
+        assert not raw or set(X["at"].to_pylist()) == {"New York"}
+    columns = (there[name].to_pylist() for name in ("a", "month", "y"))
+    assert found == dict(zip(there["id"].to_pylist(), zip(*columns, strict=True), strict=True))
+    # Else a folder is what it is however it is cut.
+    own = scalekern.rows(tmp_path / "flights", target="y", drop=["id", "when", "tags"])
+    assert "month" not in own.feature_names
+    only = scalekern.rows(tmp_path / "flights", features=["month"])
+    assert matrix(only, 20)[:, 0].tolist() == [1] * 60 + [12] * 30
+
+
+def test_partitions_that_only_some_paths_tell_are_refused(tmp_path):
+    write_months(tmp_path)
+    pq.write_table(TABLE, tmp_path / "rest.parquet")
+    with pytest.raises(InvalidInputError, match=r"'month' .*but not by that of .*rest\.parquet"):
+        scalekern.rows(tmp_path, features=["a", "month"])

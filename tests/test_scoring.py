@@ -114,6 +114,20 @@ def test_names_of_parts_do_not_depend_on_how_the_data_are_named(model, data, tmp
     }
 
 
+def test_partitions_can_be_features(data, tmp_path):
+    rows = sk.rows(data, target="y", features=["a", "month"], raw=True)
+    fitted = make_pipeline(RowPreparer(), LinearRegressor()).fit(rows)
+    sk.save(fitted, tmp_path / "model")
+    assert sk.predict_files(tmp_path / "model", data, tmp_path / "scores").complete
+    frame = TABLE.select(["a"]).to_pandas().assign(month=np.arange(N) // (2 * STEP) + 1)
+    np.testing.assert_allclose(scores_of(tmp_path / "scores"), fitted.predict(frame))
+    # One of the partitions alone has the same column.
+    again = sk.predict_files(tmp_path / "model", data / "month=2", tmp_path / "second")
+    assert again.complete
+    with pytest.raises(InvalidInputError, match="'month' is told by the paths"):
+        sk.predict_files(tmp_path / "model", data, tmp_path / "third", keep=["month"])
+
+
 def test_row_groups_can_be_parts(model, tmp_path):
     path, expected = model
     write(tmp_path / "data", 0, TABLE, row_group_size=250)

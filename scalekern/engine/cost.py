@@ -81,6 +81,9 @@ class Step:
         What each block comes to, which is merged, or goes to this process.
     partitions : int
         Of a Dask collection, whose blocks are read by tasks of their own.
+    repeats : int
+        How often the engine runs the tasks of a step that reads no rows from the source, for it
+        has them; 0 where this process does them.
     """
 
     what: str
@@ -92,22 +95,27 @@ class Step:
     known: bool = True
     sum_bytes: int = 0
     partitions: int = 0
+    repeats: int = 0
 
     @property
     def merged_bytes(self) -> int:
         """Bytes of the sums of all blocks."""
-        return self.tasks * self.sum_bytes
+        return self._runs * self.tasks * self.sum_bytes
 
     @property
     def graph_tasks(self) -> int:
         """Tasks of the pass on Dask."""
-        return graph_tasks(self.tasks, self.partitions) if self.rows else 0
+        return self._runs * graph_tasks(self.tasks, self.partitions)
+
+    @property
+    def _runs(self) -> int:
+        return self.repeats or int(self.rows > 0)
 
     def seconds(self, rates: Mapping[str, float], crew: Crew) -> float:
         """Return the estimated seconds."""
         alone = sum(count / rates.get(kind, math.inf) for kind, count in self.work.items())
         reading = self.read_bytes / READ_RATE
-        if crew.workers and self.rows:
+        if crew.workers and self._runs:
             return self._on_dask(alone, reading, rates.get("move", math.inf), crew)
         # The last round may leave threads idle.
         rounds = -(-self.tasks // max(1, crew.local_threads))
@@ -124,7 +132,7 @@ class Step:
         own = alone + reading + self.rows * ROW_SECONDS + 3 * self.merged_bytes / move
         sent = self.merged_bytes * (1 - 1 / crew.workers) / (LINK_RATE * crew.workers)
         busy = own * rounds / self.tasks + sent
-        return PASS_SECONDS + busy + self.graph_tasks * TASK_SECONDS
+        return self._runs * PASS_SECONDS + busy + self.graph_tasks * TASK_SECONDS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as plain values."""
@@ -133,6 +141,7 @@ class Step:
             "why": self.why,
             "rows": self.rows,
             "tasks": self.tasks,
+            "repeats": self.repeats,
             "read_bytes": self.read_bytes,
             "merged_bytes": self.merged_bytes,
             "graph_tasks": self.graph_tasks,

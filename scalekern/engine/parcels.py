@@ -148,13 +148,18 @@ def deliver(client: Any, parcel: Parcel) -> None:
     """
     if not parcel.packed().parts:
         return
-    hosts: dict[str, str] = {}
-    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-        hosts.setdefault(worker.get("host", address), address)
-    for address in hosts.values():
+    for address in one_of_each_host(client):
         lacking = client.run(missing, parcel.parts, workers=[address])[address]
         for part in lacking:
             client.run(write_copy, part, _bytes(part), workers=[address])
+
+
+def one_of_each_host(client: Any) -> list[str]:
+    """Return the address of one worker of each host of a client's cluster."""
+    hosts: dict[str, str] = {}
+    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
+        hosts.setdefault(str(worker.get("host") or address), address)
+    return list(hosts.values())
 
 
 def missing(parts: tuple[Part, ...]) -> list[Part]:

@@ -36,7 +36,7 @@ from scalekern.solvers import (
     solve_exact_by_cg,
     solve_landmarks,
 )
-from scalekern.solvers.exact_cg import preconditioner_rank
+from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
 
 CG_ITERATIONS = 200
 ALPHA_ROWS = 3_000
@@ -169,10 +169,11 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
         )
     choice = _exact_choice(job)
     require_penalty(choice.alpha)
+    cg_need(job.source.n_rows, job.source.n_outputs).require()
     rows = gather(job.source)
     dtype = tile_dtype_of(job.source)
     solution = solve_exact_by_cg(
-        job.engine.local,
+        job.engine,
         job.kernel,
         rows.X,
         rows.y,

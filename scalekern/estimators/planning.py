@@ -52,9 +52,10 @@ from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
 from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows
 from scalekern.solvers import AlphaRule, alpha_rule
-from scalekern.solvers.exact_cg import preconditioner_rank
+from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
+from scalekern.solvers.tiles import TILE_ROWS
 
 GRAM_ROWS = 512
 """Rows of a block of the Gram matrix."""
@@ -401,6 +402,7 @@ def _exact_iterations(
     plan: Outlook, kernel: Any, rule: AlphaRule, path: int, shape: _Shape
 ) -> None:
     n, tile = shape.n, Tile(tile_dtype_of(shape.source), shape.d)
+    plan.limits.append(Limit("rows", n, lambda rows: cg_need(rows, shape.t)))
     if path:
         few = min(n, ALPHA_ROWS)
         choosing = count.spectrum(few, path, rule.n_folds)
@@ -412,7 +414,11 @@ def _exact_iterations(
     if kept and values is not None:
         values = values + Counter({"move": EXACT_PASSES * float(n) * n * tile.dtype.itemsize})
     where = "kept in a temporary file" if kept else "that are not stored"
-    plan.add("iterations", f"about {EXACT_PASSES}, over similarities {where}", values)
+    why = f"about {EXACT_PASSES}, over similarities {where}"
+    blocks, repeats = -(-n // TILE_ROWS), 0 if kept else EXACT_PASSES
+    known, own = values is not None, 4 * n * shape.t
+    step = Step("iterations", why, 0, blocks, 0, values or {}, known, own, 0, repeats)
+    plan.steps.append(step)
 
 
 def _solving(rule: AlphaRule, path: int) -> str:

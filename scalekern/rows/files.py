@@ -13,6 +13,7 @@ from scalekern.paths import find_remote, is_url, place_of
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
 from scalekern.rows.dask_rows import dask_table, is_dask_frame
+from scalekern.rows.hive import with_partitions
 from scalekern.rows.matrix import MatrixSource, is_zarr, open_zarr
 from scalekern.rows.memory import missing_columns
 from scalekern.rows.parquet import ParquetSource, column_names
@@ -51,6 +52,8 @@ def rows(
         The column or columns to predict.
     features : list of str, optional
         The columns to predict from; all that are not target, weight, key or dropped by default.
+        Partitions of a folder of Parquet ("year=2001/part.parquet") are columns where they are
+        named: whole numbers, or texts.
         A single column of text gives rows that are texts, for kernels and metrics that take them.
     drop : list of str, default=()
         Columns to leave out of the features.
@@ -103,6 +106,8 @@ def rows(
     if len(files) > 1 and any(file.suffix != ".parquet" for file in files):
         raise InvalidInputError(f"{name} matches {len(files)} files; only Parquet can be many")
     if files[0].suffix == ".parquet":
+        asked = [n for names in (target, features, weight, key) for n in _listed(names)]
+        files = with_partitions(files, asked)
         parts = _columns(column_names(files), target, features, drop, weight, key, name)
         parquet = RawParquetSource if raw else ParquetSource
         return parquet(files, parts, dtype, name=name)
@@ -189,10 +194,14 @@ def _columns(
 
 def _named(names: Any, there: Sequence[str]) -> tuple[str, ...]:
     """Return one name, several or None as a tuple without repetitions."""
+    return tuple(dict.fromkeys(_counted(name, there) for name in _listed(names)))
+
+
+def _listed(names: Any) -> list[str]:
     if names is None:
-        return ()
+        return []
     several = (names,) if isinstance(names, (str, int)) else names
-    return tuple(dict.fromkeys(_counted(str(name), there) for name in several))
+    return [str(name) for name in several]
 
 
 def _one(name: Any, there: Sequence[str]) -> str | None:

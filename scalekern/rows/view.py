@@ -27,12 +27,15 @@ class ParquetView:
         Columns that are called otherwise: name here, name in the file.
     types : tuple of (str, str)
         Columns that become another type: name here, and the type as Arrow calls it ("float64").
+    values : tuple of (str, int or str or None)
+        Columns that the file does not have, of one value each; see `rows.hive`.
     """
 
     file: Any
     groups: tuple[int, ...] | None = None
     names: tuple[tuple[str, str], ...] = ()
     types: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         if self.groups is None:
@@ -69,9 +72,16 @@ class ParquetView:
                 )
         back = {name: new for new, name in old.items()}
         fields = [f.with_name(back.get(f.name, f.name)) for f in schema]
+        fields += _fields_of(self.values)
         types = dict(self.types)
         fields = [f.with_type(_type(types[f.name])) if f.name in types else f for f in fields]
         return OpenView(self, parquet, list(groups), _schema(fields), old)
+
+
+def _fields_of(values: Sequence[tuple[str, Any]]) -> list[Any]:
+    import pyarrow as pa
+
+    return [pa.field(n, pa.int64() if isinstance(v, int) else pa.string()) for n, v in values]
 
 
 def _schema(fields: Sequence[Any]) -> Any:
@@ -109,6 +119,10 @@ class OpenView:
         self.parquet.close()
 
     @property
+    def _values(self) -> dict[str, Any]:
+        return dict(self.view.values)
+
+    @property
     def num_row_groups(self) -> int:
         """How many row groups are seen."""
         return len(self.groups)
@@ -136,7 +150,7 @@ class OpenView:
         for batch in self.parquet.iter_batches(
             batch_size=batch_size,
             row_groups=[self.groups[number] for number in chosen],
-            columns=[self.old.get(name, name) for name in names],
+            columns=[self.old.get(name, name) for name in names if name not in self._values],
             use_threads=use_threads,
         ):
             yield self._seen(batch, names)
@@ -146,7 +160,11 @@ class OpenView:
 
         arrays = []
         for name in names:
-            array, kind = batch.column(self.old.get(name, name)), self.schema_arrow.field(name).type
+            kind = self.schema_arrow.field(name).type
+            if name in self._values:
+                array = pa.repeat(pa.scalar(self._values[name]), batch.num_rows)
+            else:
+                array = batch.column(self.old.get(name, name))
             if array.type != kind:
                 try:
                     array = array.cast(kind)

@@ -18,7 +18,7 @@ from scalekern.scoring.columns import STRICT, USED, described
 from scalekern.scoring.job import Job, Model, features_of, loaded
 from scalekern.scoring.lock import locked
 from scalekern.scoring.manifest import NAME, finished, leftovers, read_manifest, strangers
-from scalekern.scoring.parts import Part, parts_of
+from scalekern.scoring.parts import Part, parts_of, with_columns_of_paths
 from scalekern.scoring.run import Run
 from scalekern.scoring.summary import Scoring
 from scalekern.storage.hosted import model_seal
@@ -123,7 +123,8 @@ def predict_files(
     names, types = tuple((rename or {}).items()), tuple((cast or {}).items())
     parts = parts_of(data, target, by_row_group=by_row_group, names=names, types=types)
     kept = tuple(dict.fromkeys([*([key] if key else []), *keep]))
-    stored = _checked_model(model, kept, coverage)
+    stored, features = _checked_model(model, kept, coverage)
+    parts = with_columns_of_paths(parts, features, kept)
     options = {
         "key": key, "keep": list(kept), "coverage": coverage, "rename": dict(names),
         "cast": dict(types), "by_row_group": by_row_group, "tile_dtype": get_config().tile_dtype,
@@ -156,19 +157,21 @@ def _check(columns: str, max_failures: int) -> None:
         raise InvalidInputError(f"max_failures={max_failures!r}; give a whole number, 0 or more")
 
 
-def _checked_model(path: Any, kept: Sequence[str], coverage: float | None) -> Model:
-    """Return the stored model, loaded once here so that what is wrong with it is said at once."""
+def _checked_model(
+    path: Any, kept: Sequence[str], coverage: float | None
+) -> tuple[Model, Sequence[str]]:
+    """Return the stored model and its columns; it is loaded here to say at once what is wrong."""
     text = _absolute(path)
     stored = Model(text, model_seal(text))
     folder = stored.folder()
     if folder is None:
         raise InvalidInputError(f"{text} changes while it is read; wait until it is saved")
     model = loaded(str(folder), stored.seal)
-    features_of(model)
+    features, _ = features_of(model)
     if coverage is not None:
         half_width(model.steps[-1][1] if hasattr(model, "steps") else model, coverage)
     check_kept_names(kept, interval=coverage is not None)
-    return stored
+    return stored, features or ()
 
 
 def _first_columns(parts: Sequence[Part]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scalekern.engine.parcels import one_of_each_host
 from scalekern.errors import ClusterError
 from scalekern.scoring.job import Model
 from scalekern.storage.hosted import keep_copy, model_files
@@ -17,12 +18,10 @@ def give_models(client: Any, model: Model) -> None:
     ClusterError
         If a worker can neither read nor keep it.
     """
-    hosts: dict[str, str] = {}
-    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
-        hosts.setdefault(str(worker.get("host") or address), address)
+    hosts = one_of_each_host(client)
     if not hosts:
         return
-    there = client.run(has_model, model, workers=list(hosts.values()), on_error="return")
+    there = client.run(has_model, model, workers=hosts, on_error="return")
     lacking = [address for address, found in there.items() if found is not True]
     if not lacking:
         return

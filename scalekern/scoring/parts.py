@@ -17,7 +17,8 @@ from typing import Any
 from scalekern.errors import InvalidInputError
 from scalekern.paths import Folder, fingerprint_of
 from scalekern.rows.files import find_files
-from scalekern.rows.parquet import open_parquet
+from scalekern.rows.hive import told_by, with_partitions
+from scalekern.rows.parquet import column_names, open_parquet
 from scalekern.rows.view import ParquetView
 
 _HIVE = re.compile(r"[^=/]+=[^/]*")
@@ -74,6 +75,26 @@ def parts_of(
         part = Part(os.path.relpath(str(file), root).replace(os.sep, "/"), view)
         parts += _by_group(part) if by_row_group else [part]
     return parts
+
+
+def with_columns_of_paths(
+    parts: Sequence[Part], features: Sequence[str], kept: Sequence[str]
+) -> list[Part]:
+    """Return the parts with the features that their paths tell ("month=1") and no file has.
+
+    Raises
+    ------
+    InvalidInputError
+        If such a column is to be kept: the paths of the output tell it already.
+    """
+    twice = [name for name in kept if name in told_by(parts[0].view)]
+    if twice and twice[0] not in column_names([parts[0].view]):
+        raise InvalidInputError(
+            f"{twice[0]!r} is told by the paths of the parts, and those of the output tell it too; "
+            "leave it out of the columns to keep"
+        )
+    views = with_partitions([part.view for part in parts], features)
+    return [replace(part, view=view) for part, view in zip(parts, views, strict=True)]
 
 
 def _root(data: str, files: Sequence[Any]) -> str:

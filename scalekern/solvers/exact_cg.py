@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Engine, require_memory
+from scalekern.engine import Engine, Need
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
@@ -76,14 +76,9 @@ def solve_exact_by_cg(
     ridge regression; Gardner et al. (2018), GPyTorch.
     """
     n, t = y.shape
-    rank = preconditioner_rank(n)
-    require_memory(
-        8 * n * (rank + rank // 4 + 10 * t),
-        f"the exact model of {n} rows by cg",
-        "use approximation='nystroem' or 'fourier'",
-    )
+    cg_need(n, t).require()
     root = np.sqrt(weight)
-    factor = pivoted_cholesky(kernel, X, rank, seed)
+    factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
     centre = _Centre(root) if fit_intercept else _Nothing()
     F = factor.F
     F *= root
@@ -137,6 +132,16 @@ def solve_exact_by_cg(
     freedom = max(weight.sum(), len(y)) - fit_intercept
     amplitude = np.maximum(np.einsum("ij,ij->j", right, found.x), 0.0) / max(freedom, 1.0)
     return Solution(coef, intercept, alpha, report=report, amplitude=amplitude)
+
+
+def cg_need(n: int, t: int) -> Need:
+    """Return what an exact model of n rows and t outputs needs: the preconditioner, above all."""
+    rank = preconditioner_rank(n)
+    return Need(
+        8 * n * (rank + rank // 4 + 10 * t),
+        f"the exact model of {n} rows by cg",
+        "use approximation='nystroem' or 'fourier'",
+    )
 
 
 def preconditioner_rank(n: int) -> int:

@@ -8,6 +8,7 @@ same work for all, so that no core waits.
 from __future__ import annotations
 
 import tempfile
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from scalekern.engine import Engine
 from scalekern.engine.checkpoint import remembered
 from scalekern.kernels import Kernel
+from scalekern.kernels.base import Columns
 from scalekern.rows import ArraySource, Block
 from scalekern.rows.base import slice_rows
 
@@ -23,6 +25,8 @@ TILE_ROWS = 512
 
 class GramProduct:
     """V -> K V for the Gram matrix K of some rows.
+
+    On Dask the tiles are made by the workers, to which the rows go once and V with each product.
 
     Parameters
     ----------
@@ -34,30 +38,26 @@ class GramProduct:
         Of the tiles; sums over them are float64.
     keep : bool, default=False
         Whether the first product writes its tiles to a temporary file, which the others read:
-        for kernels that are dearer than reading, with the same results.
+        for kernels that are dearer than reading, with the same results. The file is of this
+        process, which then makes the tiles too.
     """
 
     def __init__(
         self, engine: Engine, kernel: Kernel, X: Any, dtype: Any, *, keep: bool = False
     ) -> None:
-        self._engine, self._source, self.dtype = engine, ArraySource(X), np.dtype(dtype)
+        self._engine, self.dtype = engine.local if keep else engine, np.dtype(dtype)
+        self._source = ArraySource(X)
         self.n = self._source.n_rows
-        self._starts = list(range(0, self.n, TILE_ROWS))
-        self._columns = [
-            kernel.columns(slice_rows(X, s, s + TILE_ROWS), self.dtype) for s in self._starts
-        ]
-        self._kept = _Kept(len(self._starts), self.dtype) if keep else None
+        kept = _Kept(-(-self.n // TILE_ROWS), self.dtype) if keep else None
+        self._tiles = _Tiles(kernel, X, self.dtype, kept)
 
     def __call__(self, V: np.ndarray) -> np.ndarray:
         """Return K V, float64 of shape (n, t)."""
         return remembered(lambda: self._product(V))
 
     def _product(self, V: np.ndarray) -> np.ndarray:
-        narrow = np.ascontiguousarray(V, dtype=self.dtype)
+        half_row = partial(_half_row, self._tiles, np.ascontiguousarray(V, dtype=self.dtype))
         out = np.zeros(V.shape)
-
-        def of_block(block: Block) -> np.ndarray:
-            return self._half_row(block, narrow)
 
         def add(block: Block, part: np.ndarray) -> None:
             # Around the circle from the block's own first row.
@@ -65,34 +65,55 @@ class GramProduct:
             out[block.start : block.start + end] += part[:end]
             out[: len(part) - end] += part[end:]
 
-        self._engine.map_blocks(self._source, of_block, add, "conjugate gradients", TILE_ROWS)
+        self._engine.map_blocks(self._source, half_row, add, "conjugate gradients", TILE_ROWS)
         return out
 
-    def _half_row(self, block: Block, V: np.ndarray) -> np.ndarray:
-        """Return the products of the tiles of one block of rows, from its first row onwards."""
-        i, n_blocks, rows = block.start // TILE_ROWS, len(self._starts), len(block)
-        last = (n_blocks - 1) // 2
-        # Two blocks that are half the circle apart are met by one of them only.
-        reach = last + 1 if n_blocks % 2 == 0 and i < n_blocks // 2 else last
-        own = V[block.start : block.start + rows]
-        buffer = np.empty((rows, TILE_ROWS), dtype=self.dtype)
-        parts = [np.zeros((rows, V.shape[1]))]
-        for step in range(reach + 1):
-            j = (i + step) % n_blocks
-            columns = self._columns[j]
-            if self._kept is None:
-                tile = columns(block.X, buffer[:, : columns.n_columns])
-            else:
-                tile = self._kept.tile(i, step, block.X, rows, columns)
-            start = self._starts[j]
-            theirs = V[start : start + columns.n_columns]
-            if j == i:
-                # Rounding must not make it unsymmetric.
-                parts[0] += 0.5 * (tile @ theirs + tile.T @ own)
-                continue
-            parts[0] += tile @ theirs
-            parts.append((tile.T @ own).astype(np.float64))
-        return np.concatenate(parts)
+
+class _Tiles:
+    """The tiles of a Gram matrix; in each process its columns are prepared when first used."""
+
+    def __init__(self, kernel: Kernel, X: Any, dtype: np.dtype, kept: _Kept | None) -> None:
+        self._kernel, self._X, self.dtype, self._kept = kernel, X, dtype, kept
+
+    @cached_property
+    def columns(self) -> list[Columns]:
+        """The columns of each block of rows."""
+        n = len(self._X) if isinstance(self._X, list) else self._X.shape[0]
+        starts = range(0, n, TILE_ROWS)
+        blocks = (slice_rows(self._X, start, start + TILE_ROWS) for start in starts)
+        return [self._kernel.columns(block, self.dtype) for block in blocks]
+
+    def tile(self, i: int, step: int, X: Any, buffer: np.ndarray) -> np.ndarray:
+        """Return the tile of block i, whose rows are X, and the block `step` after it."""
+        columns = self.columns[(i + step) % len(self.columns)]
+        if self._kept is not None:
+            return self._kept.tile(i, step, X, len(buffer), columns)
+        return columns(X, buffer[:, : columns.n_columns])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "columns"}
+
+
+def _half_row(tiles: _Tiles, V: np.ndarray, block: Block) -> np.ndarray:
+    """Return the products of the tiles of one block of rows, from its first row onwards."""
+    i, n_blocks, rows = block.start // TILE_ROWS, len(tiles.columns), len(block)
+    last = (n_blocks - 1) // 2
+    # Two blocks that are half the circle apart are met by one of them only.
+    reach = last + 1 if n_blocks % 2 == 0 and i < n_blocks // 2 else last
+    own = V[block.start : block.start + rows]
+    buffer = np.empty((rows, TILE_ROWS), dtype=tiles.dtype)
+    parts = [np.zeros((rows, V.shape[1]))]
+    for step in range(reach + 1):
+        tile = tiles.tile(i, step, block.X, buffer)
+        start = (i + step) % n_blocks * TILE_ROWS
+        theirs = V[start : start + tile.shape[1]]
+        if step == 0:
+            # Rounding must not make it unsymmetric.
+            parts[0] += 0.5 * (tile @ theirs + tile.T @ own)
+            continue
+        parts[0] += tile @ theirs
+        parts.append((tile.T @ own).astype(np.float64))
+    return np.concatenate(parts)
 
 
 class _Kept:
