@@ -29,7 +29,7 @@ class Trend:
         What the RMSE would fall by with twice the largest size, at most: the last gain for a
         doubling, less by the share by which it was less than the one before.
     times : float
-        How many times the seconds of the largest a doubling takes, by the last one.
+        How many times the work of the largest a doubling is, counted: m (m + 2 d) for each row.
     is_noise : bool
         Whether the last gain is within what the test rows can show.
     floor : float or None
@@ -52,7 +52,7 @@ class Trend:
             return f"{text}, which is within the noise. More components would buy nothing here."
         coming = f"{2 * last:,} would come to about {after - self.gain:.4g}"
         end = "" if self.floor is None else f"; the exact model has {self.floor:.4g}"
-        return f"{text}. By that, {coming} in {self.times:.1f} times the seconds{end}."
+        return f"{text}. By that, {coming} for {self.times:.1f} times the work{end}."
 
 
 def trends(comparison: Any) -> list[Trend]:
@@ -88,14 +88,14 @@ def _trend(comparison: Any, family: str, results: list[Any]) -> Trend:
     floor = comparison.exact_rmse
     if floor is not None:
         gain = min(gain, max(float(rmse[-1]) - floor, 0.0))
-    seconds = [result.fit_seconds + result.predict_seconds for result in results]
+    m, d = sizes[-1], comparison.data.n_columns if comparison.data else 0
     losses = [(comparison.predictions[r.model] - comparison.y_test) ** 2 for r in results[-2:]]
     return Trend(
         family,
         tuple(int(size) for size in sizes),
         tuple(float(error) for error in rmse),
         gain,
-        float(max(seconds[-1] / seconds[-2], 1.0) ** (1 / doublings[-1])),
+        float(2 * (2 * m + 2 * d) / (m + 2 * d)),
         within_noise(losses[0] - losses[1]),
         floor,
     )

@@ -21,7 +21,7 @@ from scalekern.report.table import bytes_text, table_cells
 
 CAUTION = (
     "The next doubling is taken to gain by so much less than the last as that did than the one "
-    "before, and no more than the exact model leaves; seconds to grow as they did."
+    "before, and no more than the exact model leaves. Work is counted, not timed."
 )
 MOST_NAMES = 60  # of columns that are listed
 MEANINGS = {
