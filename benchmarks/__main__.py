@@ -41,6 +41,12 @@ SUITES = {
         short=("--short", "--repeats", "1"),
         records=True,
     ),
+    "paths": Suite(
+        "each hot path against the least that it must do",
+        short=("--scale", "0.2", "--repeats", "1"),
+        reads_data=False,
+        records=True,
+    ),
     "neighbors": Suite(
         "k-NN at the same recall: raw FAISS, hnswlib, usearch, scikit-learn",
         short=("--scale", "0.05", "--rounds", "3", "--no-graphs", "--only", "walks"),

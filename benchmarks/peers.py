@@ -247,7 +247,7 @@ def picture(entries: list[dict[str, Any]], target: Path) -> None:
                       ha="right" if entry["ours"] else "left")  # fmt: skip
     axes.set(xscale="log", xlabel="seconds of fit and prediction",
              ylabel="RMSE on days left out (minutes)")  # fmt: skip
-    axes.margins(x=0.6)
+    axes.margins(x=0.75)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=110)
 

@@ -98,6 +98,7 @@ def _append(name: str, ratios: dict[str, list[float]]) -> None:
             numbers = (statistics.median(values), min(values), max(values))
             rounded = [f"{number:.3g}" for number in numbers]
             lines.writerow([today(), __version__, name, ratio, *rounded, machine()])
+    path.with_suffix(".md").write_text(f"{history_table()}\n", encoding="utf-8")
 
 
 def history() -> list[dict[str, str]]:
@@ -107,6 +108,18 @@ def history() -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def history_table() -> str:
+    """Return the history as a table: a line for each ratio, a column for each day."""
+    days = list(dict.fromkeys(line["date"] for line in history()))
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for line in history():
+        cell = f"{line['median']} ({line['least']} to {line['most']})"
+        found.setdefault((line["benchmark"], line["ratio"]), {})[line["date"]] = cell
+    rows = [[f"{name}: {ratio}", *(cells.get(day, "") for day in days)]
+            for (name, ratio), cells in found.items()]  # fmt: skip
+    return table(["ratio", *days], rows)
 
 
 def main() -> None:

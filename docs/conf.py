@@ -38,6 +38,7 @@ html_title = "scalekern"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {page: [] for page in ("index", "peers", "limits", "commands", "changelog")}
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 8,

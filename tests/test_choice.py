@@ -19,7 +19,6 @@ from scalekern.selection.metric import is_better
 from scalekern.solvers import alpha_rule
 from scalekern.solvers.gradients import (
     GradientOuterProduct,
-    global_gradients,
     local_gradients,
 )
 from scalekern.solvers.local import Neighborhoods, solve_local
@@ -85,16 +84,6 @@ def test_badly_scaled_features_are_put_right():
     plain = regressor(approximation="local", n_neighbors=30, metric="learned").fit(X, Y)
     bad = clone(plain).fit(X * scales, Y)
     assert rmse(bad, NEW * scales) < 1.3 * rmse(plain)
-
-
-@pytest.mark.parametrize("kernel", SMOOTH, ids=repr)
-def test_global_gradients_are_those_of_finite_differences(kernel):
-    Z, coef = RNG.normal(size=(9, 3)), RNG.normal(size=(9, 2))
-    at, step = RNG.normal(size=(4, 3)), 1e-6
-    found = global_gradients(kernel, Z, coef, at)
-    for j, e in enumerate(np.eye(3) * step):
-        slope = (kernel.block(at + e, Z) - kernel.block(at - e, Z)) @ coef / (2 * step)
-        np.testing.assert_allclose(found[:, :, j], slope, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("kernel", SMOOTH, ids=repr)

@@ -82,7 +82,13 @@ def test_every_page_is_in_the_site_and_every_entry_is_a_page():
             matches = list(page.parent.glob(f"{entry}.md"))
             assert matches, f"{page.relative_to(ROOT)} names {entry}, which is not there"
             found.update(match.resolve() for match in matches)
-    missing = {page.resolve() for page in DOCS.rglob("*.md")} - {page.resolve() for page in found}
+    parts = set((DOCS / "benchmarks").glob("*.md"))  # which pages include
+    including = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert not [
+        part.name for part in parts if f"{{include}} benchmarks/{part.name}" not in including
+    ]
+    pages = {page.resolve() for page in DOCS.rglob("*.md")}
+    missing = pages - {page.resolve() for page in found} - {part.resolve() for part in parts}
     assert not missing, f"no toctree names {sorted(missing)}; docs/measured.md or howto/index.md?"
 
 

@@ -42,7 +42,7 @@ class RunDirective(SphinxDirective):
         shown_nodes = [code, output] if output.children else [code]
         if results.recorded and number == 0:
             note = (
-                "Outputs on this page were recorded: its data come from `benchmarks/fetch_data.py`."
+                "Outputs on this page were recorded: its data come from benchmarks/fetch_data.py."
             )
             return [nodes.paragraph(note, note, classes=["run-note"]), *shown_nodes]
         return shown_nodes

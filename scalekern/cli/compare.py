@@ -37,7 +37,7 @@ from scalekern.cli.stopping import leaving
               help="Fit the exact model on a sample of so many rows.")  # fmt: skip
 @click.option("--sizes", metavar="NUMBERS", multiple=True,
               help="Fit Nyström and Fourier at several sizes, such as 125,250,500; instead of "
-              "--n-components.")  # fmt: skip
+              "--n-components, of which --report takes a quarter, half and all.")  # fmt: skip
 @click.option("--report", metavar="FILE.html", default=None,
               help="Also write one HTML file to send around: table, pictures, and which model to "
               "take.")  # fmt: skip
@@ -53,6 +53,8 @@ def compare_command(data: str, **options: Any) -> None:
     for name in ("json_path", "report"):
         check_output(options[name])
     sizes = _sizes(options["sizes"])
+    if options["report"] and not sizes:
+        sizes = _parts(options["n_components"])
     from scalekern.rows import rows
 
     train = source_from(data, options)
@@ -93,6 +95,7 @@ def compare_command(data: str, **options: Any) -> None:
 
 
 def _tell(comparison: Any, options: dict[str, Any]) -> None:
+    from scalekern.report.more_time import trends
     from scalekern.report.names import name_of
 
     click.echo(f"\n{len(comparison.y_test):,} test rows; errors are in the units of "
@@ -104,6 +107,12 @@ def _tell(comparison: Any, options: dict[str, Any]) -> None:
         local = comparison.models["local"]
         click.echo(f"The local model has {local.kernel_!r} of length {local.report_['length']} and "
                    f"alpha {local.alpha_:.4g}.")  # fmt: skip
+    for name in comparison.certificates:
+        gap, low, high = comparison.gap_interval(name)
+        click.echo(f"{name_of(name)}: gap to exact {gap:.2%} ({low:.2%} to {high:.2%}) of the "
+                   "target's standard deviation, measured on parts of the rows.")  # fmt: skip
+    for trend in trends(comparison):
+        click.echo(str(trend))
     advice = comparison.recommended
     click.echo(f"Recommended: {name_of(advice.model)}. {advice.reason}")
     if options["report"]:
@@ -122,6 +131,11 @@ def _sizes(values: tuple[str, ...]) -> list[int]:
         raise click.UsageError(
             f"--sizes {','.join(values)}: give whole numbers with commas"
         ) from None
+
+
+def _parts(most: int) -> list[int]:
+    """Return a quarter, half and all of the components: a report shows what more of them buy."""
+    return sorted({max(1, most // 4), max(1, most // 2), most})
 
 
 def _command_line() -> str:

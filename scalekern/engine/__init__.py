@@ -6,7 +6,7 @@ from scalekern.engine.limits import available_cores, memory_budget
 from scalekern.engine.moments import Moments
 from scalekern.engine.plan import Need, chunk_rows, require_memory
 from scalekern.engine.sample import HashSample, hash_ids
-from scalekern.engine.statistic import Statistic, Together, Walk
+from scalekern.engine.statistic import Statistic, Sums, Together, Walk
 from scalekern.engine.threads import ThreadEngine
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Moments",
     "Need",
     "Statistic",
+    "Sums",
     "ThreadEngine",
     "Together",
     "Walk",

@@ -30,6 +30,26 @@ class Statistic(ABC):
         """Take the sums that `arrays` gave; the inverse on an empty statistic."""
 
 
+class Sums(Statistic):
+    """Arrays that add up element by element: those of the attributes that `names` lists."""
+
+    names: tuple[str, ...]
+
+    def merge(self, other: Any) -> None:
+        """Add the sums of other rows."""
+        for name in self.names:
+            getattr(self, name).__iadd__(getattr(other, name))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the sums as plain arrays."""
+        return {name: getattr(self, name) for name in self.names}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take the sums that `arrays` gave."""
+        for name in self.names:
+            setattr(self, name, arrays[name])
+
+
 class Walk(ABC):
     """What a walk over batches carries from one to the next, and what tells where it is."""
 

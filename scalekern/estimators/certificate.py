@@ -121,10 +121,7 @@ class _Comparison:
         size = min(MOST_PART, len(self._order) // n_parts)
         parts = [self._order[i * size : (i + 1) * size] for i in range(n_parts)]
         squares = np.array([self._square(part) for part in parts])
-        mean = float(squares.mean())
-        # Of the logarithm: a gap is above 0, and a few parts scatter by factors.
-        factor = np.exp(0.5 * _margin(squares) / mean) if mean > 0 else 1.0
-        return size, mean**0.5, float(mean**0.5 / factor), float(mean**0.5 * factor)
+        return size, *rms_interval(squares**0.5)
 
     def _square(self, part: np.ndarray) -> float:
         X, columns = take_rows(self._rows.X, part), self._kernel.columns
@@ -166,6 +163,15 @@ def _trace_error(kernel: Kernel, feature_map: FeatureMap, X: Any) -> tuple[float
     share = float(max(missed.mean(), 0.0) / total)
     margin = float(_margin(missed) / total)
     return share, max(share - margin, 0.0), share + margin
+
+
+def rms_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the root mean square of values that are independent, and its 95% interval."""
+    squares = np.square(values)
+    mean = float(squares.mean())
+    # Of the logarithm: a gap is above 0, and a few parts scatter by factors.
+    factor = np.exp(0.5 * _margin(squares) / mean) if mean > 0 else 1.0
+    return mean**0.5, float(mean**0.5 / factor), float(mean**0.5 * factor)
 
 
 def _margin(values: np.ndarray) -> float:

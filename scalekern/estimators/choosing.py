@@ -24,7 +24,7 @@ from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import ArraySource, RowSource
-from scalekern.rows.base import take_rows
+from scalekern.rows.base import dense_rows, take_rows
 from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.selection.closed_form import left_out_errors
 from scalekern.selection.local_trial import TrialRows
@@ -420,5 +420,4 @@ def _with(sample: HashSample, X: Any) -> HashSample:
 
 
 def _variance(X: Any) -> float:
-    X = X.toarray() if hasattr(X, "toarray") else X
-    return float(np.var(X, dtype=np.float64))
+    return float(np.var(dense_rows(X), dtype=np.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from scalekern.estimators.weighing import (
 )
 from scalekern.features import StandardizedMap
 from scalekern.rows import RowSource
+from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import fit_source
 from scalekern.solvers import RidgeStatistic, alpha_rule, solve_ridge
 from scalekern.storage import storable
@@ -108,7 +110,8 @@ class LinearRegressor(RowPredictor):
             setattr(self, name, value)
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
-        return FeatureWeigher(self, _dense, lambda X: lambda Z: _dense(Z @ X.T), rows)
+        to_floats = partial(dense_rows, dtype=np.float64)
+        return FeatureWeigher(self, to_floats, lambda X: lambda Z: to_floats(Z @ X.T), rows)
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         del source
@@ -132,7 +135,3 @@ class LinearRegressor(RowPredictor):
             setattr(self, name, value)
         if self.target_is_vector_:
             self.intercept_ = float(np.ravel(arrays["intercept_"])[0])
-
-
-def _dense(X: Any) -> np.ndarray:
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)

@@ -28,6 +28,7 @@ from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
 from scalekern.neighbors import BuiltIndex, NeighborIndex, build_index, index_from_state
 from scalekern.rows import ArraySource, Block, RowSource
+from scalekern.rows.base import dense_rows
 from scalekern.selection.local import (
     DEFAULT_ALPHA,
     DEFAULT_FACTOR,
@@ -340,8 +341,3 @@ def _from_all(
     """Give queries for which the index found nothing the mean and deviation of all targets."""
     mean[lost] = model.intercept_
     std[lost] = local.targets.std(axis=0)
-
-
-def dense_rows(X: Any) -> np.ndarray:
-    """Return rows as an array of numbers."""
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)

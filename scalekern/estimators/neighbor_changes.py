@@ -13,6 +13,7 @@ from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import kept_ids
 from scalekern.neighbors import NeighborIndex, build_index, takes_objects
 from scalekern.neighbors.altered import AlteredIndex, added_rows, with_rows, without_rows
+from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import fit_source
 
 MOST_ADDED, MOST_REMOVED = 0.25, 0.3
@@ -66,7 +67,7 @@ class ChangingRows:
         numbers, labels = self._targets_to_add(y)
         objects = takes_objects(self.metric)
         rows = gather(fit_source(self, X, numbers, objects=objects, reset=False))
-        more = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
+        more = dense_rows(rows.X)
         ids = self._ids_with(rows.ids)
         extra = build_index(
             added_rows(self._index, more), metric=self.metric, algorithm="brute", n_neighbors=1

@@ -16,6 +16,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.features.parameters import check_choice
 from scalekern.neighbors import NeighborIndex, takes_objects
 from scalekern.rows import RowSource, source_of
+from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import predict_source
 
 MODES = ("connectivity", "distance")
@@ -133,7 +134,7 @@ class NeighborGraphs:
         found: Within = []
 
         def of_block(block: Any) -> Within:
-            X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
+            X = dense_rows(block.X)
             return self._index.within(X, radius)
 
         engine_for(source, self.n_jobs).map_blocks(

@@ -33,7 +33,7 @@ from scalekern.neighbors import (
 )
 from scalekern.neighbors.metrics import canonical_metric
 from scalekern.rows import Block, RowSource, source_of
-from scalekern.rows.base import stack_rows
+from scalekern.rows.base import dense_rows, stack_rows
 from scalekern.rows.validate import predict_source
 
 FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
@@ -73,7 +73,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         rows = gather(source) if source.n_outputs else _gather_rows(source)
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
-        X = rows.X.toarray() if hasattr(rows.X, "toarray") else rows.X
+        X = dense_rows(rows.X)
         self._keep(self._build_over(X, rows.y))
         return rows.y
 
@@ -248,7 +248,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         """
 
         def of_block(block: Block) -> Any:
-            X = block.X.toarray() if hasattr(block.X, "toarray") else block.X
+            X = dense_rows(block.X)
             if not exact:
                 numbers = self._index.nearest(X, k)
                 return function(np.where(numbers < 0, np.inf, 1.0), numbers)

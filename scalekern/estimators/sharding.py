@@ -24,7 +24,7 @@ from scalekern.neighbors import BuiltIndex, index_from_state
 from scalekern.neighbors.kinds import kind_for_rows
 from scalekern.neighbors.shards import Shard, ShardedIndex
 from scalekern.rows import Block, RowSource
-from scalekern.rows.base import take_rows
+from scalekern.rows.base import dense_rows, take_rows
 
 SHARD_BYTES = 64 << 20
 LEAST_ROWS, MOST_ROWS = 65_536, 1 << 20
@@ -91,8 +91,7 @@ def index_in_shards(engine: Engine, source: RowSource, build: Build) -> IndexedR
         kept = _kept(block)
         if not len(kept):
             return None
-        X = take_rows(block.X, kept)
-        X = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+        X = dense_rows(take_rows(block.X, kept))
         y = np.zeros((len(X), 0)) if block.y is None else block.y[kept]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RecallWarning)

@@ -12,7 +12,7 @@ from scalekern.features.whitening import CUTOFFS, Whitening, eliminated, whiten
 from scalekern.kernels import Kernel, Polynomial
 from scalekern.kernels.base import check_positive
 from scalekern.kernels.sampling import Sampling
-from scalekern.rows.base import take_rows
+from scalekern.rows.base import dense_rows, take_rows
 
 FARTHEST = 1e30
 """In wavelengths, from the centre: no digit of a farther row's angle means anything."""
@@ -238,7 +238,7 @@ class StandardizedMap(FeatureMap):
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Return (X - mean) / scale."""
-        X = X.toarray() if hasattr(X, "toarray") else X
+        X = dense_rows(X)
         return np.divide(X - self.mean, self.scale, out=out, casting="same_kind")
 
 

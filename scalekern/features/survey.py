@@ -13,7 +13,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.kernels import Kernel, as_kernel
 from scalekern.kernels.base import check_positive
 from scalekern.rows import RowSource
-from scalekern.rows.base import slice_rows
+from scalekern.rows.base import dense_rows, slice_rows
 
 BANDWIDTH_ROWS = 1000
 GAMMA_RULES = ("scale", "median")
@@ -101,7 +101,7 @@ def median_gamma(kernel: Kernel, seen: Survey) -> float:
 def _first_rows(seen: Survey) -> tuple[Any, np.ndarray | None]:
     X, weight = slice_rows(seen.sample.X, 0, BANDWIDTH_ROWS), seen.sample.weight
     weight = None if weight is None else weight[:BANDWIDTH_ROWS]
-    return X if isinstance(X, list) else dense(X), weight
+    return dense_rows(X, np.float64), weight
 
 
 def resolve_gamma(gamma: Any, seen: Survey) -> float:
@@ -114,8 +114,3 @@ def resolve_gamma(gamma: Any, seen: Survey) -> float:
             "gamma='scale' is of the variance of numbers; use 'median' for objects"
         )
     return 1.0 / (seen.sample.X.shape[1] * (seen.variance or 1.0))
-
-
-def dense(X: Any) -> np.ndarray:
-    """Return rows as a float64 array."""
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)

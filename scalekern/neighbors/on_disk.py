@@ -35,6 +35,7 @@ from scalekern.neighbors.ivf import (
 )
 from scalekern.neighbors.tune import held_rows
 from scalekern.rows import Block, RowSource
+from scalekern.rows.base import dense_rows
 from scalekern.storage.arrays import checksum
 
 NOTE, TRAINED, INDEX = "build.json", "trained.faiss", "index.faiss"
@@ -136,7 +137,7 @@ class _Build:
         """Return what an index is of; the first rows stand for all of them."""
         source = self._source
         first = next(iter(source.blocks(1_024)))
-        digest = hashlib.sha256(np.ascontiguousarray(dense(first.X)).tobytes())
+        digest = hashlib.sha256(np.ascontiguousarray(dense_rows(first.X)).tobytes())
         if first.y is not None:
             digest.update(np.ascontiguousarray(first.y).tobytes())
         return {
@@ -181,7 +182,7 @@ class _Build:
         if self._metric != "inner_product":
             return embedding.norm
         lengths = [
-            float(np.sqrt(np.square(dense(block.X), dtype=np.float64).sum(axis=1)).max())
+            float(np.sqrt(np.square(dense_rows(block.X), dtype=np.float64).sum(axis=1)).max())
             for block in self._source.blocks(BLOCK_ROWS)
         ]
         return max(lengths)
@@ -196,7 +197,7 @@ class _Build:
         parts = []
         held = held_rows(self._source.n_rows, self._source.n_features, self._seed)
         for block in self._source.runs(numbers, BLOCK_ROWS):
-            X = dense(block.X)
+            X = dense_rows(block.X)
             few = np.sort(rng.choice(len(X), max(1, round(share * len(X))), replace=False))
             few = few[~np.isin(few + block.start, held)]
             parts.append(X[few])
@@ -220,7 +221,7 @@ class _Build:
         }
 
         def encode(block: Block) -> dict[str, NDArray[Any]]:
-            X = dense(block.X)
+            X = dense_rows(block.X)
             points = projected(projection, embedding.embed(X))
             labels = lists_of(quantizer, points)
             codes = np.empty((len(points), size), dtype=np.uint8)
@@ -370,8 +371,3 @@ def _parts(index: Any) -> tuple[Any, Any]:
     inner = faiss.downcast_index(index.index)
     inner.referenced_objects = [index]
     return inner, faiss.downcast_VectorTransform(index.chain.at(0))
-
-
-def dense(X: Any) -> FloatArray:
-    """Return a block's rows as an array."""
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from scalekern.estimators.certificate import Gap, rms_interval
 from scalekern.features import RowPreparer
 from scalekern.report.measured import Result
 from scalekern.report.names import family_of
@@ -69,6 +70,9 @@ class Comparison:
     data : Data or None
     call : str
         The call of `compare` as code.
+    certificates : dict of Gap
+        Where the exact model was not fitted on the same rows, what `gap_to_exact` of the largest
+        Nyström and Fourier model says.
     """
 
     results: list[Result]
@@ -82,6 +86,7 @@ class Comparison:
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     data: Data | None = None
     call: str = ""
+    certificates: dict[str, Gap] = field(default_factory=dict, repr=False)
 
     @property
     def fitted(self) -> list[Result]:
@@ -115,6 +120,20 @@ class Comparison:
         if exact is None or exact.n_train < max(r.n_train for r in self.fitted):
             return None
         return exact.rmse
+
+    def gap_interval(self, name: str) -> tuple[float, float, float] | None:
+        """Return the gap of a model to the exact one, and its 95% confidence interval.
+
+        Over test rows like these where the exact model was fitted; of the largest subproblems that
+        could be solved where it was not; None where neither is known.
+        """
+        if name in self.certificates:
+            found = self.certificates[name]
+            return float(found.gap[-1]), float(found.low[-1]), float(found.high[-1])
+        exact, scale = self.predictions.get("exact"), float(self.y_test.std())
+        if exact is None or self.exact_rmse is None or scale == 0:
+            return None
+        return rms_interval((self.predictions[name] - exact) / scale)
 
     def pipeline(self, name: str) -> Pipeline:
         """Return a fitted model with the scaling before it, to predict with or to save."""

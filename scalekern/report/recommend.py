@@ -77,7 +77,7 @@ def recommend(losses: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> Rec
         raise InvalidInputError("there is nothing to recommend: no model has finite errors")
     order = sorted(finite, key=lambda name: float(np.mean(finite[name])))
     best = order[0]
-    close = tuple(name for name in order if _within_noise(finite[name] - finite[best]))
+    close = tuple(name for name in order if within_noise(finite[name] - finite[best]))
     chosen = min(close, key=lambda name: sizes[name])
     return Recommendation(chosen, best, close, _reason(chosen, order, close, finite, sizes))
 
@@ -98,8 +98,8 @@ def on_front(costs: Sequence[float], errors: Sequence[float]) -> list[bool]:
     ]
 
 
-def _within_noise(difference: np.ndarray) -> bool:
-    """Say whether the mean is at most two standard errors above 0."""
+def within_noise(difference: np.ndarray) -> bool:
+    """Say whether the mean of paired differences is at most two standard errors above 0."""
     n = len(difference)
     noise = float(difference.std(ddof=1)) / np.sqrt(n) if n > 1 else 0.0
     return bool(difference.mean() <= 2 * noise)

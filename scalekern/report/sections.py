@@ -14,10 +14,15 @@ import numpy as np
 from scalekern.report.about import written
 from scalekern.report.embed import figure_html
 from scalekern.report.markup import Html, element, join, shortened
+from scalekern.report.more_time import trends
 from scalekern.report.names import family_of, name_of
 from scalekern.report.recommend import RULE, on_front
 from scalekern.report.table import bytes_text, table_cells
 
+CAUTION = (
+    "The next doubling is taken to gain by so much less than the last as that did than the one "
+    "before, and no more than the exact model leaves. Work is counted, not timed."
+)
 MOST_NAMES = 60  # of columns that are listed
 MEANINGS = {
     "RMSE, MAE": "The root of the mean squared error and the mean absolute error on the test "
@@ -155,6 +160,56 @@ def components(comparison: Any, unit: str | None) -> Html:
         ),
         class_="pictures",
     )
+
+
+def more_time(comparison: Any) -> Html:
+    """Return what more components would buy, where a family was fitted at several sizes."""
+    found = trends(comparison)
+    if not found:
+        return Html()
+    how = [] if all(trend.is_noise for trend in found) else [element("p", CAUTION, class_="quiet")]
+    return element("div", element("ul", *(element("li", str(one)) for one in found)), *how)
+
+
+def gap_table(comparison: Any) -> Html:
+    """Return the gap of each approximation to the exact model, with its confidence interval."""
+    lines = []
+    for result in comparison.fitted:
+        found = comparison.gap_interval(result.model)
+        if found is None or result.model in ("exact", "linear", "knn"):
+            continue
+        gap, low, high = (f"{100 * value:.3g}%" for value in found)
+        lines.append(
+            (name_of(result.model), gap, f"{low} to {high}", _gap_note(comparison, result))
+        )
+    if not lines:
+        return Html()
+    header = ["model", "gap to exact", "95% interval", "measured on"]
+    head = element("thead", element("tr", *(element("th", name) for name in header)))
+    rows = [element("tr", *(element("td", cell) for cell in line)) for line in lines]
+    return element("div", element("table", head, element("tbody", *rows)), class_="scroll")
+
+
+def _gap_note(comparison: Any, result: Any) -> str:
+    if result.model not in comparison.certificates:
+        return f"{len(comparison.y_test):,} test rows"
+    size = int(comparison.certificates[result.model].size[-1])
+    return f"both solved on parts of {size:,} training rows"
+
+
+def certificates(comparison: Any) -> Html:
+    """Return the gap against the size of subproblems, where the exact model was not fitted."""
+    from scalekern.report.gap import plot_gap
+
+    pictures = [
+        figure_html(
+            partial(plot_gap, found),
+            f"{name_of(name)}: exact models of all rows were too large; on parts of the rows the "
+            "difference is this, and where it leads as parts grow is what to expect of all.",
+        )
+        for name, found in comparison.certificates.items()
+    ]
+    return element("div", *pictures, class_="pictures") if pictures else Html()
 
 
 def gaps(comparison: Any, unit: str | None) -> Html:

@@ -235,6 +235,13 @@ def take_rows(X: Rows, numbers: np.ndarray) -> Rows:
     return X[numbers]
 
 
+def dense_rows(X: Rows, dtype: Any = None) -> Any:
+    """Return a block's X, which may be sparse, as an array; objects stay a list."""
+    if hasattr(X, "toarray"):
+        X = X.toarray()
+    return X if dtype is None or isinstance(X, list) else np.asarray(X, dtype=dtype)
+
+
 def slice_rows(X: Rows, start: int, stop: int) -> Rows:
     """Return rows start to stop of a block's X; a view where X is an array."""
     return X[start:stop]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from scalekern.engine import Engine, HashSample
-from scalekern.features.survey import dense
 from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
+from scalekern.rows.base import dense_rows
 from scalekern.selection.local_trial import LocalTrial, TrialRows
 from scalekern.selection.metric import LearnedMetric, Trial, is_better, learn_metric
 
@@ -48,7 +48,7 @@ def scored_rows(n: int) -> int:
 
 def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
     """Return the rows of a sample, standardised, and what they were divided by."""
-    X, y = dense(sample.X), np.asarray(sample.y)
+    X, y = dense_rows(sample.X, np.float64), np.asarray(sample.y)
     n, weight = len(X), sample.weight
     with np.errstate(over="ignore", invalid="ignore"):
         spread, y_spread = _spread(X, weight), _spread(y, weight)

@@ -1,8 +1,7 @@
 """Gradients of similarity models by the coordinates of the row: what learned metrics add up.
 
 The derivative of a radial kernel is its slope times the difference of two points, so a gradient
-costs no more than a prediction. Global models have landmarks and coefficients, local ones have
-those of each query's neighbourhood.
+costs no more than a prediction.
 """
 
 from __future__ import annotations
@@ -13,42 +12,9 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Statistic
-from scalekern.kernels.distances import HalfSquares
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import Block
 from scalekern.solvers.local import Neighborhoods, exponents, similarities, solve_coefficients
-
-
-def global_gradients(
-    kernel: RadialKernel, Z: np.ndarray, coef: np.ndarray, X: np.ndarray
-) -> np.ndarray:
-    """Return the gradients of ``sum_j coef_j k(x, z_j)`` at the rows of X.
-
-    Parameters
-    ----------
-    kernel : RadialKernel
-        With its length scale.
-    Z : float64 array of shape (m, d)
-    coef : float64 array of shape (m, t)
-    X : float64 array of shape (rows, d)
-
-    Returns
-    -------
-    float64 array of shape (rows, t, d)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from scalekern.kernels import RBF
-    >>> global_gradients(RBF(0.5), np.zeros((1, 1)), np.ones((1, 1)), np.ones((1, 1))).round(4)
-    array([[[-0.6065]]])
-    """
-    half_squares = HalfSquares(Z, kernel.length, np.float64)
-    slope = kernel.slope(half_squares(X, np.empty((len(X), len(Z)))))
-    (rows, d), t = X.shape, coef.shape[1]
-    # sum_j s_j a_j (z_j - x), without a difference for every pair
-    towards = (slope @ (coef[:, :, None] * Z[:, None]).reshape(len(Z), -1)).reshape(rows, t, d)
-    return (towards - (slope @ coef)[:, :, None] * X[:, None]) / kernel.length**2
 
 
 def local_gradients(

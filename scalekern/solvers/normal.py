@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalekern.engine import Statistic
+from scalekern.engine import Sums
 from scalekern.kernels.base import Columns
 from scalekern.kernels.distances import SUBTILE_BYTES
 from scalekern.rows import Block
 from scalekern.rows.base import slice_rows
 
 
-class KernelNormal(Statistic):
+class KernelNormal(Sums):
     """The sum of k(x) w (k(x)'V - shift) over rows, k(x) the kernel values against the landmarks.
 
     Parameters
@@ -61,17 +61,3 @@ class KernelNormal(Statistic):
                 u *= block.weight[low:high, None]
             self.total += u.sum(axis=0)
             self.out += K.T @ u.astype(self._product_dtype, copy=False)
-
-    def merge(self, other: KernelNormal) -> None:
-        """Add the sum over other rows."""
-        for name in self.names:
-            getattr(self, name).__iadd__(getattr(other, name))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the sums as plain arrays."""
-        return {name: getattr(self, name) for name in self.names}
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the sums that `arrays` gave."""
-        for name in self.names:
-            setattr(self, name, arrays[name])

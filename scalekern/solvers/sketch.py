@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Statistic
+from scalekern.engine import Sums
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.features import FeatureMap
 from scalekern.rows import Block
@@ -28,7 +28,7 @@ def sketch_size(m: int, times: int = 4) -> int:
     return max(LEAST_SIZE, times * m) if times else 0
 
 
-class Sketch(Statistic):
+class Sketch(Sums):
     """S sqrt(W) [Phi, y, 1] with S sparse and random, and the weighted sums of Phi, y and both.
 
     Every row is added, with two signs of its own, at two places of the sketch; the rows of a tile
@@ -133,17 +133,3 @@ class Sketch(Statistic):
         fitting = min(len(A), len(self.B) - place)
         self.B[place : place + fitting] += A[:fitting]
         self.B[: len(A) - fitting] += A[fitting:]
-
-    def merge(self, other: Sketch) -> None:
-        """Add the sketch of other rows."""
-        for name in self.names:
-            getattr(self, name).__iadd__(getattr(other, name))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the sketch as plain arrays."""
-        return {name: getattr(self, name) for name in self.names}
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the sketch that `arrays` gave."""
-        for name in self.names:
-            setattr(self, name, arrays[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalekern.engine import Statistic, hash_ids
+from scalekern.engine import Statistic, Sums, hash_ids
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.engine.sample import shifted
 from scalekern.features import FeatureMap
@@ -14,7 +14,7 @@ from scalekern.rows.base import slice_rows, take_rows
 FOLD_SEED = 0x5F01D
 
 
-class RidgeStatistic(Statistic):
+class RidgeStatistic(Sums):
     """Weighted sums of products of features and targets, one set for each fold.
 
     Parameters
@@ -107,26 +107,12 @@ class RidgeStatistic(Statistic):
         self.W[fold] += w.sum()
         self.count[fold] += np.count_nonzero(w)
 
-    def merge(self, other: RidgeStatistic) -> None:
-        """Add the sums of other rows."""
-        for name in self.names:
-            getattr(self, name).__iadd__(getattr(other, name))
-
     def transform(self, U: np.ndarray, feature_map: FeatureMap) -> None:
         """Turn the sums for features k into those for `feature_map`, whose features are U'k."""
         self._map = feature_map
         self.G = U.T @ self.G @ U
         self.c = U.T @ self.c
         self.S = self.S @ U
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the sums as plain arrays."""
-        return {name: getattr(self, name) for name in self.names}
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take the sums that `arrays` gave."""
-        for name in self.names:
-            setattr(self, name, arrays[name])
 
 
 class ResidualStatistic(Statistic):

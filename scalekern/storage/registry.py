@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from scalekern.errors import InvalidInputError, ModelFormatError, UnsupportedError
 from scalekern.storage.scalers import restore_scaler, scaler_class, scaler_state
-
-
-class Storable(Protocol):
-    """An estimator that can put its fitted state down and take it up again."""
-
-    n_features_in_: int
-    feature_names_in_: np.ndarray
-
-    def get_params(self, deep: bool = ...) -> dict[str, Any]:
-        """Return the constructor parameters."""
-
-    def fitted_state(self) -> tuple[dict[str, Any], dict[str, Any]]: ...
-
-    def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None: ...
-
 
 T = TypeVar("T")
 _CLASSES: dict[str, Any] = {}
@@ -39,7 +24,10 @@ def import_classes() -> None:
 
 
 def storable(cls: type[T]) -> type[T]:
-    """Enter a class into the registry, under its name."""
+    """Enter a class into the registry, under its name.
+
+    It has `get_params`, and `fitted_state` and `restore_state`, which are each other's inverse.
+    """
     _CLASSES[cls.__name__] = cls
     return cls
 

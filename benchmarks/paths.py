@@ -1,0 +1,101 @@
+"""Each hot path against the least that it must do: `python -m benchmarks.paths`.
+
+One fit or prediction at a time, on rows made here, warm, the best of several. The least is the
+operations of matrix products and the exponentials that the path cannot do without, at the rates
+that this machine has in the same run; the share says how near the code comes to that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.limits import least_seconds, limits, told
+from benchmarks.results import keep, table
+
+D, M, K = 8, 1_000, 32
+PLAIN: dict[str, Any] = {"kernel": "rbf", "gamma": 0.15, "alpha": 1.0, "metric": "euclidean"}
+Path = tuple[str, Callable[[], Any], float, float]
+"""What it is, the path, and the operations of products and the exponentials of it."""
+
+
+def rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return float32 rows and a smooth target."""
+    X = np.random.default_rng(seed).standard_normal((n, D), dtype=np.float32)
+    return X, np.sin(X).sum(axis=1)
+
+
+def paths(scale: float) -> list[Path]:
+    """Return the paths; `scale` makes them shorter."""
+    from scalekern import KNeighborsRegressor, SimilarityRegressor
+
+    n, few, dense = int(scale * 200_000), int(scale * 20_000), int(scale * 4_000)
+    X, y = rows(n, 0)
+    Q, _ = rows(n, 1)
+    sized = {"n_components": M, "random_state": 0, **PLAIN}
+    nystroem = SimilarityRegressor(approximation="nystroem", **sized)
+    fourier = SimilarityRegressor(approximation="fourier", **sized)
+    exact = SimilarityRegressor(approximation="exact", solver="cholesky", **PLAIN)
+    iterated = SimilarityRegressor(approximation="exact", solver="cg", **PLAIN, random_state=0)
+    flat = KNeighborsRegressor(K, algorithm="brute").fit(X[:few], y[:few])
+    near, solved = X[:dense], y[:dense]
+    fits = [model.fit(X, y) for model in (nystroem, fourier)] + [exact.fit(near, solved)]
+    passes = iterated.fit(X[:few], y[:few]).report_["iterations"]
+    values, gram = float(n * M), n * M * (2.0 * D + M)
+    return [
+        ("fit, Nyström", lambda: fits[0].fit(X, y), gram, values),
+        ("fit, Fourier", lambda: fits[1].fit(X, y), gram, 0.0),
+        ("fit, exact by Cholesky", lambda: exact.fit(near, solved),
+         dense**2 * D + dense**3 / 3, dense**2 / 2),
+        ("fit, exact by cg", lambda: iterated.fit(X[:few], y[:few]),
+         passes * few**2 * (D + 2.0), passes * few**2 / 2),
+        ("predict, Nyström", lambda: fits[0].predict(Q), values * 2 * (D + 1), values),
+        ("predict, Fourier", lambda: fits[1].predict(Q), values * 2 * (D + 1), 0.0),
+        ("predict, exact", lambda: exact.predict(Q), n * dense * 2.0 * (D + 1), float(n * dense)),
+        ("neighbours, flat", lambda: flat.kneighbors(Q[:few]), few**2 * 2.0 * D, 0.0),
+    ]  # fmt: skip
+
+
+def seconds_of(call: Callable[[], Any], repeats: int) -> list[float]:
+    """Return the seconds of some calls."""
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def main() -> None:
+    """Time the paths, print the table and write it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.paths", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=3, help="times each is run")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try it out")
+    parser.add_argument("--record", action="store_true", help="keep the results in docs/benchmarks")
+    options = parser.parse_args()
+    found, results = limits(), {}
+    for name, call, products, exponentials in paths(options.scale):
+        seconds = seconds_of(call, options.repeats)
+        least = least_seconds(products, exponentials, found)
+        results[name] = {"seconds": seconds, "least": least}
+        print(f"  {name}: {min(seconds):.2f} s, at least {least:.2f}", flush=True)
+    shares = {name: [one["least"] / s for s in one["seconds"]] for name, one in results.items()}
+    lines = [
+        [name, f"{statistics.median(one['seconds']):.2f}", f"{one['least']:.2f}",
+         f"{statistics.median(shares[name]):.0%}"]
+        for name, one in results.items()
+    ]  # fmt: skip
+    told_paths = table(["path", "seconds", "at least", "of the limit"], lines)
+    page = f"This machine at most:\n\n{told(found)}\n\n{told_paths}"
+    print(f"\n{page}")
+    kept = {"limits": found, "paths": results}
+    print(f"\nWrote {keep('paths', kept, shares, record=options.record, page=page)}")
+
+
+if __name__ == "__main__":
+    main()
