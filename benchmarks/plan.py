@@ -120,7 +120,7 @@ def _model(name: str) -> Any:
         return SimilarityRegressor(approximation=approximation, n_components=500, n_jobs=1)
     if name == "local":
         # How many neighbours are best, and in which metric, the plan cannot know.
-        return SimilarityRegressor("matern", approximation=name, n_neighbors=32, n_jobs=1,
+        return SimilarityRegressor("matern32", approximation=name, n_neighbors=32, n_jobs=1,
                                    metric="euclidean")  # fmt: skip
     # Of iterations the plan knows how many are usual, so a problem that takes about as many.
     settings = {"gamma": 4.0, "alpha": 1e-2} if solver else {"gamma": "median"}
