@@ -212,7 +212,9 @@ def test_models_that_keep_all_rows_are_those_of_arrays(model, table):
 def test_an_exact_model_by_iterations_is_that_of_arrays_to_the_last_bit(table, scheduler):
     X, y, weight = (a[:1_300] for a in table)
     lazy = [da.from_array(a, chunks=(700, -1)[: a.ndim]) for a in (X, y, weight)]
-    model = SimilarityRegressor(approximation="exact", solver="cg", gamma=0.3, alpha=10.0)
+    model = SimilarityRegressor(
+        approximation="exact", solver="cg", gamma=0.3, alpha=10.0, random_state=0
+    )
     assert_same_fit(clone(model).fit(X, y, weight), clone(model).fit(*lazy))
 
 

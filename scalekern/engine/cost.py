@@ -18,10 +18,12 @@ READ_RATE = 4e8
 """Bytes of compressed Parquet that are read, unpacked and checked in a second; one thread reads."""
 STEP_SECONDS = 1e-3
 """What a step costs at least."""
+BLOCK_SECONDS = 1e-4
+"""What it costs to hand a block of rows to a thread."""
 ROW_SECONDS = 1e-7
-"""What a row costs in a pass beyond arithmetic: its id, its hash, its copies."""
-
-
+"""What a row costs in a pass beyond arithmetic: its id, its hash, its share of a tile's calls."""
+PLAIN_ROW_SECONDS = 1e-8
+"""The same where a block is one product."""
 TASK_SECONDS = 1.5e-3
 """What Dask does for a task, to make it, to send it, to hear of its end, beside what it is for.
 
@@ -84,6 +86,8 @@ class Step:
     repeats : int
         How often the engine runs the tasks of a step that reads no rows from the source, for it
         has them; 0 where this process does them.
+    row_seconds : float
+        What a row costs beyond the work.
     """
 
     what: str
@@ -96,6 +100,7 @@ class Step:
     sum_bytes: int = 0
     partitions: int = 0
     repeats: int = 0
+    row_seconds: float = ROW_SECONDS
 
     @property
     def merged_bytes(self) -> int:
@@ -120,7 +125,8 @@ class Step:
         # The last round may leave threads idle.
         rounds = -(-self.tasks // max(1, crew.local_threads))
         busy = max(alone * rounds / self.tasks, reading)
-        return STEP_SECONDS + busy + self.rows * ROW_SECONDS
+        handed = BLOCK_SECONDS * self.tasks if self.rows else 0.0
+        return STEP_SECONDS + busy + handed + self.rows * self.row_seconds
 
     def _on_dask(self, alone: float, reading: float, move: float, crew: Crew) -> float:
         """Return the seconds on a cluster, as if its scheduler worked while the workers rest.
@@ -129,7 +135,7 @@ class Step:
         that lie with other workers are sent.
         """
         rounds = -(-self.tasks // max(1, crew.threads))
-        own = alone + reading + self.rows * ROW_SECONDS + 3 * self.merged_bytes / move
+        own = alone + reading + self.rows * self.row_seconds + 3 * self.merged_bytes / move
         sent = self.merged_bytes * (1 - 1 / crew.workers) / (LINK_RATE * crew.workers)
         busy = own * rounds / self.tasks + sent
         return self._runs * PASS_SECONDS + busy + self.graph_tasks * TASK_SECONDS

@@ -65,7 +65,8 @@ def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
     if isinstance(kernel, Laplacian):
         # Differences column by column: each is an elementwise step over the tile.
         return Counter({"exp" + tile.bits: count, "move": 3.0 * size * tile.d * count})
-    work = products(2.0 * (tile.d + 2) * count, tile.bits)
+    # Products of few columns are over before the tile is written.
+    work = products(2.0 * (tile.d + 2) * count, tile.bits) + Counter({"move": size * count})
     if isinstance(kernel, Linear):
         return work
     cost = EXPONENTIALS.get(type(kernel).__name__, 3.0 if isinstance(kernel, RadialKernel) else 1.0)

@@ -16,7 +16,7 @@ import numpy as np
 
 from scalekern.engine import Need
 from scalekern.engine.choose import crew_for
-from scalekern.engine.cost import Step, tasks_of
+from scalekern.engine.cost import PLAIN_ROW_SECONDS, Step, tasks_of
 from scalekern.engine.limits import resolve_threads
 from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
@@ -50,13 +50,17 @@ from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
-from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows
+from scalekern.selection.local_trial import SHORT_ROWS
+from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows, sloped_rows
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
 from scalekern.solvers.sgd import sketch_need
 from scalekern.solvers.sketch import sketch_size
 from scalekern.solvers.tiles import TILE_ROWS
 
+USUAL_ROUNDS, USUAL_SETTINGS = 5, 12
+"""Of learning a metric: rounds, and the lengths and alphas tried in each."""
+INDEXING, BUILDING = "indexing", ("building the index", "tuning the index")
 GRAM_ROWS = 512
 """Rows of a block of the Gram matrix."""
 
@@ -169,7 +173,7 @@ class _Shape:
             each = shard_rows(self.source)
             own = self.row_bytes * min(1.0, each / self.n)
             why = "shards of the index, kept in files"
-            plan.steps.append(self.a_pass("indexing", why, Counter(), each, int(own)))
+            plan.steps.append(self.a_pass(INDEXING, why, Counter(), each, int(own)))
             return
         plan.held_bytes += self.row_bytes
         plan.steps.append(self.gather("the index holds them"))
@@ -223,7 +227,8 @@ def _linear(shape: _Shape) -> Outlook:
                      sum_bytes=8 * d * (d + t)),
     ]  # fmt: skip
     plan.add("solving", "the coefficients", count.ridge(d, 1, 0, 1))
-    plan.predict = [shape.a_pass("predicting", "", count.products(2.0 * n * d * t))]
+    predicting = shape.a_pass("predicting", "", count.products(2.0 * n * d * t))
+    plan.predict = [replace(predicting, row_seconds=PLAIN_ROW_SECONDS)]
     plan.model_bytes, plan.explain_bytes = 8 * t * (d + 1), _kept_of_features(shape, d, 8)
     return plan
 
@@ -243,10 +248,24 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
     plan = Outlook(name, why if model.algorithm == "auto" else "asked for")
     shape.collect(plan, takes_objects(metric))
     query = _index(plan, shape, kind, k)
+    _shared_out(plan)
     work = None if query is None else Counter({key: v * n for key, v in query.items()})
     plan.predict = [shape.a_pass("predicting", "", work, QUERY_ROWS)]
     plan.model_bytes += shape.n * (d * shape.item + 8 * shape.t)
     return plan
+
+
+def _shared_out(plan: Outlook) -> None:
+    """Let the workers build what becomes a shard each: it is work of the pass that indexes."""
+    names = [step.what for step in plan.steps]
+    if INDEXING not in names:
+        return
+    at = names.index(INDEXING)
+    built = [step for step in plan.steps[at:] if step.what in BUILDING]
+    work = sum((Counter(step.work) for step in built), Counter(plan.steps[at].work))
+    known = all(step.known for step in built)
+    plan.steps = [step for step in plan.steps if step not in built]
+    plan.steps[at] = replace(plan.steps[at], work=work, known=known)
 
 
 def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | None:
@@ -332,8 +351,7 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
     rows = min(shape.n, sample_size(shape.n, shape.d))
     tried = scored_rows(rows)
     if known.learn:
-        rounds = Counter({k: 8 * v for k, v in _systems(5 * tried, NEIGHBORS, shape.d).items()})
-        plan.add("learning the metric", "gradients of local models", rounds)
+        plan.add("learning the metric", "gradients of local models", _rounds(rows, shape.d))
         plan.model_bytes += 8 * shape.d * (shape.d + 1)
         plan.notes.append("whether a metric is kept, only the rows can tell; bytes are the most")
     if "local" in known.names and local_kernels(params):
@@ -359,6 +377,16 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
             f"the fit takes {other!r} instead where it is better on rows held out, which only the "
             f"rows can tell; approximation={first!r} settles it beforehand"
         )
+
+
+def _rounds(rows: int, d: int) -> Counter[str]:
+    """Return the work of as many rounds of learning a metric as are usual on a sample.
+
+    A gradient is a solve by elimination, twice the work of a factor.
+    """
+    scored, sloped = scored_rows(rows), sloped_rows(rows)
+    systems = USUAL_ROUNDS * (2 * (sloped + SHORT_ROWS) + scored * USUAL_SETTINGS)
+    return _systems(systems, NEIGHBORS, d)
 
 
 def _systems(number: int, k: int, d: int) -> Counter[str]:
@@ -527,6 +555,7 @@ def _local(plan: Outlook, k: int, kernel: Any, rule: AlphaRule, shape: _Shape) -
     shape.collect(plan)
     metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
     query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
+    _shared_out(plan)
     one = None if query is None else query + _systems(1, k, d)
     tried = min(n, SAMPLE_ROWS)
     choosing = None if one is None else Counter({key: 60.0 * tried * v for key, v in one.items()})

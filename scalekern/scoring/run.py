@@ -76,6 +76,8 @@ class Run:
         try:
             self._do(missing, max_failures, n_jobs)
             self._look_for_parts()
+        except ClusterError as error:
+            raise ClusterError(f"{error}; --resume does what is missing by then") from error
         finally:
             self._write_down()
         return self._scoring()

@@ -27,6 +27,8 @@ from scalekern.solvers.local import (
 )
 
 BLOCK_BYTES = 1 << 21
+SHORT_ROWS = 1_000
+"""How long gradients are is looked at on so many rows first."""
 FACTORS = 2.0 ** np.arange(-2, 8)
 ALPHAS = 10.0 ** np.arange(-8.0, 3.0)
 COARSE = [(i, j) for i in (1, 3, 5) for j in (2, 4, 6, 8)]
@@ -129,7 +131,7 @@ class LocalTrial(Trial):
         """Return the gradient outer product of the rows after those that errors are taken of."""
         low = self._rows.n_scored
         part = self._source(low, low + self._rows.n_sloped)
-        few = self._source(low, low + min(self._rows.n_sloped, 1_000))
+        few = self._source(low, low + min(self._rows.n_sloped, SHORT_ROWS))
         lengths: list[np.ndarray] = []
         self._map(few, lambda b: lengths_of(self._gradients(b, low)), lengths.append)
         longest = float(np.quantile(np.concatenate(lengths), CLIPPED_AT))

@@ -46,6 +46,11 @@ def scored_rows(n: int) -> int:
     return min(max(LEAST_SCORED, n // SCORED), n // 3)
 
 
+def sloped_rows(n: int) -> int:
+    """Return of how many rows of a sample of n gradients are taken."""
+    return min(max(LEAST_SLOPED, n // SLOPED), n - scored_rows(n))
+
+
 def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
     """Return the rows of a sample, standardised, and what they were divided by."""
     X, y = dense_rows(sample.X, np.float64), np.asarray(sample.y)
@@ -54,7 +59,7 @@ def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
         spread, y_spread = _spread(X, weight), _spread(y, weight)
     mean = np.average(y, axis=0, weights=weight)
     scored = scored_rows(n)
-    sloped = min(max(LEAST_SLOPED, n // SLOPED), n - scored)
+    sloped = sloped_rows(n)
     share = None if weight is None else weight / weight.mean()
     return TrialRows(X / spread, (y - mean) / y_spread, share, scored, sloped), spread
 

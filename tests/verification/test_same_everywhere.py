@@ -40,7 +40,9 @@ MODELS = {
     "nystroem, gcv": clone(NYSTROEM).set_params(alpha="gcv", landmarks="rpcholesky"),
     "nystroem, sgd": clone(NYSTROEM).set_params(solver="sgd"),
     "nystroem, cg": clone(NYSTROEM).set_params(solver="cg", alpha=0.1),
-    "exact, cg": SimilarityRegressor(approximation="exact", solver="cg", gamma=0.5, alpha=10.0),
+    "exact, cg": SimilarityRegressor(
+        approximation="exact", solver="cg", gamma=0.5, alpha=10.0, random_state=0
+    ),
     "fourier": FOURIER,
     "fourier, sgd": clone(FOURIER).set_params(solver="sgd"),
     "classes": SimilarityClassifier(approximation="nystroem", **OPTIONS),
