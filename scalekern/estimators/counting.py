@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.engine import memory_budget
 from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKernel, Precomputed
 from scalekern.kernels.combinations import Combination, Constant
 from scalekern.kernels.radial import RadialKernel
@@ -75,13 +76,16 @@ def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
 def keeps_tiles(kernel: Kernel, n: int, tile: Tile) -> bool:
     """Return whether kernel values are dearer than to read them again, and a file of them fits.
 
-    The results are the same either way.
+    Of vectors a file must fit in memory, too, or it would be read from the disk. The results are
+    the same either way.
     """
     work = kernel_values(kernel, 1.0, tile)
     if isinstance(kernel, Precomputed) or not _fits_on_disk(n, tile):
         return False
     if work is None:
         return True
+    if kept_bytes(n, tile.dtype) > memory_budget() // 2:
+        return False
     flops, exps = (sum(v for k, v in work.items() if k.startswith(w)) for w in ("product", "exp"))
     return flops / 2 + EXPONENTIAL * exps + work["move"] > READ_BYTE * tile.dtype.itemsize
 

@@ -171,6 +171,9 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     require_penalty(choice.alpha)
     rows = gather(job.source)
     dtype = tile_dtype_of(job.source)
+    left_out = None if job.left_out is None else job.left_out(rows.ids)
+    if left_out is not None and (left_out.all() or not left_out.any()):
+        left_out = None
     solution = solve_exact_by_cg(
         job.engine.local,
         job.kernel,
@@ -183,6 +186,7 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
         dtype=dtype,
         seed=job.seen.sample.seed,
         keep=keeps_tiles(job.kernel, len(rows.y), Tile(dtype, job.source.n_features)),
+        left_out=left_out,
     )
     return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
 

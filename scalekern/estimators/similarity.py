@@ -191,6 +191,8 @@ class SimilarityRegressor(RowPredictor):
     """
 
     _loss = "squared_error"
+    _left_out: Callable[[np.ndarray], np.ndarray] | None = None
+    """Which rows a classifier wants scored by a model without them."""
 
     def __init__(
         self,
@@ -257,6 +259,8 @@ class SimilarityRegressor(RowPredictor):
         self._forget()
         self._keep(job, choice)
         self._finish(source, choice.approximation, fitted, choice.report)
+        if fitted.left_out is not None:
+            self._left_out_scores = fitted.left_out
         return self
 
     @available_if(_has_sums)
@@ -360,7 +364,8 @@ class SimilarityRegressor(RowPredictor):
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
         if self.kernel == "auto":
             params["kernel"] = without_bandwidth(kernel)
-        return Job(engine, source, kernel, rule, seen, params, choice.start), choice
+        job = Job(engine, source, kernel, rule, seen, params, choice.start, self._left_out)
+        return job, choice
 
     def _keep(self, job: Job, choice: Choice) -> None:
         self.kernel_ = job.kernel

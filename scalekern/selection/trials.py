@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from scalekern.features.survey import dense
 from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
 from scalekern.selection.local_trial import LocalTrial, TrialRows
-from scalekern.selection.metric import LearnedMetric, Trial, is_better, learn_metric
+from scalekern.selection.metric import WIDE, LearnedMetric, Trial, is_better, learn_metric
 
 TRIAL_ROWS = 50_000
 SHARE, SEARCHED_BY_TREE = 4, 8
@@ -25,6 +26,8 @@ LEAST_SCORED, LEAST_SLOPED = 1_000, 4_000
 FEWEST_ROWS = 360
 """With fewer the errors held out say too little."""
 MOST_FEATURES = 1_024
+NEGLIGIBLE = 0.01
+"""Of wide rows a learned matrix drops the directions with no more of the squared distances."""
 NEIGHBORS = 64
 """Of the local models that teach the metric."""
 SIZES = (32, 64, 128)
@@ -84,7 +87,22 @@ def learned_metric(
     def trial(transform: np.ndarray, before: Trial | None) -> Trial:
         return LocalTrial(engine, rows, transform, kernel, k, before)
 
-    return learn_metric(trial, starting_scales(rows, spread))
+    def narrow(transform: np.ndarray) -> np.ndarray:
+        return narrowed(transform, rows.X[: rows.n_scored + rows.n_sloped])
+
+    return learn_metric(trial, starting_scales(rows, spread), narrow=narrow)
+
+
+def narrowed(transform: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return a matrix without the columns that hardly matter for distances of the rows of X.
+
+    At least `WIDE` are kept: of these similarities are cheap already.
+    """
+    variance = (X @ transform).var(axis=0)
+    order = np.argsort(-variance, kind="stable")
+    share = variance[order].cumsum() / (variance.sum() or 1.0)
+    kept = order[: max(WIDE, int(np.searchsorted(share, 1.0 - NEGLIGIBLE)) + 1)]
+    return np.ascontiguousarray(transform[:, np.sort(kept)])
 
 
 def best_neighborhoods(
@@ -124,6 +142,19 @@ def best_neighborhoods(
         if not is_better(larger.errors, found.errors):
             break
         found = larger
+    return found
+
+
+def best_of_fewer(
+    engine: Engine, rows: TrialRows, metric: LearnedMetric, trial: LocalTrial, size: int
+) -> LocalTrial:
+    """Return the local models of a trial on the first rows only, as another model had them."""
+    if size >= len(rows.X):
+        return trial
+    weight = None if rows.weight is None else rows.weight[:size]
+    fewer = replace(rows, X=rows.X[:size], y=rows.y[:size], weight=weight)
+    found = LocalTrial(engine, fewer, metric.map, trial.kernel, trial.n_neighbors, trial)
+    found.refine()
     return found
 
 
