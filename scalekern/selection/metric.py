@@ -65,7 +65,7 @@ class LearnedMetric:
         Rows x become x * map, or x @ map.
     trial : Trial
         The model in it.
-    kind : {"none", "scaled", "diagonal", "full"}
+    kind : {"none", "scaled", "robust", "principal", "diagonal", "full"}
         Where the map comes from.
     report : dict
     """
@@ -93,8 +93,8 @@ def learn_metric(
     ----------
     make_trial : callable
         From a map and the trial before to the trial in that map.
-    starts : sequence of (str, array of shape (d,))
-        Names and scales to begin from; the first is what remains without a gain.
+    starts : sequence of (str, array of shape (d,) or (d, k))
+        Names and scales, or fewer columns, to begin from; the first is what remains without a gain.
     full : bool, default=True
         Whether full matrices are tried beside scales.
     narrow : callable
@@ -113,7 +113,7 @@ def learn_metric(
         candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
         candidate.trial.refine()
         tried.append(_noted(candidate, 0))
-        best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
+        best = candidate if _preferred(candidate, best) else best
     last, misses, lows = best, 0, [best.trial.errors]
     for number in range(1, MOST_ROUNDS + 1):
         candidates = [
@@ -138,6 +138,13 @@ def learn_metric(
             break
     report = {"metric": best.kind, "metric_rounds": tried, "metric_settings": best.trial.settings}
     return LearnedMetric(best.map, best.trial, best.kind, report)
+
+
+def _preferred(new: LearnedMetric, old: LearnedMetric) -> bool:
+    """Return whether a start is taken: what has fewer columns need not be better as well."""
+    if new.map.ndim > old.map.ndim:
+        return not is_better(old.trial.errors, new.trial.errors)
+    return is_better(new.trial.errors, old.trial.errors)
 
 
 def is_better(
@@ -189,7 +196,7 @@ def _roots(last: LearnedMetric, narrow: Narrow, *, full: bool) -> list[tuple[str
         return []
     floor = LEAST_EIGENVALUE
     roots = []
-    if last.kind != "full" or len(M) <= WIDE:
+    if last.map.ndim == 1 or len(M) <= WIDE:
         roots.append(("diagonal", np.sqrt(np.maximum(diagonal / diagonal.max(), floor))))
     if full and len(M) > 1:
         e, V = np.linalg.eigh(M)

@@ -26,8 +26,9 @@ LEAST_SCORED, LEAST_SLOPED = 1_000, 4_000
 FEWEST_ROWS = 360
 """With fewer the errors held out say too little."""
 MOST_FEATURES = 1_024
-NEGLIGIBLE = 0.01
-"""Of wide rows a learned matrix drops the directions with no more of the squared distances."""
+NEGLIGIBLE, MINOR = 0.01, 0.1
+"""Of wide rows a learned matrix drops the directions with no more of the squared distances; the
+principal components that are tried have all but the second share of the variance."""
 NEIGHBORS = 64
 """Of the local models that teach the metric."""
 SIZES = (32, 64, 128)
@@ -63,9 +64,10 @@ def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
 
 
 def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Return the scales to begin from, relative to standardised rows: as given, equal, robust.
+    """Return what to begin from, relative to standardised rows: scales as given, equal, robust.
 
-    Equal where the features are as good as standardised.
+    Equal where the features are as good as standardised. Of wide rows their principal components
+    as well, in which all else is cheaper.
     """
     own = spread / spread.max()
     starts = [("none", own)]
@@ -76,6 +78,10 @@ def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.n
     tails = np.where(middle > 0, 1.0 / np.maximum(middle, 1e-12), 1.0)
     if tails.max() > 2.0 * tails.min():
         starts.append(("robust", tails / tails.max()))
+    if len(own) > WIDE:
+        few = rows.X[rows.n_scored : rows.n_scored + rows.n_sloped]
+        _, V = np.linalg.eigh(np.cov((few * own).T))
+        starts.append(("principal", narrowed(own[:, None] * V[:, ::-1], few, MINOR)))
     return starts
 
 
@@ -93,15 +99,15 @@ def learned_metric(
     return learn_metric(trial, starting_scales(rows, spread), narrow=narrow)
 
 
-def narrowed(transform: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return a matrix without the columns that hardly matter for distances of the rows of X.
+def narrowed(transform: np.ndarray, X: np.ndarray, dropped: float = NEGLIGIBLE) -> np.ndarray:
+    """Return a matrix without the columns that make a share of the distances of the rows of X.
 
     At least `WIDE` are kept: of these similarities are cheap already.
     """
     variance = (X @ transform).var(axis=0)
     order = np.argsort(-variance, kind="stable")
     share = variance[order].cumsum() / (variance.sum() or 1.0)
-    kept = order[: max(WIDE, int(np.searchsorted(share, 1.0 - NEGLIGIBLE)) + 1)]
+    kept = order[: max(WIDE, int(np.searchsorted(share, 1.0 - dropped)) + 1)]
     return np.ascontiguousarray(transform[:, np.sort(kept)])
 
 
