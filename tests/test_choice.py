@@ -85,6 +85,13 @@ def test_of_wide_rows_a_learned_matrix_keeps_the_directions_that_distances_are_m
     assert narrowed(np.eye(20), rows[:, :20]).shape == (20, 20)
 
 
+def test_no_matrix_of_wide_rows_learns_the_targets_that_it_is_judged_by():
+    rng = np.random.default_rng(0)
+    rows, noise = rng.normal(size=(400, 150)), rng.normal(size=(400, 3))
+    fitted = regressor(metric="learned", gamma="cv", approximation="local").fit(rows, noise)
+    assert min(one["error"] for one in fitted.report_["metric_rounds"]) > 0.95
+
+
 def test_where_nothing_can_be_learned_the_metric_stays():
     noise = np.random.default_rng(0).normal(size=N)
     model = regressor(approximation="local", n_neighbors=30, metric="learned").fit(X, noise)

@@ -389,7 +389,7 @@ class _Search:
         X = X if transform is None else in_map(X, transform)
         most = TRIAL_ROWS
         if choice.approximation.name == "exact":
-            most = rows.n_scored + _rows_tried(X.shape[1])
+            most = rows.n_scored + rows_tried(X.shape[1])
         out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), most))
         weight = rows.weight
         source = ArraySource(
@@ -412,7 +412,7 @@ class _Search:
         return errors if weight is None else errors * weight[out]
 
 
-def _rows_tried(d: int) -> int:
+def rows_tried(d: int) -> int:
     """Return how many rows of d columns an exact model is tried on."""
     value = exact_work(10_000, d, fixed=True)[1] / 10_000**2
     return int(np.sqrt(MOST_TRIED_WORK / value))
