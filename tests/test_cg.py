@@ -149,6 +149,37 @@ def test_predictions_are_those_of_the_direct_solvers(approximation, fit_intercep
         np.testing.assert_allclose(cg.predict(XS), RBF(0.7).block(XS, X[:n]) @ a + b, atol=1e-6)
 
 
+@pytest.mark.parametrize("weighted", [True, False])
+def test_coefficients_of_every_solver_are_those_of_the_exact_model(weighted):
+    """With every row as a landmark the models are one, and alpha leaves one set of weights."""
+    rows, y, w = X[:150], Y[:150], WEIGHT[:150] if weighted else None
+    params = {"alpha": 1.0, "kernel": Matern(1.0, nu=0.5), "tol": 1e-14, "max_iter": 400}
+    known = model("exact", "pinv", **params).fit(rows, y, sample_weight=w)
+    for approximation, solver in (
+        ("exact", "cholesky"), ("exact", "cg"),
+        ("nystroem", "cholesky"), ("nystroem", "cg"), ("nystroem", "sgd"),
+    ):  # fmt: skip
+        more = {"landmarks": np.arange(150)} if approximation == "nystroem" else {}
+        fitted = model(approximation, solver, **params, **more).fit(rows, y, sample_weight=w)
+        order = slice(None)
+        if approximation == "nystroem":
+            order = cdist(rows, fitted.landmarks_).argmin(axis=1)
+        np.testing.assert_allclose(fitted.dual_coef_[order], known.dual_coef_, atol=1e-6)
+        np.testing.assert_allclose(fitted.intercept_, known.intercept_, atol=1e-6)
+
+
+def test_errors_fall_with_the_number_of_landmarks():
+    exact = model("exact", "cholesky").fit(X[:600], Y[:600])
+    gaps = []
+    for m in (10, 40, 160, 600):
+        seeds = [model("nystroem", "cholesky", n_components=m, random_state=s) for s in range(3)]
+        found = [one.fit(X[:600], Y[:600]).predict(XS) - exact.predict(XS) for one in seeds]
+        gaps.append(np.sqrt(np.mean(np.square(found))))
+    assert gaps[1] < 0.7 * gaps[0]
+    assert gaps[2] < 0.7 * gaps[1]
+    assert gaps[3] < 1e-5
+
+
 @pytest.mark.parametrize("approximation", ["nystroem", "exact"])
 @pytest.mark.parametrize(
     "kernel", [RBF(0.3), Matern(1.0, nu=0.5), Laplacian(0.5), RBF(0.1) + Linear()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.spatial.distance import pdist
 from sklearn.base import clone
 
 import scalekern as sk
@@ -16,6 +17,7 @@ from scalekern.kernels.radial import RadialKernel
 from scalekern.rows import ArraySource
 from scalekern.selection.closed_form import left_out_errors
 from scalekern.selection.metric import is_better
+from scalekern.selection.trials import narrowed
 from scalekern.solvers import alpha_rule
 from scalekern.solvers.gradients import (
     GradientOuterProduct,
@@ -69,6 +71,24 @@ def test_a_full_matrix_finds_a_direction_that_no_scales_can():
     lengths = np.linalg.norm([v @ model.input_map_ for v in np.eye(D)[:3] - 1 / 3], axis=1)
     along = np.linalg.norm(np.array([1, 1, 1, 0, 0, 0]) / np.sqrt(3) @ model.input_map_)
     assert along > 5 * lengths.max()
+
+
+def test_of_wide_rows_a_learned_matrix_keeps_the_directions_that_distances_are_made_of():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 12)) @ rng.normal(size=(12, 200))
+    matrix = np.linalg.qr(rng.normal(size=(200, 200)))[0] * np.geomspace(1, 1e-3, 200)
+    kept = narrowed(matrix, rows)
+    assert kept.shape[1] < 100
+    whole, less = (pdist(rows @ transform) for transform in (matrix, kept))
+    assert (less**2).sum() > 0.99 * (whole**2).sum()
+    assert narrowed(np.eye(20), rows[:, :20]).shape == (20, 20)
+
+
+def test_no_matrix_of_wide_rows_learns_the_targets_that_it_is_judged_by():
+    rng = np.random.default_rng(0)
+    rows, noise = rng.normal(size=(400, 150)), rng.normal(size=(400, 3))
+    fitted = regressor(metric="learned", gamma="cv", approximation="local").fit(rows, noise)
+    assert min(one["error"] for one in fitted.report_["metric_rounds"]) > 0.95
 
 
 def test_where_nothing_can_be_learned_the_metric_stays():

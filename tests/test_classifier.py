@@ -102,6 +102,24 @@ def test_calibration_finds_the_logistic_model_that_made_the_labels():
     np.testing.assert_allclose(found[1:] - found[2], [0.5, 0.0, -0.5], atol=0.08)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_scores_to_calibrate_on_that_come_with_the_fit_are_those_of_a_fit_without_the_rows(
+    fit_intercept,
+):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(1_100, 2))
+    labels = (rows[:, 0] + rng.normal(size=1_100) > 0) + (rows[:, 1] > 1).astype(int)
+    one, other = (
+        sk.SimilarityClassifier(
+            "rbf", gamma=0.5, alpha=0.3, approximation="exact", solver=solver, tol=1e-10,
+            fit_intercept=fit_intercept, class_weight="balanced", random_state=0,
+        ).fit(rows, labels)
+        for solver in ("cg", "cholesky")
+    )  # fmt: skip
+    np.testing.assert_allclose(one.calibration_, other.calibration_, rtol=1e-4, atol=1e-4)
+    assert one.report_["calibration"] == other.report_["calibration"]
+
+
 @pytest.mark.parametrize("kind", ["exact", "nystroem", "log_loss"])
 def test_class_weight_is_a_weight_of_rows(kind):
     X, y, _ = drawn(500, 2)

@@ -43,6 +43,9 @@ class Job:
         The parameters of the estimator.
     start : (float, float) or None
         Length factor and alpha of local models, to begin from where trials found them.
+    left_out : callable, optional
+        From ids of rows to which of them are to be scored by a model without them, if that comes
+        with the fit.
     """
 
     engine: Engine
@@ -52,6 +55,7 @@ class Job:
     seen: Survey
     params: dict[str, Any]
     start: tuple[float, float] | None = None
+    left_out: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def tile_dtype(self) -> np.dtype:
@@ -78,10 +82,14 @@ class Job:
 
 @dataclass
 class Fitted:
-    """What a fit found: a solution, and the arrays that the model keeps, by attribute name."""
+    """What a fit found: a solution, and the arrays that the model keeps, by attribute name.
+
+    `left_out` are scores, targets and weights of the rows that the job wanted scored.
+    """
 
     solution: Solution
     arrays: dict[str, Any]
+    left_out: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
 
 class Approximation(ABC):

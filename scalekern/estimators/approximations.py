@@ -95,10 +95,14 @@ class Exact(Approximation):
             solution.report |= {"tile_dtype": "float64"}
         solution.report |= {"solver": solver, "why_solver": why}
         kept = kept_of_exact(rows, job.fit_intercept)
-        return Fitted(
+        fitted = Fitted(
             solution,
             {"landmarks_": rows.X, "dual_coef_": solution.coef} | kept | amplitude_of(solution),
         )
+        if solution.left_out is not None and job.left_out is not None:
+            out = job.left_out(rows.ids)
+            fitted.left_out = solution.left_out, rows.y[out], rows.weight[out]
+        return fitted
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:
         """Weigh all training rows, which the model holds."""

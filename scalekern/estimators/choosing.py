@@ -19,7 +19,7 @@ from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
 from scalekern.estimators.iterating import exact_work
 from scalekern.estimators.prediction import kernel_predictor
-from scalekern.features.parameters import seed_of, tile_dtype_of
+from scalekern.features.parameters import seed_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel
@@ -37,6 +37,7 @@ from scalekern.selection.trials import (
     SIZES,
     TRIAL_ROWS,
     best_neighborhoods,
+    best_of_fewer,
     given_metric,
     learned_metric,
     sample_size,
@@ -46,10 +47,11 @@ from scalekern.solvers import AlphaRule
 from scalekern.solvers.exact_cg import preconditioner_rank
 
 MOST_DENSE_ROWS = 2_500
-"""Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
-more rows Nyström stands in for it, whose error is a little larger."""
-MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
+"""Up to here the decomposition costs less than a sum over 1,000 components."""
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 1.5e13
 """Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
+MOST_TRIED_WORK = 5e11
+"""Multiplications up to which it is tried; local models are compared on as few rows."""
 
 
 @dataclass
@@ -69,6 +71,8 @@ class Choice:
         Of the rows, where models were tried.
     start : (float, float) or None
         The length factor and alpha of local models that were tried.
+    tried_rows : int
+        How many rows of the sample `errors` took, if not all that can be tried.
     """
 
     approximation: Approximation
@@ -81,6 +85,7 @@ class Choice:
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seen: Survey | None = None
     start: tuple[float, float] | None = None
+    tried_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ class Outset:
 
 def outset(params: dict[str, Any], source: RowSource) -> Outset:
     """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
-    names, why = candidates(params, source)
+    names, why = candidates(params, source.n_rows, source.n_features)
     given = check_metric(params["metric"])
     learn = given is None and _learns(params, source)
     if (learn or given is not None) and not _of_vectors(params["kernel"], source):
@@ -159,7 +164,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
     seen = survey(engine, source, size, seed, gamma=params["gamma"])
     sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
-    search = _Search(engine.local, params, rule, sample, tile_dtype_of(source), known.given)
+    search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
     best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
     if params["gamma"] == "scale" and params["kernel"] != "auto":
@@ -188,29 +193,27 @@ def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[st
     return replace(seen, sample=sample)
 
 
-def candidates(params: dict[str, Any], source: RowSource) -> tuple[list[str], str]:
+def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
     """Return the approximations that may be taken, the first where nothing speaks against it."""
-    name, n, kernel = params["approximation"], source.n_rows, params["kernel"]
+    name, kernel = params["approximation"], params["kernel"]
     if name != "auto":
         return [name], "asked for"
     if isinstance(kernel, Precomputed) or (isinstance(kernel, str) and kernel == "precomputed"):
         return ["exact"], "the similarities are precomputed"
     if not isinstance(params["landmarks"], str):
         return ["nystroem"], "landmarks were given"
-    first = "exact" if exact_fits(params, source) else "nystroem"
+    first = "exact" if exact_fits(params, n, d) else "nystroem"
     names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
     if n <= MOST_DENSE_ROWS:
         return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
-    work = exact_work(n, source.n_features, fixed=False)[1]
-    return (
-        names,
-        f"{n} rows; exact takes {work:.1e} multiplications, of {MOST_EXACT_WORK:.0e} at most",
-    )
+    work = exact_work(n, d, fixed=False)[1]
+    most = f"{MOST_EXACT_WORK:.1e} at most"
+    return names, f"{n} rows of {d} columns; exact takes {work:.1e} multiplications, of {most}"
 
 
-def exact_fits(params: dict[str, Any], source: RowSource) -> bool:
+def exact_fits(params: dict[str, Any], n: int, d: int) -> bool:
     """Return whether an exact model is small enough, by decomposition or else by iterations."""
-    n, d, kernel = source.n_rows, source.n_features, params["kernel"]
+    kernel = params["kernel"]
     if n <= MOST_DENSE_ROWS:
         return True
     automatic = isinstance(kernel, str) and kernel == "auto"
@@ -258,13 +261,13 @@ def _settled(name: str, params: dict[str, Any]) -> Any:
 
 @dataclass
 class _Search:
-    """The sample, and what is tried on it."""
+    """The sample of all rows, which are `n_rows`, and what is tried on it."""
 
     engine: Engine
     params: dict[str, Any]
     rule: AlphaRule
     sample: HashSample
-    dtype: np.dtype
+    n_rows: int
     given: np.ndarray | None
 
     def best(self, names: list[str], why: str, *, learn: bool) -> Choice:
@@ -277,18 +280,20 @@ class _Search:
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
         metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
-        found = [
-            self._local(rows, spread, metric, kernels)
-            if name == "local"
-            else self._global(name, rows, spread, metric, held_out=len(names) > 1)
-            for name in names
-        ]
+        found: list[Choice] = []
+        for name in names:
+            if name == "local":
+                as_many = found[0].tried_rows if found else 0
+                found.append(self._local(rows, spread, metric, kernels, as_many))
+            else:
+                found.append(self._global(rows, spread, metric, held_out=len(names) > 1))
         best = found[0]
         for other in found[1:]:
             best = other if is_better(other.errors, best.errors) else best
         if len(found) > 1:
-            errors = [float(np.sqrt(choice.errors.mean())) for choice in found]
-            best.report["held_out_errors"] = dict(zip(names, errors, strict=True))
+            best.report["held_out_errors"] = {
+                choice.approximation.name: float(np.sqrt(choice.errors.mean())) for choice in found
+            }
             best.report["held_out_rows"] = rows.n_scored
         best.report = {"why": why, **metric.report, **best.report}
         if best.input_map is not None and learn:
@@ -305,13 +310,17 @@ class _Search:
         spread: np.ndarray,
         metric: LearnedMetric,
         kernels: list[RadialKernel],
+        as_many: int,
     ) -> Choice:
+        """Choose kernel and size on all rows of the sample; errors are of `as_many` of them."""
         asked = self.params["n_neighbors"]
         sizes = [asked] if isinstance(asked, int) else [k for k in SIZES if k < len(rows.X)]
         kernel = self.params["kernel"]
         if kernels:
             trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
-            kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
+            kernel, k = trial.kernel, trial.n_neighbors
+            size = as_many or len(rows.X)
+            errors = best_of_fewer(self.engine, rows, metric, trial, size).errors
             start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
         else:
             metric.trial.refine()
@@ -330,13 +339,7 @@ class _Search:
         )
 
     def _global(
-        self,
-        name: str,
-        rows: TrialRows,
-        spread: np.ndarray,
-        metric: LearnedMetric,
-        *,
-        held_out: bool,
+        self, rows: TrialRows, spread: np.ndarray, metric: LearnedMetric, *, held_out: bool
     ) -> Choice:
         """Choose the map by the closed form on few rows; measure the model itself if asked to."""
         transform = _composed(metric, spread)
@@ -344,9 +347,16 @@ class _Search:
         if transform is not None:
             family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
             plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
-            if not is_better(self._left_out(kernel, seen), self._left_out(plain, plain_seen)):
+            mapped, as_given = self._left_out(kernel, seen), self._left_out(plain, plain_seen)
+            narrower = transform.ndim == 2 and transform.shape[1] < len(transform)
+            # What makes rows cheaper need not be better as well.
+            keep = not is_better(as_given, mapped) if narrower else is_better(mapped, as_given)
+            if not keep:
                 kernel, report, transform = plain, report | plain_report, None
-        approximation = approximation_named(name, self.params["solver"])
+        width = self.sample.X.shape[1] if transform is None else transform.shape[-1]
+        names, why = candidates(self.params, self.n_rows, width)
+        report = report | {"why": why}
+        approximation = approximation_named(names[0], self.params["solver"])
         k = self.params["n_neighbors"]
         choice = Choice(
             approximation,
@@ -377,19 +387,20 @@ class _Search:
         """Return squared errors on the rows held out, of a model of the other rows."""
         X, transform = self.sample.X, choice.input_map
         X = X if transform is None else in_map(X, transform)
-        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), TRIAL_ROWS))
+        most = TRIAL_ROWS
+        if choice.approximation.name == "exact":
+            most = rows.n_scored + rows_tried(X.shape[1])
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), most))
         weight = rows.weight
         source = ArraySource(
             take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
         )
-        approximation, params = choice.approximation, self.params
-        if approximation.name == "exact" and len(kept) > MOST_DENSE_ROWS:
-            params = params | {"solver": "cholesky"}
-            approximation = approximation_named("nystroem", "cholesky")
-            choice.report["tried"] = "nystroem for exact"
-        size = approximation.sample_size(params)
+        if choice.approximation.name == "exact":
+            choice.tried_rows = rows.n_scored + len(kept)
+        size = choice.approximation.sample_size(self.params)
         seen = survey(self.engine, source, size, self.sample.seed)
-        fitted = approximation.fit(Job(self.engine, source, choice.kernel, self.rule, seen, params))
+        job = Job(self.engine, source, choice.kernel, self.rule, seen, self.params)
+        fitted = choice.approximation.fit(job)
         predict = kernel_predictor(
             choice.kernel,
             fitted.arrays["landmarks_"],
@@ -399,6 +410,12 @@ class _Search:
         )
         errors = np.square(predict(take_rows(X, out)) - rows.y[out]).mean(axis=1)
         return errors if weight is None else errors * weight[out]
+
+
+def rows_tried(d: int) -> int:
+    """Return how many rows of d columns an exact model is tried on."""
+    value = exact_work(10_000, d, fixed=True)[1] / 10_000**2
+    return int(np.sqrt(MOST_TRIED_WORK / value))
 
 
 def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:

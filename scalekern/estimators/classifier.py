@@ -164,11 +164,15 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         values, self.classes_, counts = counted_classes(engine, source, classes)
         self.class_weight_ = class_weights(self.class_weight, self.classes_, counts)
         targets = self._indicators(source, values)
+        folds, n_left_out = folds_of(targets)
+        if self.loss == "squared_error" and n_left_out == 1:
+            model._left_out = lambda ids: folds(ids) == 0  # noqa: SLF001
         self.model_ = model.fit(targets, checkpoint=checkpoint)
         self.calibration_ = np.eye(1 + targets.n_outputs)[0]
         notes = {"loss": self.loss, "calibration": "none: scores are log-odds"}
         if self.loss == "squared_error":
-            self.calibration_, notes["calibration"] = self._calibrated(engine, targets)
+            found = self._calibrated(engine, targets, folds, n_left_out)
+            self.calibration_, notes["calibration"] = found
         self._take_over(notes)
         return self
 
@@ -201,11 +205,14 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         name = "nystroem" if self.approximation == "auto" else self.approximation
         return _LogLossModel(**(params | {"solver": "sgd", "approximation": name}))
 
-    def _calibrated(self, engine: Engine, source: IndicatorSource) -> tuple[np.ndarray, str]:
+    def _calibrated(
+        self, engine: Engine, source: IndicatorSource, folds: Folds, n_left_out: int
+    ) -> tuple[np.ndarray, str]:
         """Return the calibration by scores of rows that the model was not fitted on."""
-        folds, n_left_out = folds_of(source)
-        parts: list[tuple[np.ndarray, ...]] = []
-        for fold in range(n_left_out):
+        with_the_fit = self.model_.__dict__.pop("_left_out_scores", None)
+        self.model_.__dict__.pop("_left_out", None)
+        parts: list[tuple[np.ndarray, ...]] = [] if with_the_fit is None else [with_the_fit]
+        for fold in range(0 if parts else n_left_out):
             parts += self._scores_left_out(engine, source, folds, fold)
         if not parts:
             return np.eye(1 + source.n_outputs)[0], "none: too few rows"

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.engine import memory_budget
+from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKernel, Precomputed
 from scalekern.kernels.combinations import Combination, Constant
 from scalekern.kernels.radial import RadialKernel
+from scalekern.selection.bandwidth import FAMILIES, FEW_ROWS, LAST
 from scalekern.solvers.tiles import kept_bytes
 
 EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
@@ -23,6 +26,8 @@ EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
 EXPONENTIAL, READ_BYTE = 20.0, 25.0
 """What an exponential, and a byte that is read from a file, cost in multiplications."""
 SHARE_OF_DISK = 0.5
+PLACES, PLACES_OF_MORE = 14, 5
+"""Bandwidths that are usually looked at, on few rows and on more."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,16 @@ def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
 def keeps_tiles(kernel: Kernel, n: int, tile: Tile) -> bool:
     """Return whether kernel values are dearer than to read them again, and a file of them fits.
 
-    The results are the same either way.
+    Of vectors a file must fit in memory, too, or it would be read from the disk. The results are
+    the same either way.
     """
     work = kernel_values(kernel, 1.0, tile)
     if isinstance(kernel, Precomputed) or not _fits_on_disk(n, tile):
         return False
     if work is None:
         return True
+    if kept_bytes(n, tile.dtype) > memory_budget() // 2:
+        return False
     flops, exps = (sum(v for k, v in work.items() if k.startswith(w)) for w in ("product", "exp"))
     return flops / 2 + EXPONENTIAL * exps + work["move"] > READ_BYTE * tile.dtype.itemsize
 
@@ -136,12 +144,22 @@ def spectrum(n: int, path: int, folds: int) -> Counter[str]:
     return Counter({"eigen": share * float(n) ** 3, "move": (path * 2.0 + 20.0) * 8.0 * n * n})
 
 
-def bandwidth(gamma: Any, kernel: Kernel, rows: int, d: int) -> Counter[str]:
-    """Return the work of choosing the bandwidth where the kernel leaves it open."""
+def bandwidth(
+    gamma: Any, kernel: Kernel, n: int, d: int, *, families: bool = False
+) -> Counter[str]:
+    """Return the work of choosing the bandwidth where it is open, and the family if that is, too.
+
+    The grid is gone over on few rows; the best, of families the best two, on more.
+    """
+    rows = min(n, BANDWIDTH_ROWS)
     if not kernel.needs_gamma or not isinstance(gamma, str) or gamma == "scale":
         return Counter()
     pairs = rows * (rows - 1) / 2.0
     median = Counter({"sort": pairs, "move": pairs * (8.0 * d + 64.0)})
     if gamma != "cv":
         return median
-    return median + Counter({"eigen": 9.0 * rows**3, "move": 9 * 57 * 16.0 * rows * rows})
+    few, more = min(n, FEW_ROWS), min(n // 2, BANDWIDTH_ROWS)
+    grid, last = (len(FAMILIES), LAST) if families else (1, 1)
+    eigen = grid * PLACES * float(few) ** 3 + last * PLACES_OF_MORE * float(more) ** 3
+    squares = grid * PLACES * few**2 + last * PLACES_OF_MORE * more**2
+    return median + Counter({"eigen": eigen, "move": 57 * 16.0 * squares})

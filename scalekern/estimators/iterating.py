@@ -172,6 +172,9 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     cg_need(job.source.n_rows, job.source.n_outputs).require()
     rows = gather(job.source)
     dtype = tile_dtype_of(job.source)
+    left_out = None if job.left_out is None else job.left_out(rows.ids)
+    if left_out is not None and (left_out.all() or not left_out.any()):
+        left_out = None
     solution = solve_exact_by_cg(
         job.engine,
         job.kernel,
@@ -184,6 +187,7 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
         dtype=dtype,
         seed=job.seen.sample.seed,
         keep=keeps_tiles(job.kernel, len(rows.y), Tile(dtype, job.source.n_features)),
+        left_out=left_out,
     )
     return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
 

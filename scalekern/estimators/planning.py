@@ -22,7 +22,13 @@ from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
-from scalekern.estimators.choosing import MOST_DENSE_ROWS, Outset, local_kernels, survey_size
+from scalekern.estimators.choosing import (
+    MOST_EXACT_ROWS,
+    Outset,
+    local_kernels,
+    rows_tried,
+    survey_size,
+)
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
@@ -32,6 +38,7 @@ from scalekern.estimators.iterating import (
     EXACT_PASSES,
     USUAL_PASSES,
     exact_solver,
+    exact_work,
     landmark_solver,
 )
 from scalekern.estimators.linear import LinearRegressor
@@ -51,6 +58,7 @@ from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
 from scalekern.selection.local import ALPHAS
 from scalekern.selection.local_trial import SHORT_ROWS
+from scalekern.selection.metric import WIDE
 from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows, sloped_rows
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
@@ -326,7 +334,8 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     if known.given is not None:
         shape = replace(shape, source=mapped_source(shape.source, known.given))
         plan.model_bytes += known.given.nbytes
-    opens = Counter(count.bandwidth(model.gamma, kernel, min(shape.n, BANDWIDTH_ROWS), shape.d))
+    families = isinstance(known.kernel, str) and known.kernel == "auto"
+    opens = count.bandwidth(model.gamma, kernel, shape.n, shape.d, families=families)
     if opens and approximation.name != "local":
         plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
     first, _, second = approximation.name.partition("+")
@@ -354,6 +363,8 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
         plan.add("learning the metric", "gradients of local models", _rounds(rows, shape.d))
         plan.model_bytes += 8 * shape.d * (shape.d + 1)
         plan.notes.append("whether a metric is kept, only the rows can tell; bytes are the most")
+        if shape.d > WIDE and known.names[0] == "nystroem" and shape.n <= MOST_EXACT_ROWS:
+            plan.notes.append("in the fewer columns of a metric the fit may be exact instead")
     if "local" in known.names and local_kernels(params):
         sizes = SIZES[:2] if isinstance(params["n_neighbors"], str) else (known.n_neighbors,)
         work = sum((_systems(16 * tried, k, shape.d) for k in sizes), Counter[str]())
@@ -366,8 +377,11 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
     if len(known.names) > 1:
         first, other = known.names
         tile = Tile(np.dtype(float), shape.d)
-        if first == "exact" and rows <= MOST_DENSE_ROWS:
-            work = count.spectrum(rows, len(ALPHAS), 1)
+        if first == "exact":
+            few = min(rows, rows_tried(shape.d))
+            dense, iterative = exact_work(few, shape.d, fixed=False)
+            spectral = count.spectrum(few, len(ALPHAS), 1)
+            work = spectral if dense <= iterative else count.products(2.0 * iterative)
         else:
             m = min(rows, int(params["n_components"]))
             made = count.nystroem_rows(kernel, rows, m, tile) or Counter()

@@ -88,10 +88,10 @@ class SimilarityRegressor(RowPredictor):
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
-        "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
+        "auto" is exact up to 60,000 rows of few columns (1.5e13 multiplications), else Nyström,
         unless local models have a squared error lower by 2% and two standard errors on rows held
         out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
-        it. Of more than 2,500 rows Nyström stands in for exact there.
+        it. Exact is tried on fewer rows where it is dear, and local on as many.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
@@ -191,6 +191,8 @@ class SimilarityRegressor(RowPredictor):
     """
 
     _loss = "squared_error"
+    _left_out: Callable[[np.ndarray], np.ndarray] | None = None
+    """Which rows a classifier wants scored by a model without them."""
 
     def __init__(
         self,
@@ -257,6 +259,8 @@ class SimilarityRegressor(RowPredictor):
         self._forget()
         self._keep(job, choice)
         self._finish(source, choice.approximation, fitted, choice.report)
+        if fitted.left_out is not None:
+            self._left_out_scores = fitted.left_out
         return self
 
     @available_if(_has_sums)
@@ -360,7 +364,8 @@ class SimilarityRegressor(RowPredictor):
         kernel, _ = approximation.select(choice.kernel, choice.gamma, rule, seen)
         if self.kernel == "auto":
             params["kernel"] = without_bandwidth(kernel)
-        return Job(engine, source, kernel, rule, seen, params, choice.start), choice
+        job = Job(engine, source, kernel, rule, seen, params, choice.start, self._left_out)
+        return job, choice
 
     def _keep(self, job: Job, choice: Choice) -> None:
         self.kernel_ = job.kernel

@@ -68,6 +68,15 @@ class _Part:
     weight: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Indexed:
+    """An index of the rows from `first` on, for `k` neighbours beside the query."""
+
+    index: Any
+    first: int
+    k: int
+
+
 class LocalTrial(Trial):
     """Local models in one map of the inputs.
 
@@ -102,7 +111,7 @@ class LocalTrial(Trial):
         self._engine, self._rows, self.kernel = engine, rows, kernel
         self.n_neighbors = self._k = min(n_neighbors, len(rows.X) - 1)
         self._Z = mapped(rows.X, transform)
-        self._index = build_index(self._Z, n_neighbors=self._k + 1, target_recall=1.0).index
+        self._all = self._indexed(0)
         self._known: dict[tuple[int, int], np.ndarray] = {}
         self._parts = self._prepared()
         self._look([before.place] if isinstance(before, LocalTrial) else COARSE)
@@ -128,8 +137,13 @@ class LocalTrial(Trial):
         return float(ALPHAS[self.place[1]])
 
     def outer_product(self) -> np.ndarray:
-        """Return the gradient outer product of the rows after those that errors are taken of."""
+        """Return the gradient outer product of the rows after those that errors are taken of.
+
+        Those are not among the neighbours, either: wide rows leave gradients room enough to learn
+        the targets that the map is then judged by.
+        """
         low = self._rows.n_scored
+        self._teachers = self._indexed(low)
         part = self._source(low, low + self._rows.n_sloped)
         few = self._source(low, low + min(self._rows.n_sloped, SHORT_ROWS))
         lengths: list[np.ndarray] = []
@@ -180,7 +194,7 @@ class LocalTrial(Trial):
         parts: list[_Part] = []
 
         def prepare(block: Block) -> _Part:
-            hoods = self._around(block, 0)
+            hoods = self._around(block, 0, self._all)
             weight = np.ones(len(block)) if block.weight is None else block.weight
             E = exponents(self.kernel, hoods, hoods.radius)
             return _Part(hoods, E, np.asarray(block.y), weight)
@@ -194,7 +208,7 @@ class LocalTrial(Trial):
         return solve_gram(K, part.hoods, float(ALPHAS[place[1]]), centre=True).prediction
 
     def _gradients(self, block: Block, first: int) -> np.ndarray:
-        hoods = self._around(block, first)
+        hoods = self._around(block, first, self._teachers)
         lengths = self.factor * hoods.radius
         return local_gradients(self.kernel, hoods, lengths, self.alpha, centre=True)
 
@@ -215,13 +229,19 @@ class LocalTrial(Trial):
             source, function, lambda _, part: sink(part), "trying local models", self._block_rows
         )
 
-    def _around(self, block: Block, first: int) -> Neighborhoods:
+    def _indexed(self, first: int) -> _Indexed:
+        k = min(self._k, len(self._Z) - first - 1)
+        index = build_index(self._Z[first:], n_neighbors=k + 1, target_recall=1.0).index
+        return _Indexed(index, first, k)
+
+    def _around(self, block: Block, first: int, among: _Indexed) -> Neighborhoods:
         """Return the neighbours of the rows from `first` on, without the rows themselves."""
         own = np.arange(first + block.start, first + block.start + len(block))[:, None]
-        distances, indices = self._index.search(block.X, self._k + 1)
+        distances, indices = among.index.search(block.X, among.k + 1)
+        indices = indices + among.first
         itself = indices == own
         itself[~itself.any(axis=1), -1] = True  # among too many equal rows
-        shape = (len(block), self._k)
+        shape = (len(block), among.k)
         distances, indices = distances[~itself].reshape(shape), indices[~itself].reshape(shape)
         radius = distances[:, -1]
         weight = self._rows.weight

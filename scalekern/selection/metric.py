@@ -18,10 +18,13 @@ LEAST_GAIN, LEAST_ERRORS = 0.02, 2.0
 """A map is kept for a held-out squared error lower by this share, and by so many standard errors:
 the best of many rounds is lower by one where there is nothing to learn."""
 MOST_ROUNDS = 24
-PATIENCE = 3
-"""Rounds without an error lower than all before; noisy targets need many small steps."""
+PATIENCE, SLOW = 3, 5
+"""Rounds without an error lower than all before, and rounds that together gain no more than one
+standard error: noisy targets need many small steps, few rows end them."""
 FULL_ROUNDS = 2
 """Whole matrices are tried so often, and on where the last was taken."""
+WIDE = 64
+"""Of wider rows few directions are kept, and scales are not tried where a matrix was taken."""
 LEAST_EIGENVALUE = 1e-6
 CLIPPED_AT = 0.95
 """Longer gradients are cut to this quantile of their lengths."""
@@ -62,7 +65,7 @@ class LearnedMetric:
         Rows x become x * map, or x @ map.
     trial : Trial
         The model in it.
-    kind : {"none", "scaled", "diagonal", "full"}
+    kind : {"none", "scaled", "robust", "principal", "diagonal", "full"}
         Where the map comes from.
     report : dict
     """
@@ -74,10 +77,15 @@ class LearnedMetric:
 
 
 MakeTrial = Callable[[np.ndarray, Trial | None], Trial]
+Narrow = Callable[[np.ndarray], np.ndarray]
 
 
 def learn_metric(
-    make_trial: MakeTrial, starts: Sequence[tuple[str, np.ndarray]], *, full: bool = True
+    make_trial: MakeTrial,
+    starts: Sequence[tuple[str, np.ndarray]],
+    *,
+    full: bool = True,
+    narrow: Narrow = lambda transform: transform,
 ) -> LearnedMetric:
     """Return the map with the least held-out error, or the first start if none is better.
 
@@ -85,10 +93,12 @@ def learn_metric(
     ----------
     make_trial : callable
         From a map and the trial before to the trial in that map.
-    starts : sequence of (str, array of shape (d,))
-        Names and scales to begin from; the first is what remains without a gain.
+    starts : sequence of (str, array of shape (d,) or (d, k))
+        Names and scales, or fewer columns, to begin from; the first is what remains without a gain.
     full : bool, default=True
         Whether full matrices are tried beside scales.
+    narrow : callable
+        From a full matrix to one without the directions that hardly matter.
 
     References
     ----------
@@ -103,13 +113,13 @@ def learn_metric(
         candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
         candidate.trial.refine()
         tried.append(_noted(candidate, 0))
-        best = candidate if is_better(candidate.trial.errors, best.trial.errors) else best
-    last, lowest, misses = best, best.trial.errors.mean(), 0
+        best = candidate if _preferred(candidate, best) else best
+    last, misses, lows = best, 0, [best.trial.errors]
     for number in range(1, MOST_ROUNDS + 1):
         candidates = [
             LearnedMetric(new, make_trial(new, last.trial), kind)
             for kind, new in _roots(
-                last, full=full and (number <= FULL_ROUNDS or last.kind == "full")
+                last, narrow, full=full and (number <= FULL_ROUNDS or last.kind == "full")
             )
         ]
         tried += [_noted(candidate, number) for candidate in candidates]
@@ -120,24 +130,38 @@ def learn_metric(
             last = candidate if is_better(candidate.trial.errors, last.trial.errors) else last
         last.trial.refine()
         best = last if is_better(last.trial.errors, best.trial.errors) else best
-        misses = 0 if last.trial.errors.mean() < lowest else misses + 1
-        lowest = min(lowest, last.trial.errors.mean())
-        if misses == PATIENCE:
+        lower = last.trial.errors.mean() < lows[-1].mean()
+        misses = 0 if lower else misses + 1
+        lows.append(last.trial.errors if lower else lows[-1])
+        slow = number >= SLOW and not is_better(lows[-1], lows[-1 - SLOW], 0.0, 1.0)
+        if misses == PATIENCE or slow:
             break
     report = {"metric": best.kind, "metric_rounds": tried, "metric_settings": best.trial.settings}
     return LearnedMetric(best.map, best.trial, best.kind, report)
 
 
-def is_better(new: np.ndarray, old: np.ndarray) -> bool:
+def _preferred(new: LearnedMetric, old: LearnedMetric) -> bool:
+    """Return whether a start is taken: what has fewer columns need not be better as well."""
+    if new.map.ndim > old.map.ndim:
+        return not is_better(old.trial.errors, new.trial.errors)
+    return is_better(new.trial.errors, old.trial.errors)
+
+
+def is_better(
+    new: np.ndarray,
+    old: np.ndarray,
+    least_gain: float = LEAST_GAIN,
+    least_errors: float = LEAST_ERRORS,
+) -> bool:
     """Return whether squared errors of the same rows are lower, by more than their own noise.
 
-    Lower by `LEAST_GAIN` in the mean, and by `LEAST_ERRORS` standard errors, of the squares or of
-    their roots: a few large squares can hide what most rows show.
+    Lower by the share `least_gain` in the mean, and by `least_errors` standard errors, of the
+    squares or of their roots: a few large squares can hide what most rows show.
     """
-    if old.mean() - new.mean() <= LEAST_GAIN * old.mean():
+    if old.mean() - new.mean() <= least_gain * old.mean():
         return False
     return any(
-        gains.mean() > LEAST_ERRORS * gains.std() / np.sqrt(len(gains))
+        gains.mean() > least_errors * gains.std() / np.sqrt(len(gains))
         for gains in (old - new, np.sqrt(old) - np.sqrt(new))
     )
 
@@ -162,7 +186,7 @@ def relevances(transform: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return np.asarray(share / total if total > 0 else np.full(len(share), 1.0 / len(share)))
 
 
-def _roots(last: LearnedMetric, *, full: bool) -> list[tuple[str, np.ndarray]]:
+def _roots(last: LearnedMetric, narrow: Narrow, *, full: bool) -> list[tuple[str, np.ndarray]]:
     """Return the maps that the gradients of a trial call for, scales first."""
     S = last.map
     M = last.trial.outer_product()
@@ -171,11 +195,13 @@ def _roots(last: LearnedMetric, *, full: bool) -> list[tuple[str, np.ndarray]]:
     if not np.isfinite(M).all() or diagonal.max(initial=0.0) <= 0:
         return []
     floor = LEAST_EIGENVALUE
-    roots = [("diagonal", np.sqrt(np.maximum(diagonal / diagonal.max(), floor)))]
+    roots = []
+    if last.map.ndim == 1 or len(M) <= WIDE:
+        roots.append(("diagonal", np.sqrt(np.maximum(diagonal / diagonal.max(), floor))))
     if full and len(M) > 1:
         e, V = np.linalg.eigh(M)
         # In its own axes, widest first: a KD-tree splits along few of them.
-        roots.append(("full", (V * np.sqrt(np.maximum(e / e[-1], floor)))[:, ::-1]))
+        roots.append(("full", narrow((V * np.sqrt(np.maximum(e / e[-1], floor)))[:, ::-1])))
     return roots
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows.base import dense_rows
 from scalekern.selection.local_trial import LocalTrial, TrialRows
-from scalekern.selection.metric import LearnedMetric, Trial, is_better, learn_metric
+from scalekern.selection.metric import WIDE, LearnedMetric, Trial, is_better, learn_metric
 
 TRIAL_ROWS = 50_000
 SHARE, SEARCHED_BY_TREE = 4, 8
@@ -25,6 +26,9 @@ LEAST_SCORED, LEAST_SLOPED = 1_000, 4_000
 FEWEST_ROWS = 360
 """With fewer the errors held out say too little."""
 MOST_FEATURES = 1_024
+NEGLIGIBLE, MINOR = 0.01, 0.1
+"""Of wide rows a learned matrix drops the directions with no more of the squared distances; the
+principal components that are tried have all but the second share of the variance."""
 NEIGHBORS = 64
 """Of the local models that teach the metric."""
 SIZES = (32, 64, 128)
@@ -65,9 +69,10 @@ def trial_rows(sample: HashSample) -> tuple[TrialRows, np.ndarray]:
 
 
 def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Return the scales to begin from, relative to standardised rows: as given, equal, robust.
+    """Return what to begin from, relative to standardised rows: scales as given, equal, robust.
 
-    Equal where the features are as good as standardised.
+    Equal where the features are as good as standardised. Of wide rows their principal components
+    as well, in which all else is cheaper.
     """
     own = spread / spread.max()
     starts = [("none", own)]
@@ -78,6 +83,10 @@ def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.n
     tails = np.where(middle > 0, 1.0 / np.maximum(middle, 1e-12), 1.0)
     if tails.max() > 2.0 * tails.min():
         starts.append(("robust", tails / tails.max()))
+    if len(own) > WIDE:
+        few = rows.X[rows.n_scored : rows.n_scored + rows.n_sloped]
+        _, V = np.linalg.eigh(np.cov((few * own).T))
+        starts.append(("principal", narrowed(own[:, None] * V[:, ::-1], few, MINOR)))
     return starts
 
 
@@ -89,7 +98,22 @@ def learned_metric(
     def trial(transform: np.ndarray, before: Trial | None) -> Trial:
         return LocalTrial(engine, rows, transform, kernel, k, before)
 
-    return learn_metric(trial, starting_scales(rows, spread))
+    def narrow(transform: np.ndarray) -> np.ndarray:
+        return narrowed(transform, rows.X[: rows.n_scored + rows.n_sloped])
+
+    return learn_metric(trial, starting_scales(rows, spread), narrow=narrow)
+
+
+def narrowed(transform: np.ndarray, X: np.ndarray, dropped: float = NEGLIGIBLE) -> np.ndarray:
+    """Return a matrix without the columns that make a share of the distances of the rows of X.
+
+    At least `WIDE` are kept: of these similarities are cheap already.
+    """
+    variance = (X @ transform).var(axis=0)
+    order = np.argsort(-variance, kind="stable")
+    share = variance[order].cumsum() / (variance.sum() or 1.0)
+    kept = order[: max(WIDE, int(np.searchsorted(share, 1.0 - dropped)) + 1)]
+    return np.ascontiguousarray(transform[:, np.sort(kept)])
 
 
 def best_neighborhoods(
@@ -129,6 +153,19 @@ def best_neighborhoods(
         if not is_better(larger.errors, found.errors):
             break
         found = larger
+    return found
+
+
+def best_of_fewer(
+    engine: Engine, rows: TrialRows, metric: LearnedMetric, trial: LocalTrial, size: int
+) -> LocalTrial:
+    """Return the local models of a trial on the first rows only, as another model had them."""
+    if size >= len(rows.X):
+        return trial
+    weight = None if rows.weight is None else rows.weight[:size]
+    fewer = replace(rows, X=rows.X[:size], y=rows.y[:size], weight=weight)
+    found = LocalTrial(engine, fewer, metric.map, trial.kernel, trial.n_neighbors, trial)
+    found.refine()
     return found
 
 

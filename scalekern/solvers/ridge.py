@@ -38,6 +38,8 @@ class Solution:
     amplitude : float64 array of shape (t,) or None
         The likeliest variance of the Gaussian process whose mean the model is, where its kernel is
         `amplitude * k` and its noise `amplitude * alpha`: (|y - f|^2_w / alpha + |f|^2) / n.
+    left_out : float64 array of shape (rows, t) or None
+        Scores of rows by the model without them, where these were asked for.
     """
 
     coef: np.ndarray
@@ -48,6 +50,7 @@ class Solution:
     report: dict[str, Any] = field(default_factory=dict)
     smoother: Smoother | None = None
     amplitude: np.ndarray | None = None
+    left_out: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
