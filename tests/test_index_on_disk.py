@@ -228,15 +228,55 @@ def test_what_is_not_an_index_of_these_rows_is_refused(files, tmp_path):
             KNeighborsRegressor(index_path=tmp_path / "i", **more).fit(X, y)
 
 
-@pytest.mark.parametrize("name", ["index.faiss", "rows.npy", "targets.npy", "build.json"])
-def test_an_altered_or_truncated_folder_is_refused(files, tmp_path, name):
+def altered(data, rng):
+    """Bytes with one bit turned, cut short, with some put in, or with eight others."""
+    at = int(rng.integers(len(data)))
+    return (
+        data[:at] + bytes([data[at] ^ 1 << int(rng.integers(8))]) + data[at + 1 :],
+        data[:at],
+        data[:at] + rng.bytes(int(rng.integers(1, 60))) + data[at:],
+        data[:at] + rng.bytes(8) + data[at + 8 :],
+    )[rng.integers(4)]
+
+
+def test_three_hundred_random_alterations_of_a_finished_folder_are_refused(files, tmp_path):
     X, y, path = files[1][:3000], files[2][:3000], tmp_path / "i"
-    KNeighborsRegressor(index_path=path).fit(X, y)
-    data = (path / name).read_bytes()
-    for wrong in (data[: len(data) // 2], b"", b"\0" * 40 + data[40:]):
-        (path / name).write_bytes(wrong)
+    model = KNeighborsRegressor(index_path=path, random_state=0).fit(X, y)
+    expected = model.predict(X[:50])
+    rng = np.random.default_rng(0)
+    whole = {file: file.read_bytes() for file in sorted(path.iterdir())}
+    for _ in range(300):
+        file = list(whole)[rng.integers(len(whole))]
+        file.write_bytes(altered(whole[file], rng))
         with pytest.raises((ModelFormatError, InvalidInputError)):
-            KNeighborsRegressor(index_path=path).fit(X, y)
+            KNeighborsRegressor(index_path=path, random_state=0).fit(X, y)
+        file.write_bytes(whole[file])
+    again = KNeighborsRegressor(index_path=path, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(again.predict(X[:50]), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["build.json", "trained.faiss", "center.npy", "rows.npy", "codes.npy"]
+)
+def test_a_build_that_stopped_is_not_taken_up_from_altered_files(
+    files, tmp_path, monkeypatch, small_blocks, name
+):
+    path = tmp_path / "i"
+
+    def stopping(self):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(on_disk._Build, "assemble", stopping)
+        with pytest.raises(KilledError):
+            KNeighborsRegressor(index_path=path).fit(files[1][:3000], files[2][:3000])
+    whole = (path / name).read_bytes()
+    (path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises((ModelFormatError, InvalidInputError)):
+        KNeighborsRegressor(index_path=path).fit(files[1][:3000], files[2][:3000])
+    (path / name).unlink()
+    with pytest.raises((ModelFormatError, InvalidInputError)):
+        KNeighborsRegressor(index_path=path).fit(files[1][:3000], files[2][:3000])
 
 
 def test_what_cannot_be_built_on_disk_is_refused(files, tmp_path):

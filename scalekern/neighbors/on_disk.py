@@ -9,9 +9,11 @@ memory then, an eighth of a byte or less for each byte of the rows; the rows are
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalekern.engine import ThreadEngine
+from scalekern.engine.checkpoint import write_whole
 from scalekern.errors import InvalidInputError, ModelFormatError
 from scalekern.neighbors.base import FloatArray
 from scalekern.neighbors.centres import lists_of, quantizer_of
@@ -37,9 +40,11 @@ from scalekern.neighbors.tune import held_rows
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import dense_rows
 from scalekern.storage.arrays import checksum
+from scalekern.storage.document import seal
 
-NOTE, TRAINED, INDEX = "build.json", "trained.faiss", "index.faiss"
-VERSION = 1
+NOTE, TRAINED, INDEX, CENTER = "build.json", "trained.faiss", "index.faiss", "center.npy"
+KEPT = (INDEX, "rows.npy", "targets.npy")
+VERSION = 2
 BLOCK_ROWS = 16_384
 SAFE_ROWS = 1 << 20
 """So many rows are written between two notes of how far a build is."""
@@ -83,11 +88,13 @@ def build_on_disk(
     InvalidInputError
         If the folder holds something else, or an index of other rows.
     ModelFormatError
-        If a finished index was altered.
+        If a file in it was altered or truncated.
     """
     work = _Build(source, folder, metric, seed)
     work.open()
-    if not work.note.get("finished"):
+    if work.note.get("finished"):
+        work.check()
+    else:
         work.train(n_jobs)
         work.write_rows(ThreadEngine(n_jobs))
         work.assemble()
@@ -119,11 +126,13 @@ class _Build:
         path = self._folder / NOTE
         try:
             self.note = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self.note = {}
-        if not isinstance(self.note, dict) or not isinstance(self.note.get("done"), int):
+            whole = self.note["sha256"] == seal(self.note)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            whole = False
+        if not whole:
             raise InvalidInputError(
-                f"{self._folder} is not empty and holds no index; give a new folder as index_path"
+                f"{self._folder} is not empty and holds no index, or its {NOTE} was altered; give "
+                "a new folder as index_path"
             )
         differs = [name for name, value in mine.items() if self.note.get(name) != value]
         if differs:
@@ -152,13 +161,8 @@ class _Build:
         }
 
     def _write_note(self) -> None:
-        path = self._folder / NOTE
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(self.note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        self.note["sha256"] = seal(self.note)
+        write_whole(self._folder / NOTE, json.dumps(self.note).encode())
 
     def train(self, n_jobs: int | None) -> None:
         """Choose centres and codes by a sample of rows, and write the empty index."""
@@ -173,9 +177,9 @@ class _Build:
         index = owning(IVFPQIndex.trained(quantizer, lists), quantizer, lists.projection)
         faiss_module().write_index(index, str(self._folder / TRAINED))
         embedding = lists.embedding
-        np.save(self._folder / "center.npy", embedding.center)
+        np.save(self._folder / CENTER, embedding.center)
         self.note |= {"scale": embedding.scale, "norm": self._norm(embedding)}
-        self._write_note()
+        self._note_checksums(TRAINED, CENTER)
 
     def _norm(self, embedding: Embedding) -> float:
         """Return the length of the longest row, which a sample does not know."""
@@ -215,10 +219,7 @@ class _Build:
         embedding = self._embedding(np.empty((0, self._source.n_features), self._source.dtype))
         quantizer = faiss_module().downcast_index(inner.quantizer)
         first = self.note["done"]
-        files = {
-            name: _Column(self._folder / f"{name}.npy", dtype, shape, first)
-            for name, (dtype, shape) in arrays.items()
-        }
+        files: dict[str, _Column] = {}
 
         def encode(block: Block) -> dict[str, NDArray[Any]]:
             X = dense_rows(block.X)
@@ -238,13 +239,13 @@ class _Build:
             if done - self.note["done"] >= SAFE_ROWS:
                 self._safe(files, done)
 
-        try:
+        with ExitStack() as opened:
+            for name, (dtype, shape) in arrays.items():
+                column = _Column(self._folder / f"{name}.npy", dtype, shape, first)
+                files[name] = opened.enter_context(closing(column))
             rest = _Rest(self._source, first)
             engine.map_blocks(rest, encode, write, "indexing", BLOCK_ROWS)
             self._safe(files, files["lists"].rows)
-        finally:
-            for file in files.values():
-                file.close()
 
     def _safe(self, files: dict[str, _Column], done: int) -> None:
         for file in files.values():
@@ -276,38 +277,46 @@ class _Build:
         partial = self._folder / f"{INDEX}.partial"
         faiss.write_index(index, str(partial))
         partial.replace(self._folder / INDEX)
-        self.note |= {"finished": True, "sha256": checksum(self._folder / INDEX)}
-        self._write_note()
+        self.note["finished"] = True
+        self._note_checksums(*KEPT)
         for name in ("lists.npy", "codes.npy", TRAINED):
             (self._folder / name).unlink(missing_ok=True)
 
+    def check(self) -> None:
+        """Read every file of a finished index once, and refuse it if one was altered."""
+        for name in KEPT:
+            self._unaltered(name)
+
     def result(self) -> OnDisk:
         """Open what was built."""
-        path = self._folder / INDEX
-        if not path.is_file() or checksum(path) != self.note["sha256"]:
-            raise ModelFormatError(f"{path} is altered or truncated; remove {self._folder}")
         rows, targets = (self._mapped(name) for name in ("rows", "targets"))
-        index = faiss_module().read_index(str(path))
+        index = faiss_module().read_index(str(self._folder / INDEX))
         return OnDisk(IVFPQIndex(self._embedding(rows), index), targets)
 
     def _mapped(self, name: str) -> NDArray[Any]:
-        path, (dtype, shape) = self._folder / f"{name}.npy", self._arrays[name]
+        dtype, shape = self._arrays[name]
         if 0 in shape:
             return np.zeros(shape, dtype)
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ModelFormatError(f"{path} cannot be read ({error}); it is altered") from error
-        if (array.dtype, array.shape) != (dtype, shape):
-            raise ModelFormatError(f"{path} is not the {shape} {dtype} numbers that were written")
-        return array
+        return np.load(self._folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def _embedding(self, rows: FloatArray) -> Embedding:
-        center = np.load(self._folder / "center.npy", allow_pickle=False)
+        center = np.load(self._unaltered(CENTER), allow_pickle=False)
         return Embedding(rows, self._metric, center, self.note["scale"], self.note["norm"])
 
     def _trained(self) -> Any:
-        return faiss_module().read_index(str(self._folder / TRAINED))
+        return faiss_module().read_index(str(self._unaltered(TRAINED)))
+
+    def _note_checksums(self, *names: str) -> None:
+        sums = {name: checksum(self._folder / name) for name in names}
+        self.note["files"] = self.note.get("files", {}) | sums
+        self._write_note()
+
+    def _unaltered(self, name: str) -> Path:
+        """Return the path of a file whose checksum is the one noted."""
+        path = self._folder / name
+        if not path.is_file() or checksum(path) != self.note["files"][name]:
+            raise ModelFormatError(f"{path} is altered or truncated; remove {self._folder}")
+        return path
 
 
 class _Column:
@@ -315,15 +324,16 @@ class _Column:
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...], first: int) -> None:
         self._dtype, self.rows = dtype, first
-        self._file: BinaryIO = path.open("r+b" if first else "w+b")
-        if first:
-            np.lib.format.read_magic(self._file)
-            np.lib.format.read_array_header_1_0(self._file)
-        else:
-            header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(self._file, header)
+        header = io.BytesIO()
+        about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, about)
         row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        self._file.seek(self._file.tell() + first * row_bytes)
+        start = header.tell() + first * row_bytes
+        if first and (not path.is_file() or path.stat().st_size < start):
+            raise ModelFormatError(f"{path} lacks rows that were written; remove {path.parent}")
+        self._file: BinaryIO = path.open("r+b" if first else "w+b")
+        self._file.write(header.getvalue())
+        self._file.seek(start)
 
     def append(self, part: NDArray[Any]) -> None:
         """Write the next rows."""
