@@ -512,7 +512,9 @@ def dna(tmp_path_factory):
     draw = np.random.default_rng(0)
     lines = ["sequence,family,number"]
     for i in range(40):
-        letters = np.where(draw.uniform(size=40) < 0.2, "G", list("ACTT" * 10 if i % 2 else "CATA" * 10))
+        letters = np.where(
+            draw.uniform(size=40) < 0.2, "G", list("ACTT" * 10 if i % 2 else "CATA" * 10)
+        )
         lines.append(f"{''.join(letters)},family {'AB'[i % 2]},{i % 2 + 0.01 * i}")
     file = tmp_path_factory.mktemp("dna") / "dna.csv"
     file.write_text("\n".join(lines) + "\n")

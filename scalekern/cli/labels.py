@@ -43,7 +43,7 @@ def rows_and_labels(data: str, options: dict[str, Any], *, texts: bool) -> tuple
         raise click.UsageError("texts are compared in one column; name it with --features")
     drop = [*several(options["drop"]), options["target"]]
     source = rows(data, features=features or None, drop=drop, raw=True)
-    names = list(source.feature_names)
+    names = list(source.feature_names or ())
     stream = ColumnStream(data, [*names, options["target"]])
     stream.refuse_missing(options["target"])
     columns = stream.take(source.n_rows)
