@@ -19,6 +19,7 @@ import numpy as np
 
 COLUMNS, FILE_ROWS, QUERIES = 16, 1_000_000, 20_000
 MEMORY = 2_000_000_000
+RESIDENT = ("VmRSS", "RssAnon")
 
 
 def write_rows(folder: Path, n_rows: int) -> None:
@@ -45,19 +46,21 @@ def build_and_ask(data: str, index: str) -> None:
     """Build the index and ask it, in this process, and print what it took as JSON."""
     from scalekern import KNeighborsRegressor, rows
 
-    peak, stop = [0], threading.Event()
+    peak, stop = dict.fromkeys(RESIDENT, 0), threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.05):
-            peak[0] = max(peak[0], _resident())
+            for name, now in _resident().items():
+                peak[name] = max(peak[name], now)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     features = [f"x{j}" for j in range(COLUMNS)]
     source = rows(f"{data}/*.parquet", target="y", features=features)
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     model = KNeighborsRegressor(10, index_path=index, random_state=0).fit(source)
-    built = time.perf_counter() - start
+    built, worked = time.perf_counter() - start, time.process_time() - worked
+    building = dict(peak)
     numbers = np.sort(np.random.default_rng(0).choice(source.n_rows, QUERIES, replace=False))
     Q = source.take(numbers) + np.float32(0.1)
     start = time.perf_counter()
@@ -68,8 +71,11 @@ def build_and_ask(data: str, index: str) -> None:
     found = {
         "rows": source.n_rows,
         "build_seconds": built,
+        "build_processor_seconds": worked,
         "queries_per_second": QUERIES / asked,
-        "resident_bytes": peak[0],
+        "resident_bytes": peak["VmRSS"],
+        "of_that_own_bytes": peak["RssAnon"],
+        "resident_bytes_to_build": building["VmRSS"],
         "description": model.index_description_,
     }
     print(json.dumps(found))
@@ -81,11 +87,9 @@ def _named(X: np.ndarray, features: list[str]):  # noqa: ANN202
     return ArraySource(X, feature_names=features)
 
 
-def _resident() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _resident() -> dict[str, int]:
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return {line[0][:-1]: int(line[1]) * 1024 for line in lines if line[0][:-1] in RESIDENT}
 
 
 def main() -> None:
@@ -106,9 +110,12 @@ def main() -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     print(
-        f"{found['rows']:,} rows x {COLUMNS}: built in {found['build_seconds']:.0f} s, "
+        f"{found['rows']:,} rows x {COLUMNS}: built in {found['build_seconds']:.0f} s "
+        f"({found['build_processor_seconds']:.0f} s of processor), "
         f"{found['queries_per_second']:,.0f} predictions/s, at most "
-        f"{found['resident_bytes'] / 1e9:.2f} GB resident\n{found['description']}"
+        f"{found['resident_bytes'] / 1e9:.2f} GB resident, of that "
+        f"{found['of_that_own_bytes'] / 1e9:.2f} GB its own and the rest mapped; to build "
+        f"{found['resident_bytes_to_build'] / 1e9:.2f} GB\n{found['description']}"
     )
 
 

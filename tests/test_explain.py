@@ -503,3 +503,79 @@ def test_the_command_shows_texts_near_a_text(tmp_path):
     first = next(line for line in told.output.splitlines() if line.strip().startswith("1 "))
     assert texts[7] in first  # it is itself a row that was fitted
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def dna(tmp_path_factory):
+    """Forty sequences in a CSV file, each near one of two, with its family and a number."""
+    pytest.importorskip("rapidfuzz")
+    draw = np.random.default_rng(0)
+    lines = ["sequence,family,number"]
+    for i in range(40):
+        letters = np.where(
+            draw.uniform(size=40) < 0.2, "G", list("ACTT" * 10 if i % 2 else "CATA" * 10)
+        )
+        lines.append(f"{''.join(letters)},family {'AB'[i % 2]},{i % 2 + 0.01 * i}")
+    file = tmp_path_factory.mktemp("dna") / "dna.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("target", "model"),
+    [
+        ("family", ["knn", "--metric", "levenshtein"]),
+        ("number", ["knn", "--metric", "levenshtein"]),
+        ("number", ["exact", "--kernel", "edit_distance", "--gamma", "0.1", "--alpha", "0.1"]),
+    ],
+)
+def test_a_table_of_sequences_is_fitted_predicted_and_explained_by_commands(
+    target, model, dna, tmp_path
+):
+    def run(*words):
+        told = CliRunner().invoke(main, [*words])
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    folder, out, picture = (str(tmp_path / name) for name in ("m", "p.parquet", "why.png"))
+    run("fit", dna, "--features", "sequence", "--target", target, "--model", *model, "-o", folder)
+    run("predict", folder, dna, "-o", out, "--keep", target)
+    table = pq.read_table(out)
+    truth, predicted = (np.array(table[name].to_pylist()) for name in (target, "prediction"))
+    if target == "family":
+        np.testing.assert_array_equal(predicted, truth)
+    else:
+        assert np.corrcoef(predicted, truth)[0, 1] > 0.9
+    ask = ["neighbors", folder, dna, "--row", "3", "--rows", dna, "--target", target]
+    told = json.loads(run(*ask, "--top", "4", "--json", "-", "--picture", picture))
+    texts = [line.split(",")[0] for line in Path(dna).read_text().splitlines()[1:]]
+    assert told["query"]["sequence"] == texts[3]
+    assert [row["sequence"] for row in told["neighbors"]] == [
+        texts[row["row"]] for row in told["neighbors"]
+    ]
+    shown = run(*ask)
+    assert texts[3][:20] in shown
+    assert texts[3] not in shown  # of a long text the beginning
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_of_numbers_columns_are_told_by_a_command(tmp_path):
+    labels = np.array(["low", "high"])[(X[:, 0] > 0).astype(int)]
+    table = pa.table({"a": X[:, 0], "b": X[:, 1], "kind": labels})
+    file, folder, out = (str(tmp_path / name) for name in ("t.parquet", "m", "p.parquet"))
+    pq.write_table(table, file)
+    fit = ["fit", file, "--target", "kind", "--model", "knn", "--n-neighbors", "1", "-o", folder]
+    assert CliRunner().invoke(main, fit).exit_code == 0
+    assert CliRunner().invoke(main, ["predict", folder, file, "-o", out]).exit_code == 0
+    assert pq.read_table(out)["prediction"].to_pylist() == labels.tolist()
+    told = CliRunner().invoke(main, ["neighbors", folder, file, "--row", "5", "--output", "0"])
+    assert f"share of votes of class {labels[5]}" in told.output
+    wrong = CliRunner().invoke(main, [*fit[:-1], str(tmp_path / "n"), "--calibrate", "0.2"])
+    assert "--calibrate does not go with a target of labels" in wrong.output
+
+
+def test_a_table_of_texts_must_say_which_column_they_are_in(dna, tmp_path):
+    fit = ["fit", dna, "--target", "number", "--model", "knn", "--metric", "levenshtein"]
+    told = CliRunner().invoke(main, [*fit, "-o", str(tmp_path / "m")])
+    assert told.exit_code == 2
+    assert "name it with --features" in told.output

@@ -9,8 +9,9 @@ import pytest
 from sklearn import neighbors as theirs
 
 import scalekern
-from scalekern import KNeighborsClassifier
-from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern import KNeighborsClassifier, KNeighborsRegressor
+from scalekern.errors import InvalidInputError
+from scalekern.report.explanation import explanation_text
 
 RNG = np.random.default_rng(8)
 X, QUERIES = RNG.normal(size=(300, 4)), RNG.normal(size=(50, 4))
@@ -94,7 +95,31 @@ def test_tuning_to_the_error_takes_the_mean_of_the_outputs():
     assert alone.fit(Z, y[:, 0]).tuned_["excess_error"] != model.tuned_["excess_error"]
 
 
-def test_what_is_of_one_output_says_so():
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_output_is_explained_as_by_a_classifier_of_it_alone(kind):
+    Y = KINDS[kind]
+    model = KNeighborsClassifier(5, weights="distance").fit(X, Y)
+    for j in range(Y.shape[1]):
+        why = model.explain(QUERIES, output=j)
+        alone = KNeighborsClassifier(5, weights="distance").fit(X, Y[:, j]).explain(QUERIES)
+        for name in ("row_id", "weight", "target", "baseline", "prediction", "contribution"):
+            np.testing.assert_array_equal(getattr(why, name), getattr(alone, name))
+        np.testing.assert_allclose(why.not_shown, 0.0, atol=1e-12)
+        assert explanation_text(why) == explanation_text(alone)
+
+
+def test_one_output_of_a_regressor_is_explained_alone():
+    Y = np.column_stack([X[:, 0], X[:, 1] ** 2])
+    model = KNeighborsRegressor(4).fit(X, Y)
+    why, both = model.explain(QUERIES, output=1), model.explain(QUERIES)
+    np.testing.assert_array_equal(why.contribution, both.contribution[..., 1])
+    np.testing.assert_array_equal(why.prediction, both.prediction[:, 1])
+
+
+def test_an_explanation_is_of_an_output_that_there_is():
     model = KNeighborsClassifier(3).fit(X, KINDS["numbers"])
-    with pytest.raises(UnsupportedError, match="classifier of one output, and this one has 2"):
+    with pytest.raises(InvalidInputError, match="has 2 outputs; say which one"):
         model.explain(QUERIES)
+    for wrong in (2, -1, "first"):
+        with pytest.raises(InvalidInputError, match=f"output={wrong!r}"):
+            model.explain(QUERIES, output=wrong)

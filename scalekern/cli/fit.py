@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from scalekern.cli.labels import are_labels, rows_and_labels
 from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
     KERNELS,
@@ -33,15 +34,16 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fo
 def fit_options(command: Command) -> Command:
     """Add what chooses the model of a fit, which a plan has too."""
     return add_options(
-        kernel_options(("auto", *KERNELS), "auto", "cv")(command),
+        kernel_options(("auto", *KERNELS, "edit_distance"), "auto", "cv")(command),
         click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True),
         click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
                      default="auto", show_default=True,
                      help="cg: exact and nystroem; sgd: nystroem and fourier; pinv: exact."),
         click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
                      show_default=True, help="Of the neighbours (knn)."),
-        click.option("--metric", help="Of the neighbours (knn), by default euclidean; of other "
-                     "models auto, euclidean or learned, by default auto."),
+        click.option("--metric", help="Of the neighbours (knn), by default euclidean, and "
+                     "levenshtein of texts; of other models auto, euclidean or learned, by "
+                     "default auto."),
         click.option("--algorithm", default="auto", show_default=True, help="The index (knn)."),
         click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
                      show_default=True, help="Of an approximate index (knn)."),
@@ -67,6 +69,9 @@ def fit_command(data: str, **options: Any) -> None:
 
     TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; or a URL of them
     (s3://, gs://, abfs://). The workers of a cluster must be able to read it too.
+
+    Texts are compared as they are with --kernel edit_distance, or --model knn --metric levenshtein;
+    name their column with --features. With --model knn the target may be text: labels to tell.
     """
     check_output(options["json_path"])
     from scalekern.storage import model_bytes, save
@@ -76,9 +81,14 @@ def fit_command(data: str, **options: Any) -> None:
     summed = options["model"] in ("nystroem", "fourier")
     if options["checkpoint"] and not (summed or options["solver"] == "cg"):
         raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
-    source = source_from(data, options)
-    model = make_model(options)
-    source, calibration = _parts(source, options["calibrate"])
+    texts, labelled = of_texts(options), _is_labelled(data, options)
+    model = make_model(options, labelled=labelled)
+    if labelled:
+        train: tuple[Any, ...] = rows_and_labels(data, options, texts=texts)
+        calibration = None
+    else:
+        source, calibration = _parts(source_from(data, options, texts=texts), options["calibrate"])
+        train = (source,)
     start = time.perf_counter()
     kept = options["checkpoint"]
     left = (
@@ -87,7 +97,7 @@ def fit_command(data: str, **options: Any) -> None:
         else (f"the passes so far are in {kept}, and the same command goes on from there")
     )
     with leaving(left), on_cluster(options), run_settings(options):
-        model.fit(source, **({} if kept is None else {"model__checkpoint": kept}))
+        model.fit(*train, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)
     seconds = time.perf_counter() - start
@@ -95,10 +105,10 @@ def fit_command(data: str, **options: Any) -> None:
     last = model.steps[-1][1]
     report = {
         "model": type(last).__name__,
-        "rows": source.n_rows,
+        "rows": last.n_samples_fit_ if labelled else source.n_rows,
         "calibration_rows": 0 if calibration is None else calibration.n_rows,
-        "features": list(source.feature_names),
-        "prepared": model.steps[0][1].report_,
+        "features": list(model.steps[0][1].feature_names_in_),
+        "prepared": {} if texts else model.steps[0][1].report_,
         "fit_seconds": seconds,
         "model_bytes": model_bytes(model),
         "output": options["output"],
@@ -124,18 +134,28 @@ def _calibrate(model: Any, calibration: Any) -> None:
     last.calibrate(rows)
 
 
-def make_model(options: dict[str, Any]) -> Any:
-    """Return the unfitted pipeline that the options describe."""
+def _is_labelled(data: str, options: dict[str, Any]) -> bool:
+    return options["model"] == "knn" and are_labels(data, options["target"])
+
+
+def make_model(options: dict[str, Any], *, labelled: bool = False) -> Any:
+    """Return the unfitted pipeline that the options describe, for a target of labels or numbers."""
     from sklearn.pipeline import Pipeline
 
-    from scalekern.estimators import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
+    from scalekern.estimators import (
+        KNeighborsClassifier,
+        KNeighborsRegressor,
+        LinearRegressor,
+        SimilarityRegressor,
+    )
     from scalekern.features import RowPreparer
 
     name, seed, jobs = options["model"], options["random_state"], options["n_jobs"]
     if name == "linear":
         last: Any = LinearRegressor(n_jobs=jobs)
     elif name == "knn":
-        last = KNeighborsRegressor(
+        neighbors = KNeighborsClassifier if labelled else KNeighborsRegressor
+        last = neighbors(
             options["n_neighbors"] or 5,
             weights=options["weights"],
             metric=options["metric"] or "euclidean",
@@ -158,8 +178,19 @@ def make_model(options: dict[str, Any]) -> Any:
             random_state=seed,
             n_jobs=jobs,
         )
+    if of_texts(options):
+        return Pipeline([("model", last)])
     preparer = RowPreparer(**preparation(options), n_jobs=jobs)
     return Pipeline([("prepare", preparer), ("model", last)])
+
+
+def of_texts(options: dict[str, Any]) -> bool:
+    """Return whether the model that the options describe compares texts."""
+    if options["model"] != "knn":
+        return bool(options["kernel"] == "edit_distance")
+    from scalekern.neighbors import takes_objects
+
+    return takes_objects(options["metric"] or "euclidean")
 
 
 def _tell(report: dict[str, Any], data: str) -> None:

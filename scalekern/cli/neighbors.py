@@ -10,6 +10,8 @@ from scalekern.cli.options import check_output, run_options, run_settings, write
 
 MOST_COLUMNS = 12
 """Of rows with more, the table shows none."""
+MOST_LETTERS = 24
+"""Of longer texts, the table and the picture show the beginning."""
 
 
 @click.command("neighbors")
@@ -23,6 +25,8 @@ MOST_COLUMNS = 12
               help="The rows that were fitted. Nyström, Fourier and linear models keep only a "
               "sample of them; with any model their columns are shown.")  # fmt: skip
 @click.option("--target", help="The target column of TRAIN.")
+@click.option("--output", type=click.IntRange(0), help="Of a model of several outputs, the one to "
+              "explain; the first is 0.")  # fmt: skip
 @click.option("--weight", help="The column of sample weights of TRAIN.")
 @click.option("--key", help="The column that identifies each row of TRAIN, as in fit.")
 @click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
@@ -52,11 +56,11 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     how = {"features": None if names is None else list(names), "raw": raw}
     roles = [options[name] for name in ("target", "weight", "key") if options[name]]
     query = _query(data, how, options["row"], roles)
-    train = _train(how, options)
+    train = _train(how, options, keeps_rows=hasattr(steps[-1], "n_samples_fit_"))
     with run_settings(options):
         last, prepared = last_step(model, query)
-        rows = None if train is None else last_step(model, train)[1]
-        why = last.explain(prepared, rows, top=options["top"])
+        rows = None if train is None or not train.n_outputs else last_step(model, train)[1]
+        why = last.explain(prepared, rows, top=options["top"], output=options["output"])
     values, query_values = _columns(why, query, train)
     _write(why, values, query_values, options, shape)
 
@@ -89,12 +93,16 @@ def _query(data: str, how: dict[str, Any], row: int, roles: list[str]) -> Any:
     return source_of_rows(source.take(np.array([row])), None, None, source)
 
 
-def _train(how: dict[str, Any], options: dict[str, Any]) -> Any:
+def _train(how: dict[str, Any], options: dict[str, Any], *, keeps_rows: bool) -> Any:
+    """Return the rows that were fitted; of a model that keeps them, only to show their columns."""
     if options["train"] is None:
         return None
     from scalekern.rows import rows
 
     roles = {name: options[name] for name in ("target", "weight", "key")}
+    if keeps_rows:
+        drop = [roles.pop(name) for name in ("target", "weight") if roles[name]]
+        roles = {"key": roles["key"], "drop": () if how["features"] else drop}
     return rows(options["train"], **how, **roles)
 
 
@@ -127,7 +135,7 @@ def _lists(X: Any, source: Any) -> dict[str, Any]:
     if hasattr(X, "table"):
         return {str(name): X.table.column(name).to_pylist() for name in X.table.column_names}
     if isinstance(X, list):
-        return {"text": X}
+        return {source.text_column or "text": X}
     names = source.feature_names or range(X.shape[1])
     return {str(name): X[:, j].tolist() for j, name in enumerate(names)}
 
@@ -147,7 +155,7 @@ def _write(
 
     title = f"Row {options['row']}: training rows by weight"
     if options["picture"] and shape is None:
-        plot_explanation(why, path=options["picture"], title=title)
+        plot_explanation(why, path=options["picture"], title=title, names=_texts(values))
     elif options["picture"]:
         _draw_images(why, values, query_values, shape, options["picture"], title)
     document = {
@@ -162,9 +170,25 @@ def _write(
     write_json(options["json_path"], document)
     if options["json_path"] != "-" and not options["quiet"]:
         wide = len(values) > MOST_COLUMNS
-        click.echo(explanation_text(why, 0, *(({}, {}) if wide else (values, query_values))))
+        shown = {name: [_short(value) for value in column] for name, column in values.items()}
+        asked = {name: _short(value) for name, value in query_values.items()}
+        click.echo(explanation_text(why, 0, *(({}, {}) if wide else (shown, asked))))
         if wide:
             click.echo(f"\nThe {len(values)} columns are too many to show; --json has them.")
+
+
+def _texts(values: dict[str, Any]) -> list[str] | None:
+    """Return the names of rows that are texts: the texts."""
+    if len(values) != 1:
+        return None
+    (column,) = values.values()
+    return [_short(text) for text in column] if all(isinstance(t, str) for t in column) else None
+
+
+def _short(value: Any) -> Any:
+    """Return a value, of a long text the beginning."""
+    is_long = isinstance(value, str) and len(value) > MOST_LETTERS
+    return f"{value[: MOST_LETTERS - 1]}…" if is_long else value
 
 
 def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title: str) -> None:

@@ -193,16 +193,22 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def source_from(data: str, options: dict[str, Any]) -> Any:
-    """Return the rows that the options of `data_options` describe."""
+def source_from(data: str, options: dict[str, Any], *, texts: bool = False) -> Any:
+    """Return the rows that the options of `data_options` describe.
+
+    They are of any columns, for a `RowPreparer`, or `texts` of one column.
+    """
     from scalekern.rows import rows
 
+    features = several(options["features"])
+    if texts and len(features) != 1:
+        raise click.UsageError("texts are compared in one column; name it with --features")
     return rows(
         data,
         target=options["target"],
-        features=several(options["features"]) or None,
+        features=features or None,
         drop=several(options["drop"]),
         weight=options["weight"],
         key=options["key"],
-        raw=True,
+        raw=not texts,
     )

@@ -34,8 +34,9 @@ def plan_command(data: str, **options: Any) -> None:
     for want of memory.
     """
     check_output(options["json_path"])
-    source = source_from(data, options)  # before the imports: a wrong name is told at once
-    from scalekern.cli.fit import make_model
+    from scalekern.cli.fit import make_model, of_texts
+
+    source = source_from(data, options, texts=of_texts(options))
     from scalekern.report.plan import plan
 
     with run_settings(options):

@@ -19,7 +19,7 @@ from scalekern.estimators.classes import (
     labelled_source,
     places_of,
 )
-from scalekern.estimators.explaining import Explains
+from scalekern.estimators.explaining import Explains, check_output
 from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
@@ -352,8 +352,9 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         return self._indicators(source, values)
 
     def _explanation(
-        self, found: Candidates, baseline: np.ndarray, source: RowSource
+        self, found: Candidates, baseline: np.ndarray, source: RowSource, output: int | None
     ) -> Explanation:
+        check_output(output, 1)
         slope, offsets = self.calibration_[0], self.calibration_[1:]
         odds, base = self._odds(source), slope * baseline + offsets
         stands_for = slope * np.array([[-1.0], [1.0]]) + offsets

@@ -40,18 +40,21 @@ class Explains(ABC):
         """Return the predictions for rows."""
 
     def _explanation(
-        self, found: Candidates, baseline: np.ndarray, source: RowSource
+        self, found: Candidates, baseline: np.ndarray, source: RowSource, output: int | None
     ) -> Explanation:
-        """Return the record; a classifier has its own."""
+        """Return the record, of one output where one is asked for; a classifier has its own."""
         prediction = self.predict(source)
-        single = prediction.ndim == 1
+        check_output(output, len(baseline))
+        if prediction.ndim == 1:
+            prediction, output = prediction[:, None], 0
+        one: Any = ... if output is None else output
         return Explanation(
             found.row_id,
             found.weight,
             found.similarity,
-            found.target[:, :, 0] if single else found.target,
-            np.asarray(baseline[0] if single else baseline),
-            prediction,
+            found.target[:, :, one],
+            np.asarray(baseline[one]),
+            prediction[:, one],
         )
 
     def _training_rows(self, X: Any, y: Any = None, sample_weight: Any = None) -> RowSource:
@@ -59,7 +62,9 @@ class Explains(ABC):
         objects = self._takes_objects()
         return fit_source(self, X, y, sample_weight, objects=objects, reset=False)
 
-    def explain(self, X: Any, rows: Any = None, *, top: int | None = None) -> Explanation:
+    def explain(
+        self, X: Any, rows: Any = None, *, top: int | None = None, output: int | None = None
+    ) -> Explanation:
         """Return the training rows that speak for each prediction, and how much each weighs.
 
         Every model here is a linear smoother: yhat(x) = b + sum_i w_i(x) (y_i - b). For an exact
@@ -88,6 +93,9 @@ class Explains(ABC):
             `fit`. Other exact models, local ones and k-NN weigh the training rows that they hold.
         top : int, optional
             Return only so many rows for each query; all that were weighed by default.
+        output : int, optional
+            Of a model of several outputs, explain only this one, as if it had no others. A
+            regressor explains all of them by default, a k-NN classifier has to be told which.
 
         Returns
         -------
@@ -96,7 +104,7 @@ class Explains(ABC):
         Raises
         ------
         InvalidInputError
-            If X or rows are wrong, or the model needs rows.
+            If X, rows or output are wrong, or the model needs them.
         UnsupportedError
             For a classifier by the logarithmic loss.
 
@@ -131,7 +139,7 @@ class Explains(ABC):
         strongest = Strongest(top)
         engine = engine_for(source if given is None else given, self.n_jobs)
         weigher.weigh(queries, engine, strongest.add)
-        return self._explanation(strongest.sorted(), weigher.baseline, source)
+        return self._explanation(strongest.sorted(), weigher.baseline, source, output)
 
     def _rows_given(self, rows: Any) -> RowSource | None:
         if rows is None:
@@ -143,3 +151,14 @@ class Explains(ABC):
                 "rows is neither rows with a target nor a tuple (X, y) or (X, y, sample_weight)"
             )
         return self._training_rows(*rows)
+
+
+def check_output(output: int | None, n_outputs: int) -> None:
+    """Raise where `output` is none of the outputs."""
+    if output is None:
+        return
+    check_integer("output", output, 0)
+    if output >= n_outputs:
+        raise InvalidInputError(
+            f"output={output} but the model has {n_outputs} output(s), counted from 0"
+        )

@@ -10,7 +10,8 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.engine.lazy import lazy_on_dask
-from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.errors import InvalidInputError
+from scalekern.estimators.explaining import check_output
 from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.label_columns import (
@@ -25,7 +26,6 @@ from scalekern.estimators.label_columns import (
 )
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.estimators.own_targets import ScoresRows
-from scalekern.estimators.weighing import Weigher
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
@@ -382,26 +382,26 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     def _targets(self) -> np.ndarray:
         return decoded(self._codes, self._columns)
 
-    def _weigher(self, rows: RowSource | None) -> Weigher:
-        if self.outputs_2d_:
-            raise UnsupportedError(
-                f"explain takes a classifier of one output, and this one has {len(self._columns)}; "
-                "fit one for the column that you want explained"
-            )
-        return super()._weigher(rows)
-
     def _explanation(
-        self, found: Candidates, baseline: np.ndarray, source: RowSource
+        self, found: Candidates, baseline: np.ndarray, source: RowSource, output: int | None
     ) -> Explanation:
+        check_output(output, len(self._columns))
+        if output is None and len(self._columns) > 1:
+            raise InvalidInputError(
+                f"this classifier has {len(self._columns)} outputs; say which one to explain, as "
+                "in explain(X, output=0)"
+            )
+        one = output or 0
+        classes = self._columns[one]
         return Explanation(
             found.row_id,
             found.weight,
             found.similarity,
-            found.target[:, :, 0],
-            baseline,
-            self._all_votes(source),
-            self._columns[0],
-            np.array([[0.0], [1.0]]).repeat(len(self.classes_), axis=1),
+            found.target[:, :, one],
+            parts_of(baseline[None], self._columns)[one][0],
+            parts_of(self._all_votes(source), self._columns)[one],
+            classes,
+            np.array([[0.0], [1.0]]).repeat(len(classes), axis=1),
             "share of votes",
         )
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scalekern.engine.limits import memory_budget
+from scalekern.engine.limits import available_cores, memory_budget
 from scalekern.errors import ModelFormatError
 from scalekern.neighbors.base import (
     Distances,
@@ -147,8 +147,10 @@ class ApproximateIndex(FaissIndex):
             return candidates
         if not isinstance(self.rows, np.memmap) or self.rows.nbytes <= self._most_mapped:
             return self._best(queries, points, candidates, k)
-        # Pages that were read stay with this process, until there are too many of them.
-        parts, step = [], max(1, self._most_mapped // (FAULT_BYTES * candidates.shape[1]))
+        # Pages that were read stay with this process, until there are too many of them; every
+        # thread brings in its own.
+        most = FAULT_BYTES * candidates.shape[1] * available_cores()
+        parts, step = [], max(1, self._most_mapped // most)
         for start in range(0, max(1, len(queries)), step):
             few = slice(start, start + step)
             parts.append(self._best(queries[few], points[few], candidates[few], k))

@@ -55,6 +55,8 @@ class RowSource(ABC):
     dtype : numpy dtype
         float32 or float64 for vectors, object for other things.
     feature_names : tuple of str or None
+    text_column : str or None
+        The column that the rows are, where they are texts of a table.
     n_outputs : int
         Columns of the target; 0 without one.
     in_memory : bool
@@ -73,6 +75,7 @@ class RowSource(ABC):
     n_features: int
     dtype: np.dtype
     feature_names: tuple[str, ...] | None = None
+    text_column: str | None = None
     n_outputs: int = 0
     target_is_vector: bool = True
     has_weight: bool = False

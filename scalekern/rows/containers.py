@@ -58,7 +58,9 @@ def frame_source(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") 
         raise empty_error(name)
     source = TableSource(table, Columns(tuple(table.column_names)), name=name)
     (block,) = source.blocks(source.n_rows)
-    return ArraySource(block.X, y, weight, source.feature_names, name=name)
+    found = ArraySource(block.X, y, weight, source.feature_names, name=name)
+    found.text_column = source.text_column
+    return found
 
 
 def to_arrow(frame: Any) -> Any:

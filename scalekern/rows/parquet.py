@@ -64,6 +64,7 @@ class ParquetSource(RowSource):
         vectors = not self.dtype.hasobject
         self.n_features = len(columns.features) if vectors else 0
         self.feature_names = columns.features if vectors else None
+        self.text_column = None if vectors else columns.features[0]
         self.name = name if vectors else f"column {columns.features[0]!r} of {name}"
         self.n_outputs = len(columns.targets)
         self.target_is_vector = self.n_outputs == 1

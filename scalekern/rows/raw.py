@@ -299,7 +299,9 @@ def source_of_rows(X: Any, y: Any, weight: Any, like: RowSource) -> RowSource:
     """Return a source of rows that were read from the source `like`, or of a selection of them."""
     if isinstance(X, RawRows):
         return RawTableSource(X, y, weight, dtype=like.dtype, name=like.name)
-    return ArraySource(X, y, weight, like.feature_names, name=like.name)
+    found = ArraySource(X, y, weight, like.feature_names, name=like.name)
+    found.text_column = like.text_column
+    return found
 
 
 def plain_of(source: RowSource) -> RowSource:

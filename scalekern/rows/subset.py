@@ -29,7 +29,7 @@ class SubsetSource(RowSource):
     ) -> None:
         self._source, self._chooses, self.n_rows = source, chooses, n_rows
         self.n_features, self.dtype = source.n_features, source.dtype
-        self.feature_names = source.feature_names
+        self.feature_names, self.text_column = source.feature_names, source.text_column
         self.n_outputs, self.target_is_vector = source.n_outputs, source.target_is_vector
         self.has_weight, self.in_memory = source.has_weight, source.in_memory
         self.name = source.name

@@ -103,12 +103,17 @@ def _needed_target(estimator: Any, y: Any) -> Any:
 
 
 def _accepted(estimator: Any, source: RowSource, reset: bool, *, objects: bool) -> RowSource:
-    """Remember the columns of a source; objects have none, and not every estimator takes them."""
+    """Remember the columns of a source; not every estimator takes objects, which have none.
+
+    Texts of a table keep the name of their column, so that files can be read for them again.
+    """
     if source.n_features:
         return _remembered(estimator, source, reset)
     if not objects:
         raise objects_error(estimator, source.name)
     _forget_columns(estimator)
+    if source.text_column is not None:
+        estimator.feature_names_in_ = np.array([source.text_column], dtype=object)
     return source
 
 
