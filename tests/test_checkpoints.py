@@ -13,13 +13,13 @@ from scalekern import SimilarityClassifier, SimilarityRegressor
 from scalekern.engine import checkpoint
 from scalekern.errors import InvalidInputError, UnsupportedError
 
-OPTIONS = {"approximation": "nystroem", "n_components": 20, "random_state": 0, "gamma": 0.5}
+OPTIONS = {"kernel": "rbf", "gamma": 0.5, "metric": "euclidean", "approximation": "nystroem",
+           "n_components": 20, "random_state": 0}  # fmt: skip
 N = 50_000
 
 KILLED = """
 import os, signal, sys
 import numpy as np
-import dask.array as da
 from scalekern import SimilarityClassifier, SimilarityRegressor
 from scalekern.engine import checkpoint, plan, threads
 folder, kind, options, where, deadly = sys.argv[2], sys.argv[3], *map(eval, sys.argv[4:])
@@ -37,11 +37,12 @@ X, y = data[:, :2], data[:, 2]
 model = {"r": SimilarityRegressor, "c": SimilarityClassifier}[kind](**options)
 y = y if kind == "r" else (y > 0).astype(int)
 if where == "dask":
+    import dask.array as da
     X, y = da.from_array(X, chunks=(7_000, -1)), da.from_array(y, chunks=9_000)
 model.fit(X, y, checkpoint=folder)
 """
 
-EXACT = {"approximation": "exact", "solver": "cg", "n_components": 1, "alpha": 1e-3, "gamma": 30.0}
+EXACT = {"approximation": "exact", "solver": "cg", "n_components": 1, "alpha": 1e-2, "gamma": 5.0}
 FITS = {
     "sums": ("r", {}, N, "here", 21),
     "sums, classes": ("c", {}, N, "here", 21),
@@ -49,7 +50,7 @@ FITS = {
     "sgd, classes": ("c", {"solver": "sgd", "loss": "log_loss"}, N, "here", 32),
     "fourier, sgd": ("r", {"approximation": "fourier", "solver": "sgd"}, N, "here", 44),
     "cg": ("r", {"solver": "cg", "alpha": 0.1}, N, "here", 28),
-    "exact, cg": ("r", EXACT, 3_000, "here", 4),
+    "exact, cg": ("r", EXACT, 2_100, "here", 4),
     "sums, Dask": ("r", {}, 150_000, "dask", 3),
     "sgd, Dask": ("r", {"solver": "sgd", "alpha": 0.1}, N, "dask", 12),
 }
@@ -150,7 +151,8 @@ def test_the_command_goes_on_after_kill_9(data, tmp_path):
 
     def command(name, deadly):
         arguments = ["fit", tmp_path / "rows.parquet", "--target", "y", "--model", "nystroem",
-                     "--n-components", "20", "--checkpoint", tmp_path / "sums",
+                     "--n-components", "20", "--kernel", "rbf", "--gamma", "median",
+                     "--metric", "euclidean", "--checkpoint", tmp_path / "sums",
                      "-o", tmp_path / name]  # fmt: skip
         run = [sys.executable, "-c", COMMAND, *map(str, arguments)]
         environment = os.environ | {"DEADLY": str(deadly)}

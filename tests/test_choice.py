@@ -258,6 +258,20 @@ def test_left_out_errors_are_those_of_refits(weighted):
     np.testing.assert_allclose(left.errors, errors[chosen], rtol=1e-8)
 
 
+def test_left_out_errors_of_many_outputs_are_the_mean_of_those_of_each():
+    targets, rule = (
+        X[:20] @ RNG.normal(size=(D, 50)) * 10.0 ** RNG.integers(-3, 3, 50),
+        alpha_rule(0.1),
+    )
+
+    def errors(y):
+        seen = survey(ThreadEngine(1), ArraySource(X[:20], y), 20, 0)
+        return left_out_errors(ThreadEngine(1), [RBF(0.3)], rule, seen, 20)[0].errors
+
+    each = [errors(y) for y in targets.T]
+    np.testing.assert_allclose(errors(targets), np.mean(each, axis=0), rtol=1e-9)
+
+
 @pytest.mark.parametrize("kernel", ["rbf", "matern32", "laplacian", "auto"])
 def test_gamma_by_cross_validation_is_never_worse_than_the_median(kernel):
     model = regressor(kernel=kernel, gamma="cv", approximation="exact").fit(X, Y)

@@ -32,7 +32,8 @@ TABLE = pa.table({
     "kind": RNG.choice(["x", "y"], N), "y": RNG.normal(size=N),
 })  # fmt: skip
 FIT = ("--target", "y", "--drop", "id", "--categories", "onehot", "--model", "nystroem",
-       "--n-components", "30")  # fmt: skip
+       "--n-components", "30", "--kernel", "rbf", "--gamma", "median",
+       "--metric", "euclidean")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

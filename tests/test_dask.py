@@ -39,7 +39,8 @@ from scalekern.solvers.tiles import GramProduct
 N = 12_000
 CUTS = (4_000, 0, 5_000, 3_000)  # one partition is empty, none ends where a block does
 NAMES = ["a", "b", "c", "d"]
-SIMILARITY = {"approximation": "nystroem", "n_components": 60, "random_state": 0}
+PLAIN = {"kernel": "rbf", "gamma": "median", "metric": "euclidean"}  # no model is tried
+SIMILARITY = {**PLAIN, "approximation": "nystroem", "n_components": 60, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -113,13 +114,15 @@ def assert_same_fit(a, b):
 
 STREAMING = {
     "nystroem": SimilarityRegressor(**SIMILARITY),
-    "nystroem, cv": SimilarityRegressor(**SIMILARITY, alpha="cv", gamma="scale"),
+    "nystroem, cv": SimilarityRegressor(**SIMILARITY | {"alpha": "cv", "gamma": "scale"}),
     "nystroem, sgd": SimilarityRegressor(**SIMILARITY, solver="sgd"),
     "fourier": SimilarityRegressor(**{**SIMILARITY, "approximation": "fourier"}),
     "fourier, sgd": SimilarityRegressor(**{**SIMILARITY, "approximation": "fourier"}, solver="sgd"),
     "linear": LinearRegressor(),
-    "metric given": SimilarityRegressor(**SIMILARITY, metric=np.eye(4)[:, :3] * 0.5),
-    "metric given, sgd": SimilarityRegressor(**SIMILARITY, metric=[1.0, 2, 0, 1], solver="sgd"),
+    "metric given": SimilarityRegressor(**SIMILARITY | {"metric": np.eye(4)[:, :3] * 0.5}),
+    "metric given, sgd": SimilarityRegressor(
+        **SIMILARITY | {"metric": [1.0, 2, 0, 1], "solver": "sgd"}
+    ),
 }
 
 
@@ -198,8 +201,8 @@ def test_partitions_without_rows_are_predicted_as_none(table):
 
 
 @pytest.mark.parametrize("model", [
-    SimilarityRegressor(approximation="exact", random_state=0),
-    SimilarityRegressor(approximation="local", random_state=0),
+    SimilarityRegressor(**PLAIN, approximation="exact", random_state=0),
+    SimilarityRegressor(**PLAIN, approximation="local", random_state=0),
     KNeighborsRegressor(3),
 ], ids=["exact", "local", "k-NN"])  # fmt: skip
 def test_models_that_keep_all_rows_are_those_of_arrays(model, table):
@@ -213,7 +216,7 @@ def test_an_exact_model_by_iterations_is_that_of_arrays_to_the_last_bit(table, s
     X, y, weight = (a[:1_300] for a in table)
     lazy = [da.from_array(a, chunks=(700, -1)[: a.ndim]) for a in (X, y, weight)]
     model = SimilarityRegressor(
-        approximation="exact", solver="cg", gamma=0.3, alpha=10.0, random_state=0
+        **PLAIN | {"gamma": 0.3}, approximation="exact", solver="cg", alpha=10.0, random_state=0
     )
     assert_same_fit(clone(model).fit(X, y, weight), clone(model).fit(*lazy))
 
@@ -228,7 +231,8 @@ def test_tiles_of_an_exact_model_are_made_by_the_workers(table, workers, client)
     assert set(kept(one)[:, 0]) == {os.getpid() / 2}
 
 
-def test_an_exact_model_of_more_rows_than_fit_is_refused(table):
+def test_an_exact_model_of_more_rows_than_fit_is_refused_before_any_is_tried(table, monkeypatch):
+    monkeypatch.setattr("scalekern.estimators.choosing.survey", None)
     X, y, _ = as_dask(*table)
     with (
         scalekern.config_context(memory_limit=10_000),

@@ -140,8 +140,9 @@ def test_an_indefinite_similarity_of_texts_is_explained_and_saved(tmp_path):
 def test_the_kept_sample_leaves_the_share_of_other_rows():
     big = rng.standard_normal((3_000, 2))
     y = np.sin(big[:, 0])
-    model = sk.SimilarityRegressor(approximation="nystroem", n_components=30, random_state=0)
-    model.fit(big, y)
+    model = sk.SimilarityRegressor(
+        "rbf", gamma=0.5, approximation="nystroem", n_components=30, random_state=0
+    ).fit(big, y)
     why, full = model.explain(big[:2]), model.explain(big[:2], (big, y))
     assert why.weight.shape == (2, 1_000)
     assert full.weight.shape == (2, 3_000)
@@ -361,6 +362,7 @@ def test_a_classifier_refuses_labels_that_it_does_not_know_and_the_logarithmic_l
         model.explain(Q)
 
 
+# Of scikit-learn: each row is a class of its own here, so that votes are weights of rows.
 @pytest.mark.filterwarnings("ignore:The number of unique classes")
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_votes_of_neighbours_equal_scikit_learns(weights):

@@ -53,7 +53,8 @@ def rows_of(name):
         return list(csv.DictReader(file))
 
 
-def by_id(train, test):
+@pytest.fixture(scope="module")
+def written(train, test):
     """Return every written row by its flight_id."""
     both = train.to_pylist() + test.to_pylist()
     return {row["flight_id"]: row for row in both}
@@ -118,8 +119,7 @@ def test_features_do_not_know_what_happened_after_departure(monkeypatch, tmp_pat
 
 
 @installed
-def test_rows_are_joined_with_their_own_weather_plane_and_airports(train, test, raw):
-    written = by_id(train, test)
+def test_rows_are_joined_with_their_own_weather_plane_and_airports(written, raw):
     weather = {(row["origin"], row["time_hour"]): row for row in rows_of("weather.csv")}
     planes = {row["tailnum"]: row for row in rows_of("planes.csv")}
     airports = {row["faa"]: row for row in rows_of("airports.csv")}
@@ -156,8 +156,7 @@ def test_rows_are_joined_with_their_own_weather_plane_and_airports(train, test, 
 
 
 @installed
-def test_rows_checked_by_hand(train, test):
-    written = by_id(train, test)
+def test_rows_checked_by_hand(written):
     first = written[0]  # UA 1545 at 5:15 on Tuesday, 1 January, Newark to Houston, due at 8:19
     assert (first["carrier"], first["flight"], first["dest"]) == ("UA", 1545, "IAH")
     # From 10:15 to 14:19 in UTC.
@@ -182,8 +181,7 @@ def test_scheduled_minutes_are_the_same_in_summer_and_winter(train):
 
 
 @installed
-def test_windows_of_weather_look_back_only(train, test, raw):
-    written = by_id(train, test)
+def test_windows_of_weather_look_back_only(written, raw):
     weather = {}
     for row in rows_of("weather.csv"):
         hour = int(np.datetime64(row["time_hour"][:-1], "h").astype(int))

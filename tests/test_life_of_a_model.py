@@ -144,5 +144,5 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    max_examples=25, stateful_step_count=12, deadline=None, derandomize=True
+    max_examples=12, stateful_step_count=12, deadline=None, derandomize=True
 )

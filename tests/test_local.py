@@ -379,20 +379,32 @@ def test_on_terrain_it_beats_nearest_neighbours_and_one_length_for_all():
     assert ours < rmse(local("matern32", n_neighbors=32, gamma=0.5))
 
 
-def test_protein_is_predicted_far_better_than_by_distance_weighted_neighbours(data_folder):
+def protein(data_folder):
+    """The protein table, scaled: rows and targets to learn from, and to be tested on."""
     pd = pytest.importorskip("pandas")
     data = pd.read_csv(data_folder / "protein.data.csv.gz", header=None).to_numpy(dtype=float)
     mask = pd.read_csv(data_folder / "protein.test_mask.csv.gz", header=None).to_numpy()
     test = mask[:, 0].astype(bool)
     data = (data - data[~test].mean(axis=0)) / data[~test].std(axis=0)
-    X, y, Q, truth = data[~test, :-1], data[~test, -1], data[test, :-1], data[test, -1]
+    return data[~test, :-1], data[~test, -1], data[test, :-1], data[test, -1]
 
-    def rmse(model):
-        return np.sqrt(np.mean((model.fit(X, y).predict(Q) - truth) ** 2))
 
-    ours = rmse(local("matern32", n_neighbors=64))
-    assert ours < 0.53
-    assert ours < 0.95 * rmse(sk.KNeighborsRegressor(10, weights="distance", random_state=0))
+def errors_on_protein(X, y, Q, truth):
+    """Return the errors of a local model and of neighbours weighted by distance."""
+    return [
+        np.sqrt(np.mean((model.fit(X, y).predict(Q) - truth) ** 2))
+        for model in (
+            local("matern32", n_neighbors=64),
+            sk.KNeighborsRegressor(10, weights="distance", random_state=0),
+        )
+    ]
+
+
+def test_protein_is_predicted_far_better_than_by_distance_weighted_neighbours(data_folder):
+    """Of part of the rows; tests/verification has all."""
+    X, y, Q, truth = protein(data_folder)
+    ours, theirs = errors_on_protein(X[:5_000], y[:5_000], Q[:1_000], truth[:1_000])
+    assert ours < 0.95 * theirs
 
 
 def test_compare_lets_the_local_model_choose_for_itself():

@@ -97,9 +97,18 @@ MODELS = {
 }  # fmt: skip
 
 
+def few_are_many(monkeypatch, n=500):
+    """Let no more than n rows count as few enough for a decomposition."""
+    for module in ("choosing", "planning"):
+        monkeypatch.setattr(f"scalekern.estimators.{module}.MOST_DENSE_ROWS", n)
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_passes_and_their_blocks_are_those_of_the_fit(name):
-    X, y = data(3_000 if "exact" not in name and name != "preparer" else 200)
+def test_passes_and_their_blocks_are_those_of_the_fit(name, monkeypatch):
+    for bound in ("LEAST_CHUNK_ROWS", "MOST_CHUNK_ROWS"):
+        monkeypatch.setattr(f"scalekern.engine.plan.{bound}", 512)
+    few_are_many(monkeypatch)
+    X, y = data(1_100 if "exact" not in name and name != "preparer" else 200)
     model = MODELS[name]
     plan = scalekern.plan(Counting(X, y, unreadable=True), estimator=model)
     source = Counting(X, y)
@@ -124,8 +133,9 @@ def test_model_bytes_are_those_of_the_fitted_model(name, outputs, dtype):
     assert explains <= plan.explain_bytes <= 1.5 * explains
 
 
-@pytest.mark.parametrize("n", [900, 2_600])
-def test_what_only_the_rows_can_tell_is_said(n):
+@pytest.mark.parametrize("n", [450, 700])
+def test_what_only_the_rows_can_tell_is_said(n, monkeypatch):
+    few_are_many(monkeypatch)
     X, y = data(n)
     tried, learned = MODELS["tried"], MODELS["learned"]
     plan = scalekern.plan(Counting(X, y, unreadable=True), estimator=tried)
@@ -327,7 +337,7 @@ def run(capsys, *words):
 
 
 def test_the_command_plans_what_fit_then_does(tmp_path, capsys):
-    X, y = data(3_000)
+    X, y = data(600)
     file, model = tmp_path / "rows.parquet", tmp_path / "model"
     pq.write_table(pa.table({"a": X[:, 0], "b": X[:, 1], "y": y}), file)
     options = (str(file), "--target", "y", "--model", "fourier", "--n-components", "50")

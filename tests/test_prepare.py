@@ -702,7 +702,14 @@ def test_raw_columns_of_real_flights_predict_better_than_their_numbers(
     y = test["arr_delay"].to_numpy()
     for last in (
         sk.LinearRegressor(),
-        sk.SimilarityRegressor(approximation="nystroem", n_components=150, random_state=0),
+        sk.SimilarityRegressor(
+            "rbf",
+            gamma="median",
+            metric="euclidean",
+            approximation="nystroem",
+            n_components=150,
+            random_state=0,
+        ),
     ):
         errors = {}
         for name, features in (

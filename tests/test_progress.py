@@ -59,8 +59,9 @@ def test_fits_in_several_threads_share_the_display(impatient):
     def fit(seed):
         with sk.config_context(progress=True):
             model = sk.SimilarityRegressor(
-                approximation="nystroem", n_components=20, random_state=seed
-            )
+                "rbf", gamma=1.0, metric="euclidean", approximation="nystroem", n_components=20,
+                random_state=seed,
+            )  # fmt: skip
             return model.fit(X, X[:, 0]).predict(X[:1])
 
     with ThreadPoolExecutor(4) as pool:

@@ -36,7 +36,10 @@ def bars(monkeypatch):
 
 def fit(**settings):
     lazy = da.from_array(X, chunks=(9_000, -1)), da.from_array(Y, chunks=9_000)
-    model = sk.SimilarityRegressor(approximation="nystroem", n_components=20, random_state=0)
+    model = sk.SimilarityRegressor(
+        "rbf", gamma=1.0, metric="euclidean", approximation="nystroem", n_components=20,
+        random_state=0,
+    )  # fmt: skip
     with sk.config_context(**settings):
         return model.fit(*lazy)
 

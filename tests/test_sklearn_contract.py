@@ -42,19 +42,28 @@ CALIBRATED_BY_ROW = dict.fromkeys(
     "equal: tests/test_classifier.py",
 )
 
+# Models are tried, as a default one does, in two of these; the others have a kernel.
+KERNEL = {"kernel": "rbf", "gamma": "median", "metric": "euclidean"}
 ESTIMATORS = [
     sk.SimilarityRegressor("rbf", gamma="median", alpha="gcv"),
     sk.SimilarityRegressor(random_state=0),
-    sk.SimilarityRegressor(approximation="nystroem", n_components=20, random_state=0),
+    sk.SimilarityRegressor(**KERNEL, approximation="nystroem", n_components=20, random_state=0),
     sk.SimilarityRegressor(
         "rbf", gamma="median", approximation="fourier", alpha=0.01, n_components=20, random_state=0
     ),
     sk.SimilarityRegressor("rbf", approximation="exact", solver="pinv", alpha=1e-3, gamma="scale"),
-    sk.SimilarityRegressor(approximation="local", n_neighbors=5, random_state=0),
-    sk.SimilarityRegressor(approximation="fourier", solver="sgd", n_components=20, random_state=0),
+    sk.SimilarityRegressor(**KERNEL, approximation="local", n_neighbors=5, random_state=0),
+    sk.SimilarityRegressor(
+        **KERNEL, approximation="fourier", solver="sgd", n_components=20, random_state=0
+    ),
     sk.SimilarityClassifier(alpha=0.01, random_state=0),
     sk.SimilarityClassifier(
-        approximation="nystroem", loss="log_loss", n_components=20, alpha=0.01, random_state=0
+        **KERNEL,
+        approximation="nystroem",
+        loss="log_loss",
+        n_components=20,
+        alpha=0.01,
+        random_state=0,
     ),
     sk.LinearRegressor(),
     sk.KNeighborsRegressor(random_state=0),

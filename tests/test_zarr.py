@@ -32,7 +32,8 @@ def stored(tmp_path_factory):
 
 
 def model(**options):
-    return SimilarityRegressor(approximation="nystroem", n_components=50, random_state=0, **options)
+    plain = {"kernel": "rbf", "gamma": "median", "metric": "euclidean", "n_components": 50}
+    return SimilarityRegressor(**plain, approximation="nystroem", random_state=0, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"solver": "sgd"}, {"alpha": "cv"}])

@@ -101,10 +101,13 @@ class Approximation(ABC):
         The value of the parameter `approximation`.
     solvers : tuple of str
         Those that go with it, the default first.
+    keeps_rows : bool
+        Whether the model keeps all rows, which must then fit into memory.
     """
 
     name: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
+    keeps_rows: ClassVar[bool] = False
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Return how many rows the first pass must draw."""

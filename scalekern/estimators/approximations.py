@@ -77,6 +77,7 @@ class Exact(Approximation):
 
     name = "exact"
     solvers = ("cholesky", "pinv", "cg")
+    keeps_rows = True
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose alpha on, where that of all rows is too dear."""

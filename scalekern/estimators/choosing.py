@@ -16,6 +16,7 @@ from scalekern.engine import Engine, HashSample, memory_budget
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
+from scalekern.estimators.fitting import require_room
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
 from scalekern.estimators.iterating import exact_work
 from scalekern.estimators.prediction import kernel_predictor
@@ -149,6 +150,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     rule : AlphaRule
     """
     known = outset(params, source)
+    if all(approximation_named(name, params["solver"]).keeps_rows for name in known.names):
+        require_room(source)  # before models are tried, which may take a while
     if not known.trials:
         chosen = Choice(
             approximation_named(known.names[0], params["solver"]),

@@ -54,8 +54,8 @@ class GatheredRows:
     ids: np.ndarray
 
 
-def gather(source: RowSource) -> GatheredRows:
-    """Read all rows into memory, leaving out those of weight 0."""
+def require_room(source: RowSource) -> None:
+    """Refuse rows that memory cannot hold, for a model that keeps them all."""
     if not source.in_memory:
         # Twice: the blocks, and what they are put together into.
         needed = 2 * 8 * source.n_rows * (source.n_features + source.n_outputs + 2)
@@ -64,6 +64,11 @@ def gather(source: RowSource) -> GatheredRows:
             f"a model that keeps all {source.n_rows} rows",
             "use approximation='nystroem' or 'fourier', which keep none",
         )
+
+
+def gather(source: RowSource) -> GatheredRows:
+    """Read all rows into memory, leaving out those of weight 0."""
+    require_room(source)
     blocks = list(source.blocks(max(1, source.n_rows)))
     X = stack_rows([block.X for block in blocks])
     y = np.concatenate([block.y for block in blocks])

@@ -132,6 +132,7 @@ class Local(Approximation):
 
     name = "local"
     solvers = ("cholesky",)
+    keeps_rows = True
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""

@@ -80,7 +80,9 @@ def _left_out(kernel: Kernel, rule: AlphaRule, seen: Survey, n_rows: int) -> Lef
     inverse = np.maximum(np.maximum(L, 0)[:, None] + alphas, 1e-15 * max(L.max(), 1e-300)) ** -1.0
     # e_i = (A^-1 y)_i / (A^-1)_ii, the classic identity; in weighted units.
     diagonal = np.square(V) @ inverse
-    outputs = (V.T @ (root * y)).T
-    errors = np.mean([np.square(V @ (c[:, None] * inverse) / diagonal) for c in outputs], axis=0)
+    C, n_outputs = V.T @ (root * y), y.shape[1]
+    if n_outputs > m:  # their sum of squares depends on C @ C.T alone
+        C = np.asarray(np.linalg.qr(C.T, mode="r")).T
+    errors = sum(np.square(V @ (c[:, None] * inverse) / diagonal) for c in C.T) / n_outputs
     i = best(errors.mean(axis=0))
     return LeftOut(float(errors[:, i].mean()), float(alphas[i]), errors[:, i])
