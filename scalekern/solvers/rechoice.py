@@ -17,6 +17,9 @@ from scalekern.solvers.ridge import loo_score
 
 REACH = 32.0
 """So many times smaller or larger may the next alpha be: further off a sketch knows too little."""
+SHRINKING_STEPS = 4
+LEAST_KEPT = 0.1
+"""Of a row's residual: a leave-one-out residual is at most ten times that of the fit."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def rechosen(
     y: np.ndarray,
     weight: np.ndarray,
     share: float,
+    n_sketch: int,
 ) -> Rechoice:
     """Return the alpha with the smallest leave-one-out error among those near the present one.
 
@@ -64,6 +68,13 @@ def rechosen(
     weight : float64 array of shape (rows,)
     share : float
         What the intercept adds to each row's leverage, over its weight.
+    n_sketch : int
+        Rows of the sketch that G is made of.
+
+    References
+    ----------
+    Dereziński, Liang, Liao and Mahoney (2020), Precise expressions for random projections, for the
+    inverse of a sketch.
     """
     near = candidates[(candidates >= alpha / REACH) & (candidates <= alpha * REACH)]
     alphas = np.union1d(near, alpha)
@@ -74,9 +85,23 @@ def rechosen(
     squares = Z**2
     scores, floor = [], len(d) * np.finfo(np.float64).eps * max(d.max(initial=0.0), 1e-300)
     inverses = 1.0 / np.maximum(d + alphas[:, None], floor)
-    for inverse in inverses:
-        leverage = weight * (squares @ inverse + share)
-        scores.append(loo_score(y - Z @ (inverse[:, None] * pull), 1.0 - leverage, weight))
+    for a, inverse in zip(alphas, inverses, strict=True):
+        kept = _shrinkage(d, a, n_sketch)
+        leverage = weight * (kept * (squares @ (1.0 / np.maximum(d + kept * a, floor))) + share)
+        left = np.maximum(1.0 - leverage, LEAST_KEPT)
+        scores.append(loo_score(y - Z @ (inverse[:, None] * pull), left, weight))
     chosen = best(np.array(scores))
     theta = V @ (inverses[chosen][:, None] * pull)
     return Rechoice(float(alphas[chosen]), theta, alphas, np.array(scores))
+
+
+def _shrinkage(d: np.ndarray, a: float, n_sketch: int) -> float:
+    """Return by what the inverse of a sketch is too large: g (G + g a)^-1 is without bias.
+
+    g is 1 less the freedom (of G with the penalty g a) over the rows of the sketch.
+    """
+    g = 1.0
+    for _ in range(SHRINKING_STEPS):
+        freedom = (d / np.maximum(d + g * a, np.finfo(np.float64).tiny)).sum()
+        g = max(1.0 - freedom / n_sketch, 0.5)
+    return g

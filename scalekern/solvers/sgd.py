@@ -265,7 +265,10 @@ class _Problem:
         # The rows of the sample stand for all: their weight, for the leverage of the intercept.
         share = 1.0 / (self.n_rows * sample.weight.mean()) if self._intercept else 0.0
         G, before = self.G[:m, :m], self.alpha
-        found = rechosen(G, theta[:m], before, self.candidates, Phi[:, :m], y, sample.weight, share)
+        found = rechosen(
+            G, theta[:m], before, self.candidates, Phi[:, :m], y, sample.weight, share,
+            sketch_size(m),
+        )  # fmt: skip
         self.rechoice, self.alpha = found, found.alpha
         if found.alpha == before:
             return None
