@@ -18,9 +18,11 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $
 INTERPRETERS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14 python)
 
 # Tests, and the processes that they start, import the package that is installed, not the folder
-# they run in. Where there are several, tests/conftest.py gives BLAS one thread in each; each
-# begins with a half of its own, so that tests that share what was fitted are in one process.
+# they run in. They share the cores already, so BLAS has one thread in each (tests of leaked limits
+# set a limit first); each begins with a half of its own, so that tests that share what was fitted
+# are in one process.
 PYTEST = PYTHONSAFEPATH=1 $(BIN)/python -m pytest
+test verify: export OPENBLAS_NUM_THREADS ?= 1
 
 unexport PYTHONPATH PYTHONHOME
 .NOTPARALLEL:

@@ -7,11 +7,6 @@ from pathlib import Path
 
 import pytest
 
-if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
-    # Processes share the cores already, and BLAS threads that wait for one another spin on them.
-    # Tests of leaked limits set a limit of their own first. Before NumPy; children inherit it.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 
 @pytest.fixture(scope="session")
 def data_folder():

@@ -239,7 +239,8 @@ def test_an_exact_model_of_more_rows_than_fit_is_refused_before_any_is_tried(tab
         pytest.raises(InvalidInputError, match=r"use approximation='nystroem' .*memory_limit"),
     ):
         SimilarityRegressor(approximation="exact", gamma=1.0).fit(X, y)
-    # What iterations need is asked for before any row comes to this process.
+    # What iterations need is asked for before the rows come to this process.
+    monkeypatch.undo()
     with (
         scalekern.config_context(memory_limit=2_000_000),
         pytest.raises(InvalidInputError, match=r"12000 rows by cg .*use approximation='nystroem'"),

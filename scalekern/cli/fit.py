@@ -82,13 +82,13 @@ def fit_command(data: str, **options: Any) -> None:
     if options["checkpoint"] and not (summed or options["solver"] == "cg"):
         raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
     texts, labelled = of_texts(options), _is_labelled(data, options)
-    model = make_model(options, labelled=labelled)
     if labelled:
         train: tuple[Any, ...] = rows_and_labels(data, options, texts=texts)
         calibration = None
     else:
         source, calibration = _parts(source_from(data, options, texts=texts), options["calibrate"])
         train = (source,)
+    model = make_model(options, labelled=labelled)
     start = time.perf_counter()
     kept = options["checkpoint"]
     left = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,13 @@ def with_partitions(files: Sequence[Any], names: Sequence[str]) -> list[Any]:
     InvalidInputError
         If some paths tell a column and others do not.
     """
-    there = set(column_names(files))
     told = [told_by(file) for file in files]
+    wanted = [name for name in names if any(name in of_file for of_file in told)]
+    there = _columns_of_first(files) if wanted else set()
     columns = {
         name: _typed(name, [of_file.get(name) for of_file in told], files)
-        for name in names
-        if name not in there and any(name in of_file for of_file in told)
+        for name in wanted
+        if name not in there
     }
     if not columns:
         return list(files)
@@ -70,6 +72,14 @@ def told_by(file: Any) -> dict[str, str]:
     folders = str(path).replace("\\", "/").split("/")[:-1]
     found = (_FOLDER.fullmatch(folder) for folder in folders)
     return {match[1]: unquote(match[2]) for match in found if match}
+
+
+def _columns_of_first(files: Sequence[Any]) -> set[str]:
+    """Return the columns of the first file that can be read; others say so with their rows."""
+    for file in files[:-1]:
+        with suppress(InvalidInputError):
+            return set(column_names([file]))
+    return set(column_names(files[-1:]))
 
 
 def _typed(name: str, texts: list[str | None], files: Sequence[Any]) -> list[Any]:
