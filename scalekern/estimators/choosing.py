@@ -38,7 +38,6 @@ from scalekern.selection.trials import (
     SIZES,
     TRIAL_ROWS,
     best_neighborhoods,
-    best_of_fewer,
     given_metric,
     learned_metric,
     sample_size,
@@ -48,11 +47,10 @@ from scalekern.solvers import AlphaRule
 from scalekern.solvers.exact_cg import preconditioner_rank
 
 MOST_DENSE_ROWS = 2_500
-"""Up to here the decomposition costs less than a sum over 1,000 components."""
-MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 1.5e13
+"""Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
+more rows Nyström stands in for it, whose error is a little larger."""
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
 """Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
-MOST_TRIED_WORK = 5e11
-"""Multiplications up to which it is tried; local models are compared on as few rows."""
 
 
 @dataclass
@@ -72,8 +70,6 @@ class Choice:
         Of the rows, where models were tried.
     start : (float, float) or None
         The length factor and alpha of local models that were tried.
-    tried_rows : int
-        How many rows of the sample `errors` took, if not all that can be tried.
     """
 
     approximation: Approximation
@@ -86,7 +82,6 @@ class Choice:
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seen: Survey | None = None
     start: tuple[float, float] | None = None
-    tried_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -283,13 +278,12 @@ class _Search:
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
         metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
-        found: list[Choice] = []
-        for name in names:
-            if name == "local":
-                as_many = found[0].tried_rows if found else 0
-                found.append(self._local(rows, spread, metric, kernels, as_many))
-            else:
-                found.append(self._global(rows, spread, metric, held_out=len(names) > 1))
+        found = [
+            self._local(rows, spread, metric, kernels)
+            if name == "local"
+            else self._global(rows, spread, metric, held_out=len(names) > 1)
+            for name in names
+        ]
         best = found[0]
         for other in found[1:]:
             best = other if is_better(other.errors, best.errors) else best
@@ -313,17 +307,13 @@ class _Search:
         spread: np.ndarray,
         metric: LearnedMetric,
         kernels: list[RadialKernel],
-        as_many: int,
     ) -> Choice:
-        """Choose kernel and size on all rows of the sample; errors are of `as_many` of them."""
         asked = self.params["n_neighbors"]
         sizes = [asked] if isinstance(asked, int) else [k for k in SIZES if k < len(rows.X)]
         kernel = self.params["kernel"]
         if kernels:
             trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
-            kernel, k = trial.kernel, trial.n_neighbors
-            size = as_many or len(rows.X)
-            errors = best_of_fewer(self.engine, rows, metric, trial, size).errors
+            kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
             start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
         else:
             metric.trial.refine()
@@ -390,20 +380,19 @@ class _Search:
         """Return squared errors on the rows held out, of a model of the other rows."""
         X, transform = self.sample.X, choice.input_map
         X = X if transform is None else in_map(X, transform)
-        most = TRIAL_ROWS
-        if choice.approximation.name == "exact":
-            most = rows.n_scored + rows_tried(X.shape[1])
-        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), most))
+        out, kept = np.arange(rows.n_scored), np.arange(rows.n_scored, min(len(rows.X), TRIAL_ROWS))
         weight = rows.weight
         source = ArraySource(
             take_rows(X, kept), rows.y[kept], None if weight is None else weight[kept]
         )
-        if choice.approximation.name == "exact":
-            choice.tried_rows = rows.n_scored + len(kept)
-        size = choice.approximation.sample_size(self.params)
+        approximation, params = choice.approximation, self.params
+        if approximation.name == "exact" and len(kept) > MOST_DENSE_ROWS:
+            params = params | {"solver": "cholesky"}
+            approximation = approximation_named("nystroem", "cholesky")
+            choice.report["tried"] = "nystroem for exact"
+        size = approximation.sample_size(params)
         seen = survey(self.engine, source, size, self.sample.seed)
-        job = Job(self.engine, source, choice.kernel, self.rule, seen, self.params)
-        fitted = choice.approximation.fit(job)
+        fitted = approximation.fit(Job(self.engine, source, choice.kernel, self.rule, seen, params))
         predict = kernel_predictor(
             choice.kernel,
             fitted.arrays["landmarks_"],
@@ -413,12 +402,6 @@ class _Search:
         )
         errors = np.square(predict(take_rows(X, out)) - rows.y[out]).mean(axis=1)
         return errors if weight is None else errors * weight[out]
-
-
-def rows_tried(d: int) -> int:
-    """Return how many rows of d columns an exact model is tried on."""
-    value = exact_work(10_000, d, fixed=True)[1] / 10_000**2
-    return int(np.sqrt(MOST_TRIED_WORK / value))
 
 
 def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:

@@ -23,10 +23,10 @@ from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
 from scalekern.estimators.choosing import (
+    MOST_DENSE_ROWS,
     MOST_EXACT_ROWS,
     Outset,
     local_kernels,
-    rows_tried,
     survey_size,
 )
 from scalekern.estimators.counting import Tile
@@ -38,7 +38,6 @@ from scalekern.estimators.iterating import (
     EXACT_PASSES,
     USUAL_PASSES,
     exact_solver,
-    exact_work,
     landmark_solver,
 )
 from scalekern.estimators.linear import LinearRegressor
@@ -377,11 +376,8 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
     if len(known.names) > 1:
         first, other = known.names
         tile = Tile(np.dtype(float), shape.d)
-        if first == "exact":
-            few = min(rows, rows_tried(shape.d))
-            dense, iterative = exact_work(few, shape.d, fixed=False)
-            spectral = count.spectrum(few, len(ALPHAS), 1)
-            work = spectral if dense <= iterative else count.products(2.0 * iterative)
+        if first == "exact" and rows <= MOST_DENSE_ROWS:
+            work = count.spectrum(rows, len(ALPHAS), 1)
         else:
             m = min(rows, int(params["n_components"]))
             made = count.nystroem_rows(kernel, rows, m, tile) or Counter()

@@ -88,10 +88,10 @@ class SimilarityRegressor(RowPredictor):
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
         "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
-        "auto" is exact up to 60,000 rows of few columns (1.5e13 multiplications), else Nyström,
+        "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
         unless local models have a squared error lower by 2% and two standard errors on rows held
         out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
-        it. Exact is tried on fewer rows where it is dear, and local on as many.
+        it. In these trials Nyström stands in for exact beyond 2,500 rows.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
