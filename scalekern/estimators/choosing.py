@@ -49,7 +49,7 @@ from scalekern.solvers.exact_cg import preconditioner_rank
 MOST_DENSE_ROWS = 2_500
 """Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
 more rows Nyström stands in for it, whose error is a little larger."""
-MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 5e12
+MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 6e12
 """Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
 
 

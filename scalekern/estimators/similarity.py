@@ -132,8 +132,9 @@ class SimilarityRegressor(RowPredictor):
     tol : float, default=1e-4
         "sgd" stops earlier where, from one pass to the next, the mean iterate's predictions change
         by less than this share of their size. "cg" stops where no more than about this share
-        of the objective is to be gained, or where the error on rows left out has settled to this
-        share. 0 goes on until `max_iter`, of "cg" until rounding leaves nothing to gain.
+        of the objective is to be gained, or where four iterations have changed the error on rows
+        left out by less than ten times this share. 0 goes on until `max_iter`, of "cg" until
+        rounding leaves nothing to gain.
     batch_size : int or "auto", default="auto"
         Rows of a step of "sgd"; "auto" is 256.
     random_state : int, RandomState or None, default=None

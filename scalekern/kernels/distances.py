@@ -84,8 +84,12 @@ class HalfSquares:
     def _mended(self, Xs: Any, out: np.ndarray) -> np.ndarray:
         if not len(self._near):
             return out
-        rows, near = np.nonzero(out[:, self._near] >= self._floor)
-        columns = self._near[near]
+        # Few columns have a row so near: the largest value of each costs a third of all comparisons.
+        some = np.flatnonzero(out.max(axis=0, initial=-np.inf)[self._near] >= self._floor)
+        if not len(some):
+            return out
+        rows, near = np.nonzero(out[:, self._near[some]] >= self._floor[some])
+        columns = self._near[some[near]]
         step = max(1, SUBTILE_BYTES // (8 * len(self._right)))
         for low in range(0, len(rows), step):
             i, j = rows[low : low + step], columns[low : low + step]

@@ -16,8 +16,11 @@ from scipy.linalg import eigh_tridiagonal
 CHECK = 10
 """The residual is computed and not only updated every so many iterations."""
 PATIENCE = 3
+SETTLED = 10.0
+"""Times tol, as a share of the held-out error, is what the last iterations may change it by."""
 ENERGY_DIGITS = 1e-13
-Product = Callable[[np.ndarray], np.ndarray]
+Product = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Precondition = Callable[[np.ndarray], np.ndarray]
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -43,6 +46,8 @@ class CgResult:
     Attributes
     ----------
     x : float64 array of shape (m, t)
+    seen : array of shape (..., t) or None
+        The second result of the product, for x; None before there was a product.
     products : int
     report : dict
         `iterations`, `stopped`, `residual` (the largest measure of all right-hand
@@ -51,6 +56,7 @@ class CgResult:
     """
 
     x: np.ndarray
+    seen: np.ndarray | None
     products: int
     report: dict[str, Any]
 
@@ -58,7 +64,7 @@ class CgResult:
 def conjugate_gradients(
     product: Product,
     b: np.ndarray,
-    precondition: Product,
+    precondition: Precondition,
     measure: Measure,
     settings: CgSettings,
     start: np.ndarray | None = None,
@@ -69,7 +75,8 @@ def conjugate_gradients(
     Parameters
     ----------
     product : callable
-        From v of shape (m, k), for any k, to A v: one pass over the rows.
+        From v of shape (m, t) to A v, one pass over the rows, and whatever else it sees of v on the
+        way: any linear function of v, of shape (..., t).
     b : float64 array of shape (m, t)
     precondition : callable
         From r of shape (m, t) to an approximation of A^-1 r; symmetric positive definite.
@@ -80,8 +87,8 @@ def conjugate_gradients(
     start : float64 array of shape (m, t), optional
         Costs one more product than starting from 0.
     held_out : callable, optional
-        From x to an error on rows left out; stops where `PATIENCE` iterations change it by less
-        than a share tol.
+        From what products see of x to an error on rows left out; stops where `PATIENCE` iterations
+        change it by less than a share `SETTLED * tol`.
 
     Returns
     -------
@@ -98,7 +105,7 @@ def conjugate_gradients(
     >>> A = np.diag([1.0, 2.0, 3.0])
     >>> size = lambda x, r, z: np.linalg.norm(r, axis=0)
     >>> found = conjugate_gradients(
-    ...     lambda v: A @ v, np.ones((3, 1)), lambda r: r, size, CgSettings(tol=1e-9))
+    ...     lambda v: (A @ v, v), np.ones((3, 1)), lambda r: r, size, CgSettings(tol=1e-9))
     >>> found.x[:, 0].round(6).tolist(), found.report["iterations"]
     ([1.0, 0.5, 0.333333], 3)
     """
@@ -112,7 +119,7 @@ class _Iteration:
         self,
         product: Product,
         b: np.ndarray,
-        precondition: Product,
+        precondition: Precondition,
         measure: Measure,
         settings: CgSettings,
         start: np.ndarray | None,
@@ -121,12 +128,14 @@ class _Iteration:
         self._product, self._b, self._precondition = product, b, precondition
         self._measure, self._settings, self._held_out = measure, settings, held_out
         self._products = 0
+        self.seen: np.ndarray | None = None
         self.x = np.zeros_like(b) if start is None else start.copy()
-        self.r = b if start is None else b - self._times(self.x)
+        self.r = b if start is None else self._residual()
         self.z = precondition(self.r)
         self.p = self.z
         self.size = self._size()
         self._best, self._best_x, self._failures = self.size, self.x, 0
+        self._best_seen: np.ndarray | None = self.seen
         self._least = self._energy()
         self._errors: list[float] = []
         self._lanczos = _Lanczos()
@@ -146,14 +155,15 @@ class _Iteration:
             if not reason:
                 self._step()
                 iterations += 1
-        return CgResult(self.x, self._products, self._report(iterations, reason))
+        return CgResult(self.x, self.seen, self._products, self._report(iterations, reason))
 
     def _step(self) -> None:
-        Ap = self._times(self.p)
+        Ap, seen = self._times(self.p)
         curvature = _dots(self.p, Ap)
         step = _ratio(_dots(self.p, self.r), curvature)
         before, old = self.r, _dots(self.r, self.z)
         self.x = self.x + step * self.p
+        self.seen = step * seen if self.seen is None else self.seen + step * seen
         self.r = self.r - step * Ap
         self.z = self._precondition(self.r)
         # Polak and Ribière's form forgets what rounding has done to earlier directions.
@@ -165,7 +175,7 @@ class _Iteration:
     def _checked(self) -> str:
         """Compute the residual; return why to stop, if so."""
         updated = self.size
-        self.r = self._b - self._times(self.x)
+        self.r = self._residual()
         self.z = self._precondition(self.r)
         self.size = self._size()
         if self.size <= self._settings.tol:
@@ -175,12 +185,13 @@ class _Iteration:
         fell = bool((energy < self._least - ENERGY_DIGITS * np.abs(energy)).any())
         if not fell and ((rounding and self.size > 0.5 * self._best) or self._failures):
             if self.size > self._best:
-                self.x, self.size = self._best_x, self._best
+                self.x, self.size, self.seen = self._best_x, self._best, self._best_seen
             return "stagnation: the residual no longer falls"
         better = fell or self.size < self._best
         self._failures = 0 if better else self._failures + 1
         if better:
             self._best, self._best_x, self._least = self.size, self.x, energy
+            self._best_seen = self.seen
         if rounding:
             self.p = self.z
             self._lanczos.end()
@@ -191,17 +202,21 @@ class _Iteration:
         return -0.5 * _dots(self.x, self._b + self.r)
 
     def _settled(self) -> bool:
-        if self._held_out is None or self._settings.tol == 0:
+        if self._held_out is None or self.seen is None or self._settings.tol == 0:
             return False
-        self._errors.append(self._held_out(self.x))
+        self._errors.append(self._held_out(self.seen))
         recent = self._errors[-1 - PATIENCE :]
         spread = max(recent) - min(recent)
-        return len(recent) > PATIENCE and spread <= self._settings.tol * recent[-1]
+        return len(recent) > PATIENCE and spread <= SETTLED * self._settings.tol * recent[-1]
 
     def _size(self) -> float:
         return float(self._measure(self.x, self.r, self.z).max(initial=0.0))
 
-    def _times(self, v: np.ndarray) -> np.ndarray:
+    def _residual(self) -> np.ndarray:
+        product, self.seen = self._times(self.x)
+        return self._b - product
+
+    def _times(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self._products += 1
         return self._product(v)
 

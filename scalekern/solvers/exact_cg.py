@@ -8,7 +8,9 @@ intercept, the weighted mean projected out,
 The preconditioner is a pivoted Cholesky factor F'F of K, put between the same two factors, plus
 alpha I, inverted by Woodbury's formula. A residual r leaves predictions for the training rows wrong
 by A (A + alpha I)^-1 r, no longer than r itself: `tol` is compared with the share of |r|^2 in the
-objective |y - f|^2_w + alpha |f|^2, which is alpha y'beta at its minimum.
+objective |y - f|^2_w + alpha |f|^2, which is alpha y'beta at its minimum. That bound is far above
+what predictions of new rows miss, so a second model, without some rows, is solved along as more
+columns of the same products, which see its errors on those rows and tell when these have settled.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from scalekern.engine import Engine, Need
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.features.whitening import largest_eigenvalue
 from scalekern.kernels import Kernel
-from scalekern.solvers.cg import CgSettings, conjugate_gradients
+from scalekern.rows.base import slice_rows, take_rows
+from scalekern.solvers.cg import CgResult, CgSettings, conjugate_gradients
 from scalekern.solvers.ridge import Solution
 from scalekern.solvers.spd import factor_spd
 from scalekern.solvers.tiles import GramProduct
@@ -32,7 +35,9 @@ LEAST_RANK, MOST_RANK = 32, 1_000
 COLUMNS = 8_192
 """Of the factor that are weighted together."""
 WORST_EXCESS = 0.01
-"""A residual of float32 tiles, measured with float64 ones, above this share is solved anew."""
+"""Where rounding in float32 tiles makes more of the objective, float64 ones solve anew."""
+MEASURED_ROWS = 256
+"""Rounding is measured on so many rows."""
 
 
 def solve_exact_by_cg(
@@ -72,8 +77,7 @@ def solve_exact_by_cg(
     keep : bool, default=False
         Whether tiles are kept in a temporary file after the first product.
     left_out : bool array of shape (n,), optional
-        Rows to score by a second model that is without them: its weights are more columns of the
-        same products, which hardly cost more for them.
+        Rows that the second model leaves out and scores; without them only the residual counts.
 
     References
     ----------
@@ -83,63 +87,153 @@ def solve_exact_by_cg(
     n, t = y.shape
     cg_need(n, t if left_out is None else 2 * t).require()
     factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
-    weights = [weight] if left_out is None else [weight, np.where(left_out, 0.0, weight)]
-    systems = [_System(factor.F, w, alpha, fit_intercept=fit_intercept) for w in weights]
-    if alpha < np.finfo(np.float32).eps / 2 * systems[0].largest:
+    systems = _Systems(factor.F, y, weight, alpha, left_out, fit_intercept=fit_intercept)
+    if alpha < rounding_norm(systems.largest, factor.trace / n):
         dtype = np.float64
 
-    def split(V: np.ndarray) -> list[tuple[_System, np.ndarray]]:
-        return list(zip(systems, np.hsplit(V, len(systems)), strict=True))
+    def solved(gram: GramProduct) -> CgResult:
+        return conjugate_gradients(
+            partial(systems.times, gram),
+            systems.right,
+            systems.inverse,
+            systems.excess,
+            settings,
+            held_out=systems.held_out_error if systems.watches else None,
+        )
 
-    def times(gram: GramProduct, V: np.ndarray) -> np.ndarray:
-        KV = gram(np.hstack([system.weighted(v) for system, v in split(V)]))
-        return np.hstack([system.transposed(v) for system, v in split(KV)]) + alpha * V
-
-    def inverse(V: np.ndarray) -> np.ndarray:
-        return np.hstack([system.inverse(v) for system, v in split(V)])
-
-    right = np.hstack([system.right(y) for system in systems])
-    size = np.linalg.norm(right, axis=0)
-    constant = size == 0
-    size[constant] = 1.0
-
-    def excess(x: np.ndarray, r: np.ndarray, z: np.ndarray) -> np.ndarray:
-        del z
-        left = alpha * np.einsum("ij,ij->j", x, right)
-        missed = np.square(r).sum(axis=0)
-        return missed / np.where(missed > 0, np.maximum(left, ROUNDING * size**2), 1.0)
-
-    double = np.dtype(dtype) == np.float64
-    precise = GramProduct(engine, kernel, X, np.float64, keep=keep and double)
-    gram = precise if double else GramProduct(engine, kernel, X, dtype, keep=keep)
-    found = conjugate_gradients(partial(times, gram), right, inverse, excess, settings)
-    if gram is not precise:
-        # Rows far apart leave float32 similarities too few digits, which only float64 can tell.
-        left = right - times(precise, found.x)
-        if (excess(found.x, left, left) > WORST_EXCESS).any():
-            gram, wasted = precise, found.products
-            found = conjugate_gradients(partial(times, gram), right, inverse, excess, settings)
+    gram = GramProduct(engine, kernel, X, dtype, keep=keep)
+    found = solved(gram)
+    if gram.dtype != np.float64:
+        missed = _rounding(kernel, X, weight, systems.coef(found.x), gram.dtype)
+        stuck = "stagnation" in found.report["stopped"] and found.report["residual"] > WORST_EXCESS
+        if stuck or (systems.excess(found.x, missed, missed) > WORST_EXCESS).any():
+            # Rows far apart leave float32 similarities too few digits.
+            wasted = found.products
+            gram = GramProduct(engine, kernel, X, np.float64, keep=keep)
+            found = solved(gram)
             found.report["float32_products"] = wasted
-    coefs = np.hstack([system.weighted(x) for system, x in split(found.x)])
-    coef, products = coefs[:, :t], found.products
-    intercept, scores = np.zeros(t), None
-    if fit_intercept or left_out is not None:
-        fits, products = gram(coefs), products + 1
-        means = [system.mean(y - fit) for system, fit in split(fits)]
-        intercept = means[0]
-        scores = None if left_out is None else fits[left_out, t:] + means[1]
     report = found.report | {
         "preconditioner": "pivoted cholesky",
         "preconditioner_rank": len(factor.F),
         "trace_left": float(factor.left.sum() / (factor.trace or 1.0)),
-        "passes": products,
+        "passes": found.products,
         "tile_dtype": str(gram.dtype),
         "tiles": "kept in a file" if keep else "made anew for each product",
     }
     freedom = max(weight.sum(), len(y)) - fit_intercept
-    energy = np.einsum("ij,ij->j", right, found.x)[:t]
-    amplitude = np.maximum(energy, 0.0) / max(freedom, 1.0)
-    return Solution(coef, intercept, alpha, report=report, amplitude=amplitude, left_out=scores)
+    energy = np.einsum("ij,ij->j", systems.right, found.x)[:t]
+    seen = systems.unseen() if found.seen is None else found.seen
+    return Solution(
+        systems.coef(found.x)[:, :t],
+        systems.intercept(seen),
+        alpha,
+        report=report,
+        amplitude=np.maximum(energy, 0.0) / max(freedom, 1.0),
+        left_out=systems.scores(seen) if systems.watches else None,
+    )
+
+
+class _Systems:
+    """The model of all rows and, side by side with it, the one that leaves some out.
+
+    Parameters
+    ----------
+    F : float64 array of shape (rank, n)
+        F'F is about K.
+    y : float64 array of shape (n, t)
+    weight : float64 array of shape (n,)
+    alpha : float
+    left_out : bool array of shape (n,) or None
+    fit_intercept : bool
+    """
+
+    def __init__(
+        self,
+        F: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray,
+        alpha: float,
+        left_out: np.ndarray | None,
+        *,
+        fit_intercept: bool,
+    ) -> None:
+        self._y, self._weight, self._alpha, self._t = y, weight, alpha, y.shape[1]
+        weights = [weight] if left_out is None else [weight, np.where(left_out, 0.0, weight)]
+        self._parts = [_System(F, w, alpha, fit_intercept=fit_intercept) for w in weights]
+        self._watched = np.flatnonzero(np.zeros(len(y)) if left_out is None else left_out)
+        self.watches, self.largest = left_out is not None, self._parts[0].largest
+        self.right = np.hstack([part.right(y) for part in self._parts])
+        size = np.linalg.norm(self.right, axis=0)
+        self._least = ROUNDING * np.where(size == 0, 1.0, size) ** 2
+
+    def times(self, gram: GramProduct, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the matrices times V, and K V's means and what it is on the rows watched."""
+        KV = gram(self.coef(V))
+        product = np.hstack([part.transposed(v) for part, v in self._split(KV)])
+        means = np.hstack([part.mean(v) for part, v in self._split(KV)])
+        return product + self._alpha * V, np.vstack([means, KV[self._watched]])
+
+    def inverse(self, V: np.ndarray) -> np.ndarray:
+        """Return the preconditioners times V."""
+        return np.hstack([part.inverse(v) for part, v in self._split(V)])
+
+    def excess(self, x: np.ndarray, r: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return the share of |r|^2 in the objective."""
+        del z
+        left = self._alpha * np.einsum("ij,ij->j", x, self.right)
+        missed = np.square(r).sum(axis=0)
+        return missed / np.where(missed > 0, np.maximum(left, self._least), 1.0)
+
+    def coef(self, x: np.ndarray) -> np.ndarray:
+        """Return the weights of rows in predictions."""
+        return np.hstack([part.weighted(v) for part, v in self._split(x)])
+
+    def unseen(self) -> np.ndarray:
+        """Return what products see of coefficients that are 0."""
+        return np.zeros((1 + len(self._watched), len(self._parts) * self._t))
+
+    def intercept(self, seen: np.ndarray) -> np.ndarray:
+        """Return that of the model of all rows."""
+        return np.asarray(self._parts[0].mean(self._y) - seen[0, : self._t])
+
+    def scores(self, seen: np.ndarray) -> np.ndarray:
+        """Return the predictions for the rows watched, by the model that is without them."""
+        return np.asarray(seen[1:, self._t :] - seen[0, self._t :] + self._parts[1].mean(self._y))
+
+    def held_out_error(self, seen: np.ndarray) -> float:
+        """Return the root mean square error of these predictions."""
+        w = self._weight[self._watched]
+        squares = np.square(self._y[self._watched] - self.scores(seen)).sum(axis=1)
+        return float(np.sqrt(w @ squares / w.sum()))
+
+    def _split(self, V: np.ndarray) -> list[tuple[_System, np.ndarray]]:
+        return list(zip(self._parts, np.hsplit(V, len(self._parts)), strict=True))
+
+
+def rounding_norm(largest: float, diagonal: float) -> float:
+    """Return about the norm of what float32 makes of a Gram matrix, which no penalty may be below.
+
+    Errors of single entries hardly add up: theirs is a random matrix, whose norm is some times the
+    length of a row, and that is at most the root of the largest eigenvalue times the diagonal.
+    """
+    return float(2.0 * np.finfo(np.float32).eps * np.sqrt(largest * diagonal))
+
+
+def _rounding(
+    kernel: Kernel, X: Any, weight: np.ndarray, V: np.ndarray, dtype: np.dtype
+) -> np.ndarray:
+    """Return what rounding makes of sqrt(w) K V on rows here and there, scaled up to all rows."""
+    n = len(weight)
+    rows = np.arange(0, n, -(-n // MEASURED_ROWS))
+    some = take_rows(X, rows)
+    missed = np.zeros((len(rows), V.shape[1]))
+    for low in range(0, n, COLUMNS):
+        others, v = slice_rows(X, low, low + COLUMNS), V[low : low + COLUMNS]
+        precise, rounded = (
+            kernel.columns(others, kind)(some) @ v.astype(kind) for kind in (np.float64, dtype)
+        )
+        missed += precise - rounded
+    return np.sqrt(n / len(rows)) * np.sqrt(weight[rows])[:, None] * missed
 
 
 def cg_need(n: int, t: int) -> Need:

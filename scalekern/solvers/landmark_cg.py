@@ -135,14 +135,14 @@ class _System:
         self._mean = self._U.T @ first.S / (self._W if centred else np.inf)
         self.double = needs_double(feature_map, problem.alpha, problem.source.n_rows)
 
-    def times(self, V: np.ndarray) -> np.ndarray:
-        """Return the matrix times V, by one pass over the rows."""
+    def times(self, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the matrix times V, by one pass over the rows, and V."""
         problem = self._problem
         coef, shift, dtype = self._U @ V, self._mean @ V, problem.feature_map.dtype
         make = partial(KernelNormal, self._columns, coef, shift, dtype, double=self.double)
 
         stat = problem.engine.reduce(problem.source, make, "conjugate gradients")
-        return self._U.T @ stat.out - np.outer(self._mean, stat.total) + problem.alpha * V
+        return self._U.T @ stat.out - np.outer(self._mean, stat.total) + problem.alpha * V, V
 
     def curvature(self, first: Sketch) -> np.ndarray:
         """Return what stands for the matrix: that of the sketch, or of the landmarks."""
