@@ -18,7 +18,7 @@ from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.fitting import require_room
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
-from scalekern.estimators.iterating import exact_work
+from scalekern.estimators.iterating import MOST_EXACT_WORK, fewest_passes
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
@@ -49,8 +49,8 @@ from scalekern.solvers.exact_cg import preconditioner_rank
 MOST_DENSE_ROWS = 2_500
 """Up to here the decomposition costs less than a sum over 1,000 components, and exact is tried; of
 more rows Nyström stands in for it, whose error is a little larger."""
-MOST_EXACT_ROWS, MOST_EXACT_WORK = 60_000, 6e12
-"""Rows, and multiplications, up to which exact is taken where the kernel lets iterations do it."""
+MOST_EXACT_ROWS = 60_000
+"""Up to here exact is taken where the kernel lets iterations do it with `MOST_EXACT_WORK`."""
 
 
 @dataclass
@@ -204,9 +204,8 @@ def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
     names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
     if n <= MOST_DENSE_ROWS:
         return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
-    work = exact_work(n, d, fixed=False)[1]
-    most = f"{MOST_EXACT_WORK:.1e} at most"
-    return names, f"{n} rows of {d} columns; exact takes {work:.1e} multiplications, of {most}"
+    least, most = f"{fewest_passes(n, d):.1e}", f"{MOST_EXACT_WORK:.1e}"
+    return names, f"{n} rows of {d} columns; exact takes {least} multiplications or more, of {most}"
 
 
 def exact_fits(params: dict[str, Any], n: int, d: int) -> bool:
@@ -219,8 +218,11 @@ def exact_fits(params: dict[str, Any], n: int, d: int) -> bool:
     if not iterates or not (automatic or as_kernel(kernel).positive_definite):
         return False
     held = 8 * n * preconditioner_rank(n)
-    work = exact_work(n, d, fixed=False)[1]
-    return n <= MOST_EXACT_ROWS and work <= MOST_EXACT_WORK and held <= memory_budget() // 2
+    return (
+        n <= MOST_EXACT_ROWS
+        and fewest_passes(n, d) <= MOST_EXACT_WORK
+        and held <= memory_budget() // 2
+    )
 
 
 def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:

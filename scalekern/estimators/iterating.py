@@ -5,7 +5,7 @@ Also where "auto" takes it: by counted multiplications, which are the same on ev
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from scalekern.estimators.fitting import (
 from scalekern.estimators.weighing import MOST_COMPONENTS
 from scalekern.features import NystroemMap
 from scalekern.features.parameters import tile_dtype_of
+from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.solvers import (
     AlphaRule,
@@ -37,6 +38,7 @@ from scalekern.solvers import (
     solve_landmarks,
 )
 from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
+from scalekern.solvers.path import quickest
 
 CG_ITERATIONS = 200
 ALPHA_ROWS = 3_000
@@ -54,6 +56,14 @@ EIGENVALUES = 10
 """Multiplications of a matrix product that all eigenvalues and vectors cost, as shares of n^3."""
 EXACT_PASSES = 20
 """Products with the Gram matrix that an exact model usually takes."""
+FIRST_PASSES, PASSES_BY_ROOT = 4, 2.5
+"""Products with it, and those for each root of the condition number; 2.1 to 3.5 were measured."""
+DOUBLE = 3
+"""What float64 tiles cost, in float32 ones."""
+MOST_EXACT_WORK = 5e12
+"""Multiplications of an exact model that chooses alpha itself: none so small that iterations would
+take more, unless they are the first `LEAST_PASSES`."""
+LEAST_PASSES = 20
 TINY_ALPHA = 1e-9
 """As a share of n: from here on cg would take hundreds of products."""
 USUAL_PASSES = 12
@@ -161,6 +171,63 @@ def exact_work(n: int, d: int, *, fixed: bool) -> tuple[float, float]:
     return dense, EXACT_PASSES * n**2 / 2 * value + 2 * n * rank**2 + of_alpha
 
 
+@dataclass(frozen=True)
+class Conditioning:
+    """How hard an exact model of n rows is for iterations.
+
+    The rank of the preconditioner leaves a share of the trace of K; that spread over as many
+    directions again is about the norm of what is left, and its ratio to alpha the condition.
+
+    Attributes
+    ----------
+    n : int
+    left : float
+        That norm.
+    """
+
+    n: int
+    left: float
+
+    def work(self, alpha: float, d: int, dtype: Any) -> float:
+        """Return the multiplications that are to be expected in rows of d columns."""
+        condition = 1.0 + self.left / max(alpha, np.finfo(np.float64).tiny)
+        passes = FIRST_PASSES + PASSES_BY_ROOT * np.sqrt(condition)
+        return float(passes * self._of_a_pass(d, dtype))
+
+    def least_alpha(self, d: int, dtype: Any) -> float:
+        """Return the alpha from which on these are no more than `MOST_EXACT_WORK`."""
+        passes = max(MOST_EXACT_WORK / self._of_a_pass(d, dtype), LEAST_PASSES)
+        condition = ((passes - FIRST_PASSES) / PASSES_BY_ROOT) ** 2
+        return self.left / (condition - 1.0)
+
+    def _of_a_pass(self, d: int, dtype: Any) -> float:
+        value = (d + KERNEL_VALUE) * (DOUBLE if np.dtype(dtype) == np.float64 else 1)
+        return self.n**2 / 2 * value
+
+
+def fewest_passes(n: int, d: int) -> float:
+    """Return the multiplications of the least number of iterations that make an exact model."""
+    return LEAST_PASSES * n**2 / 2 * (d + KERNEL_VALUE)
+
+
+def conditioning(kernel: Kernel, X: Any, n: int, seed: int) -> Conditioning:
+    """Return what some random rows say of all n.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        With its bandwidth.
+    X : rows
+        Twice as many as the preconditioner's rank, at least, if there are.
+    n : int
+    seed : int
+    """
+    m = len(X) if isinstance(X, list) else X.shape[0]
+    factor = pivoted_cholesky(kernel, X, min(preconditioner_rank(n), m // 2), seed)
+    rank = len(factor.pivots)
+    return Conditioning(n, float(factor.left.sum() / max(1, m - rank) * n / max(1, rank)))
+
+
 def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     """Return the rows of an exact model and their coefficients, without their Gram matrix."""
     if not job.kernel.positive_definite:
@@ -214,5 +281,9 @@ def _exact_choice(job: Job) -> Solution:
     )
     assert choice.alphas is not None
     assert choice.scores is not None
-    good = choice.scores <= (1.0 + INDIFFERENT) * choice.scores.min()
-    return replace(choice, alpha=float(choice.alphas[good].max(initial=choice.alpha)))
+    n, dtype = job.source.n_rows, tile_dtype_of(job.source)
+    known = conditioning(job.kernel, sample.X, n, job.seen.sample.seed)
+    least = known.least_alpha(job.source.n_features, dtype)
+    chosen = quickest(choice.alphas, choice.scores, INDIFFERENT, least)
+    choice.report["least_alpha"] = least
+    return replace(choice, alpha=float(choice.alphas[chosen]))

@@ -84,7 +84,7 @@ class HalfSquares:
     def _mended(self, Xs: Any, out: np.ndarray) -> np.ndarray:
         if not len(self._near):
             return out
-        # Few columns have a row so near: the largest value of each costs a third of all comparisons.
+        # Few columns have a row so near; the largest values tell which, at a third of the cost.
         some = np.flatnonzero(out.max(axis=0, initial=-np.inf)[self._near] >= self._floor)
         if not len(some):
             return out
