@@ -18,7 +18,12 @@ from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.fitting import require_room
 from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
-from scalekern.estimators.iterating import MOST_EXACT_WORK, fewest_passes
+from scalekern.estimators.iterating import (
+    ALPHA_ROWS,
+    MOST_EXACT_WORK,
+    conditioning,
+    fewest_passes,
+)
 from scalekern.estimators.prediction import kernel_predictor
 from scalekern.features.parameters import seed_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
@@ -38,6 +43,7 @@ from scalekern.selection.trials import (
     SIZES,
     TRIAL_ROWS,
     best_neighborhoods,
+    best_of_fewer,
     given_metric,
     learned_metric,
     sample_size,
@@ -51,6 +57,8 @@ MOST_DENSE_ROWS = 2_500
 more rows Nyström stands in for it, whose error is a little larger."""
 MOST_EXACT_ROWS = 60_000
 """Up to here exact is taken where the kernel lets iterations do it with `MOST_EXACT_WORK`."""
+MOST_LEFT = 0.05
+"""Of the trace of the Gram matrix: where landmarks leave more, they stand in for nothing."""
 
 
 @dataclass
@@ -70,6 +78,8 @@ class Choice:
         Of the rows, where models were tried.
     start : (float, float) or None
         The length factor and alpha of local models that were tried.
+    tried_rows : int
+        How many rows of the sample `errors` took, if not all that can be tried.
     """
 
     approximation: Approximation
@@ -82,6 +92,7 @@ class Choice:
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seen: Survey | None = None
     start: tuple[float, float] | None = None
+    tried_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -280,12 +291,13 @@ class _Search:
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
         metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
-        found = [
-            self._local(rows, spread, metric, kernels)
-            if name == "local"
-            else self._global(rows, spread, metric, held_out=len(names) > 1)
-            for name in names
-        ]
+        found: list[Choice] = []
+        for name in names:
+            if name == "local":
+                as_many = found[0].tried_rows if found else 0
+                found.append(self._local(rows, spread, metric, kernels, as_many))
+            else:
+                found.append(self._global(rows, spread, metric, held_out=len(names) > 1))
         best = found[0]
         for other in found[1:]:
             best = other if is_better(other.errors, best.errors) else best
@@ -309,13 +321,17 @@ class _Search:
         spread: np.ndarray,
         metric: LearnedMetric,
         kernels: list[RadialKernel],
+        as_many: int,
     ) -> Choice:
+        """Choose kernel and size on all rows of the sample; errors are of `as_many` of them."""
         asked = self.params["n_neighbors"]
         sizes = [asked] if isinstance(asked, int) else [k for k in SIZES if k < len(rows.X)]
         kernel = self.params["kernel"]
         if kernels:
             trial = best_neighborhoods(self.engine, rows, metric, kernels, sizes)
-            kernel, k, errors = trial.kernel, trial.n_neighbors, trial.errors
+            kernel, k = trial.kernel, trial.n_neighbors
+            size = as_many or len(rows.X)
+            errors = best_of_fewer(self.engine, rows, metric, trial, size).errors
             start, more = (trial.factor, trial.alpha), {"local_settings": trial.settings}
         else:
             metric.trial.refine()
@@ -361,9 +377,29 @@ class _Search:
             transform,
             report=report,
         )
-        if held_out:
+        if held_out and not self._tried_on_few(choice, rows):
             choice.errors = self._errors(choice, rows)
         return choice
+
+    def _tried_on_few(self, choice: Choice, rows: TrialRows) -> bool:
+        """Measure an exact model on few rows, where Nyström is no model of it; say if so.
+
+        By leave-one-out errors in closed form, as those of local models are.
+        """
+        n = self.n_rows
+        if choice.approximation.name != "exact" or n <= MOST_DENSE_ROWS:
+            return False
+        X = self.sample.X if choice.input_map is None else in_map(self.sample.X, choice.input_map)
+        few = take_rows(X, np.arange(min(ALPHA_ROWS, len(rows.X))))
+        if conditioning(choice.kernel, few, n, self.sample.seed).share <= MOST_LEFT:
+            return False
+        sample = _with(self.sample, X)
+        sample.y, sample.weight = rows.y, rows.weight
+        seen = Survey(sample, np.zeros(rows.y.shape[1]), 1.0)
+        (left,) = left_out_errors(self.engine, [choice.kernel], self.rule, seen, ALPHA_ROWS)
+        choice.errors, choice.tried_rows = left.errors[: rows.n_scored], len(left.errors)
+        choice.report["tried"] = f"exact on {len(left.errors)} rows"
+        return True
 
     def _kernel(
         self, transform: np.ndarray | None, kernel: Any

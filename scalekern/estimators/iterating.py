@@ -183,26 +183,20 @@ class Conditioning:
     n : int
     left : float
         That norm.
+    share : float
+        Of the trace, that is left.
     """
 
     n: int
     left: float
-
-    def work(self, alpha: float, d: int, dtype: Any) -> float:
-        """Return the multiplications that are to be expected in rows of d columns."""
-        condition = 1.0 + self.left / max(alpha, np.finfo(np.float64).tiny)
-        passes = FIRST_PASSES + PASSES_BY_ROOT * np.sqrt(condition)
-        return float(passes * self._of_a_pass(d, dtype))
+    share: float
 
     def least_alpha(self, d: int, dtype: Any) -> float:
-        """Return the alpha from which on these are no more than `MOST_EXACT_WORK`."""
-        passes = max(MOST_EXACT_WORK / self._of_a_pass(d, dtype), LEAST_PASSES)
+        """Return the alpha from which on no more than `MOST_EXACT_WORK` is expected."""
+        value = (d + KERNEL_VALUE) * (DOUBLE if np.dtype(dtype) == np.float64 else 1)
+        passes = max(MOST_EXACT_WORK / (self.n**2 / 2 * value), LEAST_PASSES)
         condition = ((passes - FIRST_PASSES) / PASSES_BY_ROOT) ** 2
         return self.left / (condition - 1.0)
-
-    def _of_a_pass(self, d: int, dtype: Any) -> float:
-        value = (d + KERNEL_VALUE) * (DOUBLE if np.dtype(dtype) == np.float64 else 1)
-        return self.n**2 / 2 * value
 
 
 def fewest_passes(n: int, d: int) -> float:
@@ -225,7 +219,8 @@ def conditioning(kernel: Kernel, X: Any, n: int, seed: int) -> Conditioning:
     m = len(X) if isinstance(X, list) else X.shape[0]
     factor = pivoted_cholesky(kernel, X, min(preconditioner_rank(n), m // 2), seed)
     rank = len(factor.pivots)
-    return Conditioning(n, float(factor.left.sum() / max(1, m - rank) * n / max(1, rank)))
+    left = float(factor.left.sum()) / max(1, m - rank)
+    return Conditioning(n, left * n / max(1, rank), left * m / (factor.trace or 1.0))
 
 
 def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:

@@ -26,7 +26,10 @@ from scalekern.kernels.radial import RadialKernel
 from scalekern.selection.closed_form import LeftOut, left_out_errors
 from scalekern.solvers.path import AlphaRule
 
-FAMILIES = ("rbf", "matern12", "matern32", "matern52")
+FAMILIES = ("rbf", "matern52", "matern32", "matern12")
+"""From the smoothest to the roughest."""
+WORSE = 1.01
+"""Times the smallest squared error, and no more, a smoother family may have."""
 FINE = 4
 """Steps of the grid in a factor of 4 of gamma."""
 COARSE = tuple(range(-4 * FINE, 4 * FINE + 1, FINE))
@@ -144,11 +147,21 @@ def _best_family(
         search.refine(FINE // 2)
     searches.sort(key=lambda search: search.best.error)
     last = [_more_rows(search) for search in searches[:LAST]]
-    best = min(last, key=lambda search: search.best.error)
+    best = _smoothest(last, families)
     scored = [*last, *searches[LAST:]]
     kernels = [search.at(search.place) for search in scored]
     scores = _scores(kernels, [search.best for search in scored])
     return best.at(best.place), {"kernel_scores": scores} | _report(best)
+
+
+def _smoothest(searches: list[_Search], families: list[Kernel]) -> _Search:
+    """Return the smoothest of those that are hardly worse than the best.
+
+    Its eigenvalues fall the fastest: landmarks, features and iterations do more for it.
+    """
+    most = WORSE * min(search.best.error for search in searches)
+    good = [search for search in searches if search.best.error <= most]
+    return min(good, key=lambda search: families.index(search.family))
 
 
 def _more_rows(search: _Search) -> _Search:

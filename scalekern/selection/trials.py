@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -152,6 +153,19 @@ def best_neighborhoods(
         if not is_better(larger.errors, found.errors):
             break
         found = larger
+    return found
+
+
+def best_of_fewer(
+    engine: Engine, rows: TrialRows, metric: LearnedMetric, trial: LocalTrial, size: int
+) -> LocalTrial:
+    """Return the local models of a trial on the first rows only, as another model had them."""
+    if size >= len(rows.X):
+        return trial
+    weight = None if rows.weight is None else rows.weight[:size]
+    fewer = replace(rows, X=rows.X[:size], y=rows.y[:size], weight=weight)
+    found = LocalTrial(engine, fewer, metric.map, trial.kernel, trial.n_neighbors, trial)
+    found.refine()
     return found
 
 
