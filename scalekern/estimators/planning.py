@@ -454,7 +454,7 @@ def _exact_iterations(
     where = "kept in a temporary file" if kept else "that are not stored"
     why = f"about {EXACT_PASSES}, over similarities {where}"
     blocks, repeats = -(-n // TILE_ROWS), 0 if kept else EXACT_PASSES
-    known, own = values is not None, 4 * n * shape.t
+    known, own = values is not None, 2 * 4 * n * shape.t
     step = Step("iterations", why, 0, blocks, 0, values or {}, known, own, 0, repeats)
     plan.steps.append(step)
 

@@ -85,7 +85,7 @@ def solve_exact_by_cg(
     ridge regression; Gardner et al. (2018), GPyTorch.
     """
     n, t = y.shape
-    cg_need(n, t if left_out is None else 2 * t).require()
+    cg_need(n, t).require()
     factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
     systems = _Systems(factor.F, y, weight, alpha, left_out, fit_intercept=fit_intercept)
     if alpha < rounding_norm(systems.largest, factor.trace / n):
@@ -237,10 +237,13 @@ def _rounding(
 
 
 def cg_need(n: int, t: int) -> Need:
-    """Return what an exact model of n rows and t outputs needs: the preconditioner, above all."""
+    """Return what an exact model of n rows and t outputs needs: the preconditioner, above all.
+
+    The vectors are those of two models.
+    """
     rank = preconditioner_rank(n)
     return Need(
-        8 * n * (rank + rank // 4 + 10 * t),
+        8 * n * (rank + rank // 4 + 20 * t),
         f"the exact model of {n} rows by cg",
         "use approximation='nystroem' or 'fourier'",
     )
