@@ -238,6 +238,56 @@ def test_the_preconditioned_condition_number_stays_below_100_at_every_alpha(shar
     assert report["condition"] <= 1.01 * seen["condition"]
 
 
+def test_few_iterations_are_not_taken_for_rounding():
+    rows = X.astype(np.float32)
+    early = model("exact", alpha=1e-3, max_iter=2).fit(rows, Y)
+    assert early.report_["stopped"] == "max_iter"
+    assert early.report_["residual"] > 0.01
+    assert "float32_products" not in early.report_
+    assert (early.report_["tile_dtype"], early.report_["passes"]) == ("float32", 2)
+
+
+def test_rows_left_out_stop_an_exact_model_before_its_residual_does():
+    params = {"alpha": 1e-2, "kernel": Matern(1.0, nu=1.5)}
+    early, late = (model("exact", tol=tol, **params).fit(X, Y) for tol in (1e-4, 1e-12))
+    direct = model("exact", "cholesky", **params).fit(X, Y)
+    errors = early.report_["held_out_errors"]
+    assert len(errors) == early.report_["iterations"] < late.report_["iterations"]
+    assert "held-out" in early.report_["stopped"]
+    assert early.report_["residual"] > 1e-4
+    assert max(errors[-4:]) - min(errors[-4:]) <= 1e-3 * errors[-1]
+    assert errors[-1] == pytest.approx(late.report_["held_out_errors"][-1], rel=5e-3)
+    np.testing.assert_allclose(late.predict(XS), direct.predict(XS), atol=1e-4)
+    np.testing.assert_allclose(late.intercept_, direct.intercept_, atol=1e-4)
+
+
+def test_alpha_is_chosen_no_smaller_than_iterations_can_solve_for(monkeypatch):
+    from scalekern.estimators import iterating
+
+    y = np.sin(X[:, 0])  # without noise the smallest alpha is the best
+    free = model("exact", alpha="loo").fit(X, y)
+    monkeypatch.setattr(iterating, "MOST_EXACT_WORK", 0.0)
+    bound = model("exact", alpha="loo").fit(X, y)
+    assert bound.alpha_ > 10 * free.alpha_
+    assert bound.report_["iterations"] <= 2 * iterating.LEAST_PASSES
+    known = iterating.conditioning(RBF(0.7), X, len(X), 0)
+    assert bound.alpha_ >= known.least_alpha(3, np.float64) > 0
+    given = model("exact", alpha=free.alpha_).fit(X, y)
+    assert given.alpha_ == free.alpha_
+
+
+def test_what_is_expected_of_iterations_is_about_what_they_are():
+    from scalekern.estimators import iterating
+
+    rows = np.random.default_rng(0).normal(size=(4_000, 5))
+    y = np.sin(rows).sum(axis=1)
+    for alpha in (1e-3, 1.0):
+        found = model("exact", alpha=alpha, kernel=RBF(0.05), tol=1e-8, max_iter=500).fit(rows, y)
+        known = iterating.conditioning(found.kernel_, rows[:3_000], 4_000, 0)
+        expected = 1 + known.left / alpha
+        assert 0.2 * found.report_["condition"] < expected < 10 * found.report_["condition"]
+
+
 def test_falkon_s_preconditioner_solves_too_and_the_sketch_gives_way_where_memory_is_short():
     alpha = 3.0
     with sk.config_context(memory_limit=1_500_000):
@@ -283,8 +333,9 @@ def test_a_nystroem_model_by_cg_says_what_would_explain_it():
 def hostile_rows():
     same = np.zeros((900, 2))
     line = np.outer(np.arange(900.0) / 900, [1.0, 2.0])
-    copies = np.repeat(RNG.normal(size=(9, 2)), 100, axis=0)
-    far = np.vstack([RNG.normal(size=(899, 2)), [[1e6, -1e6]]])
+    rng = np.random.default_rng(8)
+    copies = np.repeat(rng.normal(size=(9, 2)), 100, axis=0)
+    far = np.vstack([rng.normal(size=(899, 2)), [[1e6, -1e6]]])
     return {"all equal": same, "on a line": line, "copies": copies, "one far away": far}
 
 
@@ -292,8 +343,9 @@ def hostile_rows():
 @pytest.mark.parametrize("approximation", ["nystroem", "exact"])
 @pytest.mark.parametrize("n_components", [50, 900])
 def test_hostile_rows_give_the_direct_answer(approximation, rows, n_components):
-    H, w = hostile_rows()[rows], RNG.integers(0, 3, size=900).astype(float)
-    y = np.sin(H[:, 0]) + 0.1 * RNG.normal(size=900)
+    rng = np.random.default_rng(7)
+    H, w = hostile_rows()[rows], rng.integers(0, 3, size=900).astype(float)
+    y = np.sin(H[:, 0]) + 0.1 * rng.normal(size=900)
     params = {"n_components": n_components, "alpha": 1e-3, "tol": 1e-15}
     cg = model(approximation, **params).fit(H, y, sample_weight=w)
     direct = model(approximation, "cholesky", **params).fit(H, y, sample_weight=w)
