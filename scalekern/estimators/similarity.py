@@ -71,7 +71,7 @@ class SimilarityRegressor(RowPredictor):
     ----------
     kernel : str, callable or Kernel, default="auto"
         "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
-        1,000 rows (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
+        1,000 rows, of those within 1% of it the smoothest (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
         "matern52", "rational_quadratic", "linear", "polynomial", "cosine"; "edit_distance" for
         texts; "precomputed", where X holds similarities; a symmetric function of two objects of
         any kind; or a kernel object, such as `RBF() + 2.0 * Linear()`.
@@ -83,7 +83,9 @@ class SimilarityRegressor(RowPredictor):
     alpha : float, array, "loo", "gcv" or "cv", default="loo"
         The penalty, as in `sklearn.kernel_ridge.KernelRidge` (not multiplied by the number of
         rows). "loo" takes the smallest leave-one-out error of a whole path: that of all rows of an
-        exact model, of 4,096 of the training rows else. An array is a path of your own. "gcv" is
+        exact model, of 4,096 of the training rows else. Of an exact model by "cg" it is that of
+        3,000 rows, and of alphas within 1% the largest that iterations can solve for with 5e12
+        multiplications, or with 20 products. An array is a path of your own. "gcv" is
         generalised cross-validation, which a few rows far from all others can mislead; "cv" is
         five-fold cross-validation. None of them needs another pass.
     approximation : str, default="auto"
@@ -91,7 +93,8 @@ class SimilarityRegressor(RowPredictor):
         "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
         unless local models have a squared error lower by 2% and two standard errors on rows held
         out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
-        it. In these trials Nyström stands in for exact beyond 2,500 rows.
+        it. In these trials Nyström stands in for exact beyond 2,500 rows, unless its landmarks
+        leave more than 5% of the trace of the Gram matrix.
         "local" solves an exact model on the nearest training rows of each query, with a length
         scale for each query: its distance to the last neighbour times one factor. Factor and alpha
         are those of the smallest leave-one-out error on 1,000 training rows, whatever rules `gamma`
