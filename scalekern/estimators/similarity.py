@@ -71,10 +71,11 @@ class SimilarityRegressor(RowPredictor):
     ----------
     kernel : str, callable or Kernel, default="auto"
         "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
-        1,000 rows, of those within 1% of it the smoothest (RBF where gamma is a number); "rbf", "laplacian", "matern12", "matern32",
-        "matern52", "rational_quadratic", "linear", "polynomial", "cosine"; "edit_distance" for
-        texts; "precomputed", where X holds similarities; a symmetric function of two objects of
-        any kind; or a kernel object, such as `RBF() + 2.0 * Linear()`.
+        1,000 rows, of those within 1% of it the smoothest (RBF where gamma is a number); "rbf",
+        "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
+        "polynomial", "cosine"; "edit_distance" for texts; "precomputed", where X holds
+        similarities; a symmetric function of two objects of any kind; or a kernel object, such as
+        `RBF() + 2.0 * Linear()`.
     gamma : float, "scale", "median" or "cv", default="cv"
         The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
         (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
