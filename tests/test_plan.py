@@ -412,3 +412,49 @@ def test_neighbours_of_dask_rows_are_planned_in_shards():
     assert indexing.what == "indexing"
     assert indexing.tasks == 3
     assert plan.memory_bytes < 3_000_000 * 4 * 8
+
+
+def test_on_a_cluster_a_block_unpacks_its_row_group_from_the_beginning(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from scalekern.rows import parquet
+
+    n, group = 40_000, 2 * parquet.GROUP_ROWS
+    table = pa.table({"x": np.random.default_rng(0).normal(size=n), "y": np.zeros(n)})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=group)
+    source = scalekern.rows(str(tmp_path / "rows.parquet"), target="y")
+    whole = source.pass_bytes()
+    assert whole == source.pass_bytes(group) > 8 * n
+    # Of the first group four blocks, two of which unpack half of it; the last is short.
+    half = parquet.GROUP_ROWS // 2
+    blocks, rest = group // half, n - group
+    unpacked = (2 * 0.5 + 2 * 1.0) * group + -(-rest // half) * rest
+    assert blocks == 4
+    assert source.pass_bytes(half) == pytest.approx(unpacked / n * whole, rel=0.02)
+
+
+def test_runs_of_a_row_group_are_the_rows_and_hold_no_others(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from scalekern.rows import parquet
+
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 64)
+    made, keep = [], parquet.to_block
+    monkeypatch.setattr(
+        parquet, "to_block", lambda part, *rest: made.append(part.num_rows) or keep(part, *rest)
+    )
+    table = pa.table({"x": np.arange(1_000.0), "y": np.arange(1_000.0) % 7})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=300)
+    source = scalekern.rows(str(tmp_path / "rows.parquet"), target="y")
+    for numbers in ([4], [0, 1], [3, 5], [12], [2, 12]):
+        made.clear()
+        blocks = list(source.runs(np.array(numbers), 80))
+        expected = [np.arange(80 * i, min(80 * (i + 1), 1_000)) for i in numbers]
+        for block, rows in zip(blocks, expected, strict=True):
+            np.testing.assert_array_equal(block.X[:, 0], rows)
+            np.testing.assert_array_equal(block.ids, rows)
+            assert block.start == rows[0]
+        span = sum(80 for _ in range(numbers[0], numbers[-1] + 1))
+        assert sum(made) <= span

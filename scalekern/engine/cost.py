@@ -16,6 +16,8 @@ from scalekern.engine.plan import chunk_rows
 
 READ_RATE = 4e8
 """Bytes of compressed Parquet that are read, unpacked and checked in a second; one thread reads."""
+UNPACK_RATE = 2e9
+"""The same where rows are only unpacked, on the way to others of their row group."""
 STEP_SECONDS = 1e-3
 """What a step costs at least."""
 BLOCK_SECONDS = 1e-4
@@ -88,6 +90,8 @@ class Step:
         has them; 0 where this process does them.
     row_seconds : float
         What a row costs beyond the work.
+    apart_bytes : int
+        Read from files where every task reads its block by itself, as on Dask.
     """
 
     what: str
@@ -101,6 +105,7 @@ class Step:
     partitions: int = 0
     repeats: int = 0
     row_seconds: float = ROW_SECONDS
+    apart_bytes: int = 0
 
     @property
     def merged_bytes(self) -> int:
@@ -121,6 +126,7 @@ class Step:
         alone = sum(count / rates.get(kind, math.inf) for kind, count in self.work.items())
         reading = self.read_bytes / READ_RATE
         if crew.workers and self._runs:
+            reading += max(self.apart_bytes - self.read_bytes, 0) / UNPACK_RATE
             return self._on_dask(alone, reading, rates.get("move", math.inf), crew)
         # The last round may leave threads idle.
         rounds = -(-self.tasks // max(1, crew.local_threads))
@@ -175,4 +181,9 @@ def graph_tasks(tasks: int, partitions: int = 0) -> int:
 
 def tasks_of(n_rows: int, n_features: int) -> int:
     """Return the blocks of a pass over rows, as the engine cuts them."""
-    return -(-n_rows // chunk_rows(n_rows, max(1, n_features) * 8))
+    return -(-n_rows // rows_of_task(n_rows, n_features))
+
+
+def rows_of_task(n_rows: int, n_features: int) -> int:
+    """Return the rows of such a block."""
+    return chunk_rows(n_rows, max(1, n_features) * 8)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine.cost import Step, tasks_of
+from scalekern.engine.cost import Step, rows_of_task, tasks_of
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.planning import Outlook, outlook
 from scalekern.features import RowPreparer
@@ -86,7 +86,8 @@ def _a_pass(source: RowSource, what: str, why: str) -> Step:
     work = Counter({"move": 40.0 * n * d})
     # Means, spreads and categories: some hundred numbers a column.
     own, parts = 800 * d, source.partitions
-    return Step(what, why, n, tasks_of(n, d), source.pass_bytes(), work, True, own, parts)
+    read, apart = source.pass_bytes(), source.pass_bytes(rows_of_task(n, d))
+    return Step(what, why, n, tasks_of(n, d), read, work, True, own, parts, apart_bytes=apart)
 
 
 def _widest(column: Column, n_outputs: int) -> int:
@@ -109,6 +110,6 @@ class _Prepared(Outline):
         self._source = source
         self.on_dask, self.partitions = source.on_dask, source.partitions
 
-    def pass_bytes(self) -> int:
+    def pass_bytes(self, apart: int = 0) -> int:
         """Return what a pass reads."""
-        return self._source.pass_bytes()
+        return self._source.pass_bytes(apart)

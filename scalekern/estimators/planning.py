@@ -16,7 +16,7 @@ import numpy as np
 
 from scalekern.engine import Need
 from scalekern.engine.choose import crew_for
-from scalekern.engine.cost import PLAIN_ROW_SECONDS, Step, tasks_of
+from scalekern.engine.cost import PLAIN_ROW_SECONDS, Step, rows_of_task, tasks_of
 from scalekern.engine.limits import resolve_threads
 from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
@@ -196,11 +196,13 @@ class _Shape:
         max_rows: int | None = None,
         sum_bytes: int = 0,
     ) -> Step:
-        tasks = tasks_of(self.n, self.d) if max_rows is None else -(-self.n // max_rows)
+        size = max_rows or rows_of_task(self.n, self.d)
+        tasks = -(-self.n // size)
         done = None if work is None else work + Counter({"move": 2.0 * self.n * self.d * self.item})
-        read = self.source.pass_bytes()
+        read, apart = self.source.pass_bytes(), self.source.pass_bytes(size)
         known, parts = work is not None, self.source.partitions
-        return Step(what, why, self.n, tasks, read, done or {}, known, sum_bytes, parts)
+        step = Step(what, why, self.n, tasks, read, done or {}, known, sum_bytes, parts)
+        return replace(step, apart_bytes=apart)
 
 
 def outlook(model: Any, source: RowSource) -> Outlook:

@@ -119,8 +119,12 @@ class RowSource(ABC):
             if number in wanted:
                 yield block
 
-    def pass_bytes(self) -> int:
-        """Return the bytes that one pass reads from files; 0 for rows in memory."""
+    def pass_bytes(self, apart: int = 0) -> int:
+        """Return the bytes that one pass reads from files; 0 for rows in memory.
+
+        With `apart`, where blocks of so many rows are read each by itself, as on a cluster.
+        """
+        del apart
         return 0
 
     def split(self) -> tuple[RowSource, Callable[[Block], Block]]:
@@ -162,9 +166,9 @@ class MappedSource(RowSource):
         self.in_memory = source.in_memory
         self.name = source.name
 
-    def pass_bytes(self) -> int:
+    def pass_bytes(self, apart: int = 0) -> int:
         """Return the bytes that one pass over the source reads."""
-        return self._source.pass_bytes()
+        return self._source.pass_bytes(apart)
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the blocks of the source with the function applied."""

@@ -19,7 +19,7 @@ from scalekern.rows.base import Block, RowSource, empty_error, slice_rows, stack
 from scalekern.rows.tables import Columns, Place, check_schema, to_block
 from scalekern.rows.view import ParquetView
 
-GROUP_ROWS = 65_536
+GROUP_ROWS = 16_384
 """Rows that are unpacked at a time where only some of a row group are wanted."""
 
 
@@ -84,9 +84,9 @@ class ParquetSource(RowSource):
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
         return recut(self._batches(max_rows), max_rows)
 
-    def pass_bytes(self) -> int:
+    def pass_bytes(self, apart: int = 0) -> int:
         """Return the compressed bytes of the columns, as the footers say."""
-        return stored_bytes(self._all, self._columns.all())
+        return stored_bytes(self._all, self._columns.all(), apart)
 
     def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
         """Yield some of the blocks; only the row groups that they lie in are read."""
@@ -154,13 +154,14 @@ def row_groups(
 def _within(
     parquet: Any, file: Any, names: list[str], group: int, row: int, runs: list[range]
 ) -> Iterator[tuple[Any, int]]:
-    """Yield the batches of a row group from about the first wanted row to the last.
+    """Yield what the batches of a row group have from the first wanted row to the last.
 
-    `row` is the number of its first row; with each batch comes that of its own.
+    `row` is the number of its first row; with each part comes that of its own.
     """
     for part in read_batches(parquet, file, GROUP_ROWS, names, [group]):
-        if row + part.num_rows > runs[0].start:
-            yield part, row
+        low, high = max(row, runs[0].start), min(row + part.num_rows, runs[-1].stop)
+        if low < high:
+            yield part.slice(low - row, high - low), low
         row += part.num_rows
         if row >= runs[-1].stop:
             return
@@ -204,20 +205,35 @@ def column_names(files: Sequence[Any]) -> list[str]:
     return names
 
 
-def stored_bytes(files: Sequence[Any], names: Sequence[str]) -> int:
-    """Return the bytes that the named columns take in the files, from the footers alone."""
-    wanted, total = set(names), 0
+def stored_bytes(files: Sequence[Any], names: Sequence[str], apart: int = 0) -> int:
+    """Return the bytes that the named columns take in the files, from the footers alone.
+
+    Where blocks of `apart` rows are read each by itself, a block unpacks the row groups that it
+    lies in from their beginnings.
+    """
+    wanted, total, start = set(names), 0, 0
     for file in files:
         with open_parquet(file) as parquet:
             for group in range(parquet.metadata.num_row_groups):
                 row_group = parquet.metadata.row_group(group)
                 columns = map(row_group.column, range(row_group.num_columns))
-                total += sum(
+                stored = sum(
                     column.total_compressed_size
                     for column in columns
                     if column.path_in_schema.partition(".")[0] in wanted
                 )
+                total += round(stored * _times_unpacked(start, row_group.num_rows, apart))
+                start += row_group.num_rows
     return total
+
+
+def _times_unpacked(start: int, n_rows: int, apart: int) -> float:
+    """Return how many times over a row group is unpacked for the blocks that it has rows of."""
+    if not apart or not n_rows:
+        return 1.0
+    last = start + n_rows
+    ends = np.minimum(np.arange(start // apart + 1, -(-last // apart) + 1) * apart, last) - start
+    return float(np.minimum(-(-ends // GROUP_ROWS) * GROUP_ROWS, n_rows).sum() / n_rows)
 
 
 def open_parquet(file: Any) -> Any:

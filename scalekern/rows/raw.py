@@ -209,9 +209,9 @@ class RawParquetSource(RawSource):
         """Yield the rows in order, `max_rows` at a time across the borders of files."""
         return recut(self._batches(max_rows), max_rows)
 
-    def pass_bytes(self) -> int:
+    def pass_bytes(self, apart: int = 0) -> int:
         """Return the compressed bytes of the columns, as the footers say."""
-        return stored_bytes(self._all, self._columns.all())
+        return stored_bytes(self._all, self._columns.all(), apart)
 
     def _batches(self, max_rows: int) -> Iterator[Block]:
         start = 0
