@@ -54,7 +54,7 @@ KERNEL_VALUE = 60
 which are long and thin, and its share of the passes' own work; as measured."""
 EIGENVALUES = 10
 """Multiplications of a matrix product that all eigenvalues and vectors cost, as shares of n^3."""
-EXACT_PASSES = 20
+EXACT_PASSES = 40
 """Products with the Gram matrix that an exact model usually takes."""
 FIRST_PASSES, PASSES_BY_ROOT = 4, 2.5
 """Products with it, and those for each root of the condition number; 2.1 to 3.5 were measured."""

@@ -448,11 +448,14 @@ def _exact_iterations(
         choosing = count.spectrum(few, path, rule.n_folds)
         plan.add("choosing alpha", f"{_solving(rule, path)} on {few} rows", choosing)
     rank = preconditioner_rank(n)
-    plan.add("the preconditioner", f"of rank {rank}", count.products(2.0 * n * rank**2))
+    once = f"of rank {rank}, for a model of all rows and one without some"
+    plan.add("the preconditioner", once, count.products(7.0 * n * rank**2))
     kept = count.keeps_tiles(kernel, n, tile)
     values = count.kernel_values(kernel, (1 if kept else EXACT_PASSES) * float(n) * n / 2, tile)
-    if kept and values is not None:
-        values = values + Counter({"move": EXACT_PASSES * float(n) * n * tile.dtype.itemsize})
+    if values is not None:
+        # Each product reads its tiles twice, and the factor twice for both models.
+        tiles = float(n) * n * tile.dtype.itemsize * (2 if kept else 1)
+        values = values + Counter({"move": EXACT_PASSES * (tiles + 4 * 8.0 * n * rank)})
     where = "kept in a temporary file" if kept else "that are not stored"
     why = f"about {EXACT_PASSES}, over similarities {where}"
     blocks, repeats = -(-n // TILE_ROWS), 0 if kept else EXACT_PASSES
