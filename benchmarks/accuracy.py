@@ -12,12 +12,14 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.data import airfoil, flights, folder, standardized
+from benchmarks.made import MADE, made
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """X_train, X_test, y_train, y_test."""
@@ -88,11 +90,14 @@ DATA: dict[str, Callable[[], Split]] = {
     "protein": lambda: masked("protein"),
     "flights": delays,
     "fashion-mnist": images,
+    **{name: partial(made, name) for name in MADE},
 }
 
 
 def models(name: str) -> dict[str, Any]:
     """Return the models for a data set."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     from scalekern import LinearRegressor, SimilarityClassifier, SimilarityRegressor
 
     if name == "fashion-mnist":
@@ -101,6 +106,7 @@ def models(name: str) -> dict[str, Any]:
         "linear": LinearRegressor(),
         "median": SimilarityRegressor(random_state=0, **PLAIN),
         "default": SimilarityRegressor(random_state=0),
+        "trees": HistGradientBoostingRegressor(max_iter=500, early_stopping=True, random_state=0),
     }
 
 
@@ -148,7 +154,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="*", metavar="data", help=f"of: {', '.join(DATA)}")
-    parser.add_argument("--model", help="only this one: linear, median or default")
+    parser.add_argument(
+        "--model", action="append", help="only these: linear, median, default or trees"
+    )
     parser.add_argument("--full", action="store_true", help="2,000,000 flights, not 200,000")
     options = parser.parse_args()
     if unknown := set(options.data) - set(DATA):
@@ -158,7 +166,7 @@ def main() -> None:
     for name in options.data or DATA:
         split = delays(ALL_FLIGHTS) if options.full and name == "flights" else DATA[name]()
         for label, model in models(name).items():
-            if options.model in (None, label):
+            if options.model is None or label in options.model:
                 print(line(name, label, model, split), flush=True)
 
 
