@@ -17,7 +17,7 @@ from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximation import Approximation, Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.fitting import require_room
-from scalekern.estimators.input_map import check_metric, in_map, require_map_fits
+from scalekern.estimators.input_map import InputMap, check_metric, in_map, require_map_fits
 from scalekern.estimators.iterating import (
     ALPHA_ROWS,
     MOST_EXACT_WORK,
@@ -25,6 +25,7 @@ from scalekern.estimators.iterating import (
     fewest_passes,
 )
 from scalekern.estimators.prediction import kernel_predictor
+from scalekern.features.curves import Curves, normal_scores
 from scalekern.features.parameters import seed_of
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
@@ -47,6 +48,7 @@ from scalekern.selection.trials import (
     given_metric,
     learned_metric,
     sample_size,
+    starting_metric,
     trial_rows,
 )
 from scalekern.solvers import AlphaRule
@@ -71,6 +73,8 @@ class Choice:
     kernel, gamma : as the parameters of the estimator
     n_neighbors : int
     input_map : float64 array of shape (d,) or (d, k), or None
+    curves : Curves or None
+        Of columns, before the map.
     report : dict
     errors : float64 array of shape (rows,)
         Squared errors on rows held out, where there was a choice.
@@ -87,6 +91,7 @@ class Choice:
     gamma: Any
     n_neighbors: int
     input_map: np.ndarray | None = None
+    curves: Curves | None = None
     relevances: np.ndarray | None = None
     report: dict[str, Any] = field(default_factory=dict)
     errors: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -194,12 +199,11 @@ def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[st
     """
     size, seen = choice.approximation.sample_size(params), choice.seen
     scales = isinstance(params["gamma"], str) and params["gamma"] == "scale"
-    if seen is None or (scales and choice.input_map is not None):
+    to = InputMap(choice.curves, choice.input_map)
+    if seen is None or (scales and to):
         return survey(engine, source, size, params["random_state"], gamma=params["gamma"])
     sample = _first(seen.sample, max(size, BANDWIDTH_ROWS))
-    if choice.input_map is not None:
-        sample = _with(sample, in_map(sample.X, choice.input_map))
-    return replace(seen, sample=sample)
+    return replace(seen, sample=_with(sample, to(sample.X)))
 
 
 def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
@@ -249,10 +253,17 @@ def local_kernels(params: dict[str, Any]) -> list[RadialKernel]:
 
 def _learns(params: dict[str, Any], source: RowSource) -> bool:
     """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
-    if params["metric"] == "auto":
-        chosen = isinstance(params["gamma"], str) and params["gamma"] == "cv"
-        return chosen and source.n_features > 1 and bool(local_kernels(params))
-    return bool(params["metric"] == "learned")
+    if isinstance(params["metric"], str) and params["metric"] == "learned":
+        return True
+    return source.n_features > 1 and _chooses_map(params)
+
+
+def _chooses_map(params: dict[str, Any]) -> bool:
+    """Return whether rows held out decide what rows go through first."""
+    if not isinstance(params["metric"], str) or params["metric"] == "euclidean":
+        return False
+    chosen = isinstance(params["gamma"], str) and params["gamma"] == "cv"
+    return params["metric"] == "learned" or (chosen and bool(local_kernels(params)))
 
 
 def _of_vectors(kernel: Any, source: RowSource) -> bool:
@@ -285,12 +296,16 @@ class _Search:
         """Try the approximations and return the best; a later one must be better."""
         if self.given is not None:
             self.sample = _with(self.sample, in_map(self.sample.X, self.given))
-        rows, spread = trial_rows(self.sample)
         kernels = local_kernels(self.params)
         k = self.params["n_neighbors"]
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
-        metric = find(self.engine, rows, spread, teacher, k if isinstance(k, int) else own)
+        k = k if isinstance(k, int) else own
+        curves = self._curves(teacher, k)
+        if curves is not None:
+            self.sample = _with(self.sample, curves(self.sample.X))
+        rows, spread = trial_rows(self.sample)
+        metric = find(self.engine, rows, spread, teacher, k)
         found: list[Choice] = []
         for name in names:
             if name == "local":
@@ -307,13 +322,28 @@ class _Search:
             }
             best.report["held_out_rows"] = rows.n_scored
         best.report = {"why": why, **metric.report, **best.report}
-        if best.input_map is not None and learn:
-            best.relevances = relevances(best.input_map, spread**2)
-        elif learn:
-            best.report["metric"] = "none"
+        if learn:
+            _note_learned(best, spread)
+        if curves is not None:
+            best.curves = curves
+            best.report["curved_features"] = curves.columns.tolist()
         if self.given is not None:
             best.input_map = self.given
         return best
+
+    def _curves(self, teacher: RadialKernel, k: int) -> Curves | None:
+        """Return curves of columns with heavy tails, unless local models are worse for them.
+
+        They need not be better from the start: a matrix learned after them has more to part.
+        """
+        curves = normal_scores(self.sample.X) if _chooses_map(self.params) else None
+        if curves is None:
+            return None
+        plain, curved = (
+            starting_metric(self.engine, *trial_rows(_with(self.sample, X)), teacher, k)
+            for X in (self.sample.X, curves(self.sample.X))
+        )
+        return None if is_better(plain.trial.errors, curved.trial.errors) else curves
 
     def _local(
         self,
@@ -440,6 +470,14 @@ class _Search:
         )
         errors = np.square(predict(take_rows(X, out)) - rows.y[out]).mean(axis=1)
         return errors if weight is None else errors * weight[out]
+
+
+def _note_learned(choice: Choice, spread: np.ndarray) -> None:
+    """Note what a learned map says of the features, or that there is none."""
+    if choice.input_map is None:
+        choice.report["metric"] = "none"
+    else:
+        choice.relevances = relevances(choice.input_map, spread**2)
 
 
 def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:

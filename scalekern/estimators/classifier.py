@@ -21,6 +21,7 @@ from scalekern.estimators.classes import (
 )
 from scalekern.estimators.explaining import Explains, check_output
 from scalekern.estimators.explanation import Candidates, Explanation
+from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
@@ -240,13 +241,15 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
             metric=getattr(self.model_, "input_map_", "euclidean"),
             n_neighbors=min(k, _weighted_rows(others)),
         )
-        predict = model.fit(others)._predictor(model._tile_dtype(source))  # noqa: SLF001
+        curves = InputMap(self.model_._curves())  # noqa: SLF001
+        model.fit(curves.source(others))
+        predict = model._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []
 
         def of_block(block: Block) -> tuple[np.ndarray, ...]:
             y, weight = np.asarray(block.y), np.asarray(block.weight)
             rows = np.flatnonzero((folds(block.ids) == fold) & (weight > 0))
-            scores = predict(take_rows(block.X, rows)) if len(rows) else y[:0]
+            scores = predict(curves(take_rows(block.X, rows))) if len(rows) else y[:0]
             return scores, y[rows], weight[rows]
 
         engine.map_blocks(source, of_block, lambda _, part: parts.append(part), "calibrating")

@@ -1,7 +1,8 @@
-"""The linear map that a metric is: applied to rows of any kind, at fit and at predict alike."""
+"""What rows go through before similarities, at fit and at predict alike: curves, then a matrix."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import sparse
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.weighing import Sink, Weigher
+from scalekern.features.curves import Curves
 from scalekern.rows import RowSource
 
 
@@ -44,6 +46,37 @@ def require_map_fits(transform: np.ndarray, source: RowSource) -> None:
         )
 
 
+@dataclass(frozen=True)
+class InputMap:
+    """Curves of single columns, then a scale for each or a matrix; either may be missing."""
+
+    curves: Curves | None = None
+    linear: np.ndarray | None = None
+
+    def __call__(self, X: Any) -> Any:
+        """Return rows in the coordinates of the map, of the dtype that they have."""
+        X = X if self.curves is None else self.curves(X)
+        return X if self.linear is None else in_map(X, self.linear)
+
+    def __bool__(self) -> bool:
+        return self.curves is not None or self.linear is not None
+
+    def source(self, source: RowSource) -> RowSource:
+        """Return the rows of a source in the coordinates of the map."""
+        if self.linear is not None:
+            require_map_fits(self.linear, source)
+        return source.map(self, self._width(source.n_features)) if self else source
+
+    def landmarks(self, landmarks: Any, n_features: int) -> Any:
+        """Return landmarks that are rows in the coordinates of the map; others as they are."""
+        given = np.asarray(landmarks)
+        fits = self and given.ndim == 2 and given.shape[1] == n_features
+        return self(given.astype(np.float64)) if fits else landmarks
+
+    def _width(self, n_features: int) -> int:
+        return n_features if self.linear is None else self.linear.shape[-1]
+
+
 def in_map(X: Any, transform: np.ndarray) -> Any:
     """Return rows in the coordinates of the map, of the dtype that they have."""
     if transform.ndim == 1:
@@ -53,27 +86,13 @@ def in_map(X: Any, transform: np.ndarray) -> Any:
     return out.astype(X.dtype if X.dtype == np.float32 else np.float64, copy=False)
 
 
-def mapped_source(source: RowSource, transform: np.ndarray) -> RowSource:
-    """Return the rows in the coordinates of the map."""
-    require_map_fits(transform, source)
-    width = len(transform) if transform.ndim == 1 else transform.shape[1]
-    return source.map(lambda X: in_map(X, transform), width)
-
-
-def mapped_landmarks(landmarks: Any, transform: np.ndarray) -> Any:
-    """Return landmarks that are rows in the coordinates of the map; others as they are."""
-    given = np.asarray(landmarks)
-    fits = given.ndim == 2 and given.shape[1] == len(transform)
-    return in_map(given.astype(np.float64), transform) if fits else landmarks
-
-
 class MappedWeigher(Weigher):
     """Weighs rows for queries that have yet to be mapped."""
 
-    def __init__(self, weigher: Weigher, transform: np.ndarray) -> None:
-        self._weigher, self._transform = weigher, transform
+    def __init__(self, weigher: Weigher, input_map: InputMap) -> None:
+        self._weigher, self._map = weigher, input_map
         self.baseline, self.n_rows = weigher.baseline, weigher.n_rows
 
     def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give `sink` the weights for the queries in the coordinates of the map."""
-        self._weigher.weigh(in_map(X, self._transform), engine, sink)
+        self._weigher.weigh(self._map(X), engine, sink)

@@ -32,7 +32,7 @@ from scalekern.estimators.choosing import (
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
-from scalekern.estimators.input_map import mapped_source
+from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.iterating import (
     ALPHA_ROWS,
     EXACT_PASSES,
@@ -333,7 +333,7 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     if known.trials:
         _trials(plan, params, known, kernel, shape)
     if known.given is not None:
-        shape = replace(shape, source=mapped_source(shape.source, known.given))
+        shape = replace(shape, source=InputMap(linear=known.given).source(shape.source))
         plan.model_bytes += known.given.nbytes
     families = isinstance(known.kernel, str) and known.kernel == "auto"
     opens = count.bandwidth(model.gamma, kernel, shape.n, shape.d, families=families)

@@ -26,16 +26,11 @@ from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
 from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
 from scalekern.estimators.descent import check_descent
-from scalekern.estimators.input_map import (
-    MappedWeigher,
-    check_metric,
-    in_map,
-    mapped_landmarks,
-    mapped_source,
-)
+from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
 from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
+from scalekern.features.curves import Curves
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma
 from scalekern.kernels import Precomputed, as_kernel
@@ -45,7 +40,7 @@ from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
 
-MAP_ARRAYS = ("input_map_", "feature_relevances_")
+MAP_ARRAYS = ("curved_features_", "input_curves_", "input_map_", "feature_relevances_")
 ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_",
           "scores_", "amplitude_", *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
 VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
@@ -152,8 +147,11 @@ class SimilarityRegressor(RowPredictor):
     alpha_ : float
     alphas_, scores_ : float64 arrays
         The path that was tried and its mean squared errors, where alpha was chosen.
+    curved_features_ : int64 array of shape (c,)
+        Columns with heavy tails that became normal deviates of their ranks, where errors on rows
+        held out asked for it; by ``input_curves_``, of shape (c, 2, k): values, what they become.
     input_map_ : float64 array of shape (d,) or (d, k)
-        What rows are multiplied by first, where a metric was given or learned.
+        What rows are multiplied by next, where a metric was given or learned.
     feature_relevances_ : float64 array of shape (d,)
         Of a learned metric: the share of each feature in the squared distance of two rows.
     landmarks_ : rows
@@ -357,9 +355,9 @@ class SimilarityRegressor(RowPredictor):
             engine, source, params | {"approximation": name or self.approximation}, rule
         )
         params["n_neighbors"] = choice.n_neighbors
-        if choice.input_map is not None:
-            source = mapped_source(source, choice.input_map)
-            params["landmarks"] = mapped_landmarks(self.landmarks, choice.input_map)
+        to = InputMap(choice.curves, choice.input_map)
+        params["landmarks"] = to.landmarks(self.landmarks, source.n_features)
+        source = to.source(source)
         approximation = choice.approximation
         seen = survey_of(engine, source, choice, params)
         if approximation.name != "local":
@@ -374,13 +372,22 @@ class SimilarityRegressor(RowPredictor):
 
     def _keep(self, job: Job, choice: Choice) -> None:
         self.kernel_ = job.kernel
+        if choice.curves is not None:
+            self.curved_features_, self.input_curves_ = choice.curves.columns, choice.curves.knots
         if choice.input_map is not None:
             self.input_map_ = choice.input_map
         if choice.relevances is not None:
             self.feature_relevances_ = choice.relevances
 
+    def _curves(self) -> Curves | None:
+        known = hasattr(self, "input_curves_")
+        return Curves(self.curved_features_, self.input_curves_) if known else None
+
+    def _input_map(self) -> InputMap:
+        return InputMap(self._curves(), getattr(self, "input_map_", None))
+
     def _in_metric(self, source: RowSource) -> RowSource:
-        return mapped_source(source, self.input_map_) if hasattr(self, "input_map_") else source
+        return self._input_map().source(source)
 
     def _forget(self) -> None:
         for name in ("_running", "_loaded", "local_", "rest_", "length_factor_", *ARRAYS, *VALUES):
@@ -526,14 +533,14 @@ class SimilarityRegressor(RowPredictor):
 
     def _mapped(self, predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return the function of rows as they are, from that of rows in the metric."""
-        if not hasattr(self, "input_map_"):
-            return predict
-        return lambda X: predict(in_map(X, self.input_map_))
+        to = self._input_map()
+        return (lambda X: predict(to(X))) if to else predict
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         rows = None if rows is None else self._in_metric(rows)
         weigher = APPROXIMATIONS[self.report_["approximation"]].weigher(self, rows)
-        return MappedWeigher(weigher, self.input_map_) if hasattr(self, "input_map_") else weigher
+        to = self._input_map()
+        return MappedWeigher(weigher, to) if to else weigher
 
     @property
     def n_iter_(self) -> int:

@@ -105,15 +105,7 @@ def learn_metric(
     Radhakrishnan, Beaglehole, Pandit and Belkin (2024), Mechanism for feature learning in neural
     networks and backpropagation-free machine learning models.
     """
-    name, scales = starts[0]
-    best = LearnedMetric(scales, make_trial(scales, None), name)
-    best.trial.refine()
-    tried = [_noted(best, 0)]
-    for name, scales in starts[1:]:
-        candidate = LearnedMetric(scales, make_trial(scales, best.trial), name)
-        candidate.trial.refine()
-        tried.append(_noted(candidate, 0))
-        best = candidate if _preferred(candidate, best) else best
+    best, tried = best_start(make_trial, starts)
     last, misses, lows = best, 0, [best.trial.errors]
     for number in range(1, MOST_ROUNDS + 1):
         candidates = [
@@ -138,6 +130,22 @@ def learn_metric(
             break
     report = {"metric": best.kind, "metric_rounds": tried, "metric_settings": best.trial.settings}
     return LearnedMetric(best.map, best.trial, best.kind, report)
+
+
+def best_start(
+    make_trial: MakeTrial, starts: Sequence[tuple[str, np.ndarray]]
+) -> tuple[LearnedMetric, list[dict[str, Any]]]:
+    """Return the best of the starts, the first if none is better, and what each came to."""
+    best: LearnedMetric | None = None
+    tried = []
+    for name, scales in starts:
+        trial = make_trial(scales, None if best is None else best.trial)
+        candidate = LearnedMetric(scales, trial, name)
+        candidate.trial.refine()
+        tried.append(_noted(candidate, 0))
+        best = candidate if best is None or _preferred(candidate, best) else best
+    assert best is not None
+    return best, tried
 
 
 def _preferred(new: LearnedMetric, old: LearnedMetric) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows.base import dense_rows
 from scalekern.selection.local_trial import LocalTrial, TrialRows
-from scalekern.selection.metric import WIDE, LearnedMetric, Trial, is_better, learn_metric
+from scalekern.selection.metric import (
+    WIDE,
+    LearnedMetric,
+    Trial,
+    best_start,
+    is_better,
+    learn_metric,
+)
 
 TRIAL_ROWS = 50_000
 SHARE, SEARCHED_BY_TREE = 4, 8
@@ -94,14 +102,30 @@ def learned_metric(
     engine: Engine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
 ) -> LearnedMetric:
     """Return the map that local models teach, relative to standardised rows."""
-
-    def trial(transform: np.ndarray, before: Trial | None) -> Trial:
-        return LocalTrial(engine, rows, transform, kernel, k, before)
+    trial = partial(_trial, engine, rows, kernel, k)
 
     def narrow(transform: np.ndarray) -> np.ndarray:
         return narrowed(transform, rows.X[: rows.n_scored + rows.n_sloped])
 
     return learn_metric(trial, starting_scales(rows, spread), narrow=narrow)
+
+
+def starting_metric(
+    engine: Engine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
+) -> LearnedMetric:
+    """Return the best of the maps that learning begins from."""
+    return best_start(partial(_trial, engine, rows, kernel, k), starting_scales(rows, spread))[0]
+
+
+def _trial(
+    engine: Engine,
+    rows: TrialRows,
+    kernel: RadialKernel,
+    k: int,
+    transform: np.ndarray,
+    before: Trial | None,
+) -> Trial:
+    return LocalTrial(engine, rows, transform, kernel, k, before)
 
 
 def narrowed(transform: np.ndarray, X: np.ndarray, dropped: float = NEGLIGIBLE) -> np.ndarray:

@@ -1,0 +1,129 @@
+"""Columns with heavy tails are given curves, where rows held out ask for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import scalekern as sk
+from scalekern.features.curves import normal_scores
+
+
+def tails(n=800, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    Z = rng.standard_normal((n, 3))
+    X = np.column_stack([Z[:, 0], np.exp(2.5 * Z[:, 1]), np.exp(2.5 * Z[:, 2])])
+    return X.astype(dtype), np.sin(2 * Z[:, 0]) + np.tanh(Z[:, 1]) + 0.5 * Z[:, 2]
+
+
+def rmse(model, X, y):
+    return float(np.sqrt(np.mean((model.predict(X) - y) ** 2)))
+
+
+def fitted(**params):
+    X, y = tails()
+    return sk.SimilarityRegressor(random_state=0, **params).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fitted(approximation="nystroem", n_components=100)
+
+
+def test_heavy_tails_cost_next_to_nothing(model):
+    X, y = tails(seed=1)
+    straight = fitted(approximation="nystroem", n_components=100, metric="euclidean")
+    assert model.curved_features_.tolist() == [1, 2] == model.report_["curved_features"]
+    assert rmse(model, X, y) < 0.25 * rmse(straight, X, y)
+
+
+def test_a_target_that_is_a_line_in_a_heavy_column_keeps_the_column_as_it_is():
+    X, _ = tails()
+    y = X[:, 1] + X[:, 0]
+    model = sk.SimilarityRegressor("rbf", approximation="local", random_state=0).fit(X, y)
+    assert normal_scores(X).columns.tolist() == [1, 2]
+    assert not hasattr(model, "curved_features_")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_curves_keep_order_units_and_dtype(dtype):
+    rng = np.random.default_rng(0)
+    x = np.exp(3 * rng.standard_normal(5_000)).astype(dtype)
+    X = np.column_stack([x, rng.standard_normal(5_000).astype(dtype), x > 500])
+    curves = normal_scores(X)
+    out = curves(X)
+    assert curves.columns.tolist() == [0]
+    assert out.dtype == X.dtype
+    assert (out[:, 1:] == X[:, 1:]).all()
+    order = np.argsort(x)
+    assert (np.diff(out[order, 0]) >= 0).all()
+    np.testing.assert_allclose(out[:, 0].std(), x.std(), rtol=0.02)
+    np.testing.assert_allclose(out[order, 0] / x.std(), _normal_deviates(5_000), atol=0.05)
+    beyond = np.array([[-1e30, 0, 0], [1e30, 0, 0]], dtype=dtype)
+    assert curves(beyond)[:, 0].tolist() == [out[:, 0].min(), out[:, 0].max()]
+
+
+def _normal_deviates(n):
+    from scipy.stats import norm
+
+    return np.clip(norm.ppf((np.arange(n) + 0.5) / n), -4, 4)
+
+
+def test_equal_values_share_the_middle_of_their_ranks():
+    x = np.concatenate([np.zeros(900), np.exp(np.linspace(0, 9, 100))])[:, None]
+    out = normal_scores(x)(x)[:, 0]
+    (at_zero,) = set(out[:900])
+    np.testing.assert_allclose(at_zero / x.std(), -0.1257, atol=1e-3)  # the deviate of 0.45
+
+
+@pytest.mark.parametrize("x", [np.zeros(99), np.repeat([0.0, 1e200], [98, 1]), np.eye(99)[0]])
+def test_columns_of_one_or_two_values_have_no_curve(x):
+    assert normal_scores(x[:, None]) is None
+
+
+def test_a_saved_model_predicts_and_explains_as_before(model, tmp_path):
+    X, _ = tails(40, seed=2)
+    sk.save(model, tmp_path / "model")
+    again = sk.load(tmp_path / "model")
+    assert (again.predict(X) == model.predict(X)).all()
+    found = model.explain(X)
+    np.testing.assert_allclose(
+        found.baseline + found.contribution.sum(axis=1), model.predict(X), atol=1e-6
+    )
+
+
+def test_parts_add_up_to_the_model_of_all_rows():
+    X, y = tails()
+    parts = sk.SimilarityRegressor(approximation="nystroem", n_components=100, random_state=0)
+    for part in (slice(0, 600), slice(600, None)):
+        parts.partial_fit(X[part], y[part])
+    assert parts.curved_features_.tolist() == [1, 2]
+    assert rmse(parts, X, y) < 0.2 * y.std()
+
+
+def test_landmarks_that_are_rows_go_through_the_curves():
+    X, y = tails()
+    model = fitted(approximation="nystroem", landmarks=X[:200])
+    assert hasattr(model, "curved_features_")
+    assert rmse(model, X, y) < 0.1 * y.std()
+
+
+def test_blocks_on_dask_go_through_the_curves(model):
+    da = pytest.importorskip("dask.array")
+    X, y = tails()
+    on_dask = sk.SimilarityRegressor(
+        approximation="nystroem", n_components=100, random_state=0
+    ).fit(da.from_array(X, chunks=(300, 3)), da.from_array(y, chunks=300))
+    np.testing.assert_allclose(on_dask.predict(X), model.predict(X), rtol=1e-9, atol=1e-9)
+
+
+def test_a_classifier_is_calibrated_in_the_curves():
+    X, y = tails(1_200)
+    Q, truth = tails(600, seed=1)
+    model = sk.SimilarityClassifier(random_state=0).fit(X, y > 0)
+    assert hasattr(model.model_, "curved_features_")
+    chances = model.predict_proba(Q)[:, 1]
+    assert np.mean((chances > 0.5) == (truth > 0)) > 0.93
+    for low, high in ((0.0, 0.2), (0.8, 1.0)):
+        chosen = (chances >= low) & (chances <= high)
+        assert abs(np.mean(truth[chosen] > 0) - chances[chosen].mean()) < 0.05
