@@ -127,3 +127,29 @@ def test_a_classifier_is_calibrated_in_the_curves():
     for low, high in ((0.0, 0.2), (0.8, 1.0)):
         chosen = (chances >= low) & (chances <= high)
         assert abs(np.mean(truth[chosen] > 0) - chances[chosen].mean()) < 0.05
+
+
+def test_few_rows_are_scaled_and_curved_as_many_are():
+    X, y = tails(200)
+    few = sk.SimilarityRegressor(random_state=0).fit(X, y)
+    assert few.curved_features_.tolist() == [1, 2]
+    assert rmse(few, *tails(seed=1)) < 0.35 * y.std()
+
+
+def test_units_of_a_column_of_few_rows_do_not_matter():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((150, 3))
+    y = np.sin(Z[:, 0]) + Z[:, 1]
+    errors = []
+    for units in (np.ones(3), np.array([1, 1, 1e4])):
+        model = sk.SimilarityRegressor(random_state=0).fit(Z[:100] * units, y[:100])
+        errors.append(rmse(model, Z[100:] * units, y[100:]))
+    assert errors[1] < 1.1 * errors[0] + 1e-3
+
+
+def test_units_that_mean_something_stay():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 8)) * np.array([1, 1, *[1e-3] * 6])
+    model = sk.SimilarityRegressor(random_state=0).fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
+    assert model.report_["metric"] == "as they are"
+    assert not hasattr(model, "input_map_")

@@ -35,7 +35,7 @@ from scalekern.rows.base import dense_rows, take_rows
 from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.selection.closed_form import left_out_errors
 from scalekern.selection.local_trial import TrialRows
-from scalekern.selection.metric import LearnedMetric, is_better, relevances
+from scalekern.selection.metric import WIDE, LearnedMetric, is_better, relevances
 from scalekern.selection.trials import (
     FEWEST_ROWS,
     LOCAL_KERNELS,
@@ -59,6 +59,10 @@ MOST_DENSE_ROWS = 2_500
 more rows Nyström stands in for it, whose error is a little larger."""
 MOST_EXACT_ROWS = 60_000
 """Up to here exact is taken where the kernel lets iterations do it with `MOST_EXACT_WORK`."""
+CURVED_VALUES = 1 << 21
+"""Curves of columns are tried on so many values: fewer rows where these are wide."""
+LEFT_OUT = 20
+"""Fewer rows, left out in turn, say nothing of the units of their columns."""
 MOST_LEFT = 0.05
 """Of the trace of the Gram matrix: where landmarks leave more, they stand in for nothing."""
 
@@ -118,6 +122,8 @@ class Outset:
         Whether a map is to be learned.
     trials : bool
         Whether models are tried on a sample of the rows; if not, the first name is taken.
+    scales : bool
+        Whether rows are too few for that, and only the units of their columns are chosen.
     """
 
     names: list[str]
@@ -127,6 +133,7 @@ class Outset:
     given: np.ndarray | None
     learn: bool
     trials: bool
+    scales: bool
 
 
 def outset(params: dict[str, Any], source: RowSource) -> Outset:
@@ -141,12 +148,13 @@ def outset(params: dict[str, Any], source: RowSource) -> Outset:
         )
     if given is not None:
         require_map_fits(given, source)
-    few = source.n_rows < FEWEST_ROWS or source.n_features > MOST_FEATURES
+    few, wide = source.n_rows < FEWEST_ROWS, source.n_features > MOST_FEATURES
     sized = isinstance(params["n_neighbors"], int)
     local = "local" in names and not sized and bool(local_kernels(params))
-    trials = not few and (learn or len(names) > 1 or local)
+    trials = not few and not wide and (learn or len(names) > 1 or local)
+    scales = few and not wide and learn and source.n_rows >= LEFT_OUT and names[0] != "local"
     k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
-    return Outset(names, why, _settled(names[0], params), k, given, learn, trials)
+    return Outset(names, why, _settled(names[0], params), k, given, learn, trials, scales)
 
 
 def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule) -> Choice:
@@ -163,6 +171,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     known = outset(params, source)
     if all(approximation_named(name, params["solver"]).keeps_rows for name in known.names):
         require_room(source)  # before models are tried, which may take a while
+    if known.scales:
+        return _in_units(engine, source, params, rule, known)
     if not known.trials:
         chosen = Choice(
             approximation_named(known.names[0], params["solver"]),
@@ -183,6 +193,34 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     best.seen = seen
     if params["gamma"] == "scale" and params["kernel"] != "auto":
         best.kernel = params["kernel"]  # of the variance of all rows
+    return best
+
+
+def _in_units(
+    engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule, known: Outset
+) -> Choice:
+    """Choose the units of the columns by leave-one-out errors, where rows are few.
+
+    Each of deviation 1, unless as they are is better; or with curves of those with heavy tails.
+    """
+    size = survey_size(params, known.names[:1], source)
+    seen = survey(engine, source, size, seed_of(params["random_state"]), gamma=params["gamma"])
+    found: list[Choice] = []
+    curved = normal_scores(seen.sample.X)
+    for curves in (None,) if curved is None else (None, curved):
+        sample = _with(seen.sample, InputMap(curves)(seen.sample.X))
+        search = _Search(engine.local, params, rule, sample, source.n_rows, None)
+        rows, spread = trial_rows(sample)
+        found.append(search.of_one(rows, 1 / spread, held_out=False, preferred=True))
+        found[-1].curves = curves
+    best = found[0]
+    for other in found[1:]:
+        best = other if is_better(other.errors, best.errors) else best
+    words = "as they are" if best.input_map is None else "scaled"
+    best.report |= {"why": known.why, "metric": words}
+    if best.curves is not None:
+        best.report["curved_features"] = best.curves.columns.tolist()
+    best.seen = seen
     return best
 
 
@@ -312,7 +350,8 @@ class _Search:
                 as_many = found[0].tried_rows if found else 0
                 found.append(self._local(rows, spread, metric, kernels, as_many))
             else:
-                found.append(self._global(rows, spread, metric, held_out=len(names) > 1))
+                transform = _composed(metric, spread)
+                found.append(self.of_one(rows, transform, held_out=len(names) > 1))
         best = found[0]
         for other in found[1:]:
             best = other if is_better(other.errors, best.errors) else best
@@ -335,14 +374,18 @@ class _Search:
         """Return curves of columns with heavy tails, unless local models are worse for them.
 
         They need not be better from the start: a matrix learned after them has more to part.
+        Of wide rows, which are seen by their principal components, they must be.
         """
         curves = normal_scores(self.sample.X) if _chooses_map(self.params) else None
         if curves is None:
             return None
+        few = _first(self.sample, max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))
         plain, curved = (
-            starting_metric(self.engine, *trial_rows(_with(self.sample, X)), teacher, k)
-            for X in (self.sample.X, curves(self.sample.X))
+            starting_metric(self.engine, *trial_rows(sample), teacher, min(k, len(few.X) - 1))
+            for sample in (few, _with(few, curves(few.X)))
         )
+        if self.sample.X.shape[1] > WIDE:
+            return curves if is_better(curved.trial.errors, plain.trial.errors) else None
         return None if is_better(plain.trial.errors, curved.trial.errors) else curves
 
     def _local(
@@ -379,19 +422,28 @@ class _Search:
             start=start,
         )
 
-    def _global(
-        self, rows: TrialRows, spread: np.ndarray, metric: LearnedMetric, *, held_out: bool
+    def of_one(
+        self,
+        rows: TrialRows,
+        transform: np.ndarray | None,
+        *,
+        held_out: bool,
+        preferred: bool = False,
     ) -> Choice:
-        """Choose the map by the closed form on few rows; measure the model itself if asked to."""
-        transform = _composed(metric, spread)
+        """Return one model of all rows, in the map or not; measure the model itself if asked to.
+
+        The map is chosen by errors in closed form on few rows, which are what else is returned.
+        """
+        errors = np.zeros(0)
         kernel, report, seen = self._kernel(transform, self.params["kernel"])
         if transform is not None:
             family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
             plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
             mapped, as_given = self._left_out(kernel, seen), self._left_out(plain, plain_seen)
-            narrower = transform.ndim == 2 and transform.shape[1] < len(transform)
             # What makes rows cheaper need not be better as well.
-            keep = not is_better(as_given, mapped) if narrower else is_better(mapped, as_given)
+            preferred |= transform.ndim == 2 and transform.shape[1] < len(transform)
+            keep = not is_better(as_given, mapped) if preferred else is_better(mapped, as_given)
+            errors = mapped if keep else as_given
             if not keep:
                 kernel, report, transform = plain, report | plain_report, None
         width = self.sample.X.shape[1] if transform is None else transform.shape[-1]
@@ -406,6 +458,7 @@ class _Search:
             k if isinstance(k, int) else SIZES[0],
             transform,
             report=report,
+            errors=errors,
         )
         if held_out and not self._tried_on_few(choice, rows):
             choice.errors = self._errors(choice, rows)
