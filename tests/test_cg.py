@@ -86,14 +86,24 @@ def test_a_product_that_rounds_stops_at_its_floor_and_says_so():
 
 
 def test_iterations_end_at_max_iter_and_where_the_held_out_error_has_settled():
-    A, b = symmetric(4, 80, 1e4), np.ones((80, 1))
+    A, b = symmetric(4, 80, 1e4), np.full((80, 1), 1e-3)
     settings = CgSettings(1e-9, 7)
     found = conjugate_gradients(lambda v: (A @ v, v), b, lambda r: r, size, settings)
     assert (found.report["iterations"], found.report["stopped"]) == (7, "max_iter")
-    found = conjugate_gradients(
-        lambda v: (A @ v, v), b, lambda r: r, size, CgSettings(1e-4), held_out=lambda x: 1.0
-    )
-    assert (found.report["iterations"], "settled" in found.report["stopped"]) == (4, True)
+
+    def watched(held_out, b):
+        settings = CgSettings(1e-4, 7)
+        found = conjugate_gradients(
+            lambda v: (A @ v, v), b, lambda r: r, size, settings, held_out=held_out
+        )
+        return found.report["iterations"], found.report["stopped"].partition(":")[0]
+
+    assert watched(lambda x: np.ones(1), b) == (4, "tol")
+    # The error of one output has settled, that of a much smaller one has not.
+    falling = iter(0.8 ** np.arange(9.0))
+    assert watched(lambda x: np.array([1.0, 1e-6 * next(falling)]), b) == (7, "max_iter")
+    # The error is flat, but the residual says that nothing is known yet.
+    assert watched(lambda x: np.ones(1), 1e5 * b) == (7, "max_iter")
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -259,6 +269,29 @@ def test_rows_left_out_stop_an_exact_model_before_its_residual_does():
     assert errors[-1] == pytest.approx(late.report_["held_out_errors"][-1], rel=5e-3)
     np.testing.assert_allclose(late.predict(XS), direct.predict(XS), atol=1e-4)
     np.testing.assert_allclose(late.intercept_, direct.intercept_, atol=1e-4)
+
+
+def test_an_error_that_is_flat_at_first_ends_no_exact_model_whose_alpha_is_tiny():
+    rows, kernel = np.linspace(-1, 1, 600)[:, None], Matern(0.07, nu=0.5)
+    y = np.sin(3 * rows[:, 0])
+    found = model("exact", alpha=1e-6, kernel=kernel, max_iter=500).fit(rows, y)
+    direct = model("exact", "cholesky", alpha=1e-6, kernel=kernel).fit(rows, y)
+    missed = found.predict(rows[::7]) - direct.predict(rows[::7])
+    assert np.sqrt(np.mean(missed**2)) < 0.05 * y.std()
+    assert found.report_["residual"] <= 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_units_of_weights_change_no_exact_model(monkeypatch, unit):
+    from scalekern.estimators import iterating
+
+    monkeypatch.setattr(iterating, "MOST_EXACT_WORK", 0.0)  # alpha is the least
+    rows, y, w = X[:600].astype(np.float32), np.sin(3 * X[:600, 0]), WEIGHT[:600]
+    params = {"alpha": "loo", "kernel": Matern(0.5, nu=0.5)}
+    one, other = (model("exact", **params).fit(rows, y, w * c) for c in (1.0, unit))
+    assert other.alpha_ == pytest.approx(one.alpha_ * unit, rel=1e-6)
+    assert other.report_["tile_dtype"] == one.report_["tile_dtype"]
+    np.testing.assert_allclose(other.predict(XS), one.predict(XS), atol=0.02)
 
 
 def test_alpha_is_chosen_no_smaller_than_iterations_can_solve_for(monkeypatch):

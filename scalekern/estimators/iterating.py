@@ -192,7 +192,10 @@ class Conditioning:
     share: float
 
     def least_alpha(self, d: int, dtype: Any) -> float:
-        """Return the alpha from which on no more than `MOST_EXACT_WORK` is expected."""
+        """Return the alpha from which on no more than `MOST_EXACT_WORK` is expected.
+
+        Of rows with weight 1; it is as many times larger as weights are on average.
+        """
         value = (d + KERNEL_VALUE) * (DOUBLE if np.dtype(dtype) == np.float64 else 1)
         passes = max(MOST_EXACT_WORK / (self.n**2 / 2 * value), LEAST_PASSES)
         condition = ((passes - FIRST_PASSES) / PASSES_BY_ROOT) ** 2
@@ -278,7 +281,7 @@ def _exact_choice(job: Job) -> Solution:
     assert choice.scores is not None
     n, dtype = job.source.n_rows, tile_dtype_of(job.source)
     known = conditioning(job.kernel, sample.X, n, job.seen.sample.seed)
-    least = known.least_alpha(job.source.n_features, dtype)
+    least = known.least_alpha(job.source.n_features, dtype) * float(weight.mean())
     chosen = quickest(choice.alphas, choice.scores, INDIFFERENT, least)
     choice.report["least_alpha"] = least
     return replace(choice, alpha=float(choice.alphas[chosen]))

@@ -18,10 +18,14 @@ CHECK = 10
 PATIENCE = 3
 SETTLED = 10.0
 """Times tol, as a share of the held-out error, is what the last iterations may change it by."""
+WHOLE = 1.0
+"""A residual above this is larger than all that it is measured by: a held-out error that does not
+change tells of iterations that are slow, as where alpha is tiny, and not that they are done."""
 ENERGY_DIGITS = 1e-13
 Product = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Precondition = Callable[[np.ndarray], np.ndarray]
 Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+HeldOut = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class CgResult:
     report : dict
         `iterations`, `stopped`, `residual` (the largest measure of all right-hand
         sides), `condition` (of the preconditioned matrix, from below, by Lanczos), and
-        `held_out_errors` after each iteration.
+        `held_out_errors` after each iteration, of all outputs together.
     """
 
     x: np.ndarray
@@ -68,7 +72,7 @@ def conjugate_gradients(
     measure: Measure,
     settings: CgSettings,
     start: np.ndarray | None = None,
-    held_out: Callable[[np.ndarray], float] | None = None,
+    held_out: HeldOut | None = None,
 ) -> CgResult:
     """Solve A x = b for a symmetric positive definite A.
 
@@ -87,8 +91,9 @@ def conjugate_gradients(
     start : float64 array of shape (m, t), optional
         Costs one more product than starting from 0.
     held_out : callable, optional
-        From what products see of x to an error on rows left out; stops where `PATIENCE` iterations
-        change it by less than a share `SETTLED * tol`.
+        From what products see of x to the error of each output on rows left out; stops where
+        `PATIENCE` iterations change none by more than a share `SETTLED * tol`, and the residual is
+        no larger than `WHOLE`.
 
     Returns
     -------
@@ -123,7 +128,7 @@ class _Iteration:
         measure: Measure,
         settings: CgSettings,
         start: np.ndarray | None,
-        held_out: Callable[[np.ndarray], float] | None,
+        held_out: HeldOut | None,
     ) -> None:
         self._product, self._b, self._precondition = product, b, precondition
         self._measure, self._settings, self._held_out = measure, settings, held_out
@@ -137,7 +142,7 @@ class _Iteration:
         self._best, self._best_x, self._failures = self.size, self.x, 0
         self._best_seen: np.ndarray | None = self.seen
         self._least = self._energy()
-        self._errors: list[float] = []
+        self._errors: list[np.ndarray] = []
         self._lanczos = _Lanczos()
 
     def run(self) -> CgResult:
@@ -206,8 +211,10 @@ class _Iteration:
             return False
         self._errors.append(self._held_out(self.seen))
         recent = self._errors[-1 - PATIENCE :]
-        spread = max(recent) - min(recent)
-        return len(recent) > PATIENCE and spread <= SETTLED * self._settings.tol * recent[-1]
+        if len(recent) <= PATIENCE or self.size > WHOLE:
+            return False
+        still = np.ptp(recent, axis=0) <= SETTLED * self._settings.tol * recent[-1]
+        return bool(still.all())
 
     def _size(self) -> float:
         return float(self._measure(self.x, self.r, self.z).max(initial=0.0))
@@ -221,12 +228,13 @@ class _Iteration:
         return self._product(v)
 
     def _report(self, iterations: int, reason: str) -> dict[str, Any]:
+        errors = [float(np.linalg.norm(error)) for error in self._errors]
         return {
             "iterations": iterations,
             "stopped": reason,
             "residual": self.size,
             "condition": self._lanczos.condition(),
-        } | ({"held_out_errors": self._errors} if self._errors else {})
+        } | ({"held_out_errors": errors} if errors else {})
 
 
 class _Lanczos:

@@ -88,7 +88,7 @@ def solve_exact_by_cg(
     cg_need(n, t).require()
     factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
     systems = _Systems(factor.F, y, weight, alpha, left_out, fit_intercept=fit_intercept)
-    if alpha < rounding_norm(systems.largest, factor.trace / n):
+    if alpha < rounding_norm(systems.largest, factor.trace / n * float(weight.mean())):
         dtype = np.float64
 
     def solved(gram: GramProduct) -> CgResult:
@@ -200,11 +200,11 @@ class _Systems:
         """Return the predictions for the rows watched, by the model that is without them."""
         return np.asarray(seen[1:, self._t :] - seen[0, self._t :] + self._parts[1].mean(self._y))
 
-    def held_out_error(self, seen: np.ndarray) -> float:
-        """Return the root mean square error of these predictions."""
+    def held_out_error(self, seen: np.ndarray) -> np.ndarray:
+        """Return the root mean square error of these predictions, of each output."""
         w = self._weight[self._watched]
-        squares = np.square(self._y[self._watched] - self.scores(seen)).sum(axis=1)
-        return float(np.sqrt(w @ squares / w.sum()))
+        squares = np.square(self._y[self._watched] - self.scores(seen))
+        return np.asarray(np.sqrt(w @ squares / w.sum()))
 
     def _split(self, V: np.ndarray) -> list[tuple[_System, np.ndarray]]:
         return list(zip(self._parts, np.hsplit(V, len(self._parts)), strict=True))

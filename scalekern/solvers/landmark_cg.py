@@ -175,8 +175,8 @@ class _System:
 
     def left_out_error(
         self, solve: Callable[[np.ndarray], np.ndarray]
-    ) -> Callable[[np.ndarray], float]:
-        """Return the function from theta to the root mean square leave-one-out error.
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function from theta to the root mean square leave-one-out error of each output.
 
         That of the rows of the sample; leverages are those of the preconditioner.
         """
@@ -190,9 +190,8 @@ class _System:
         # The sketch knows leverages to a factor; none may take all of its row's error.
         left = np.maximum(1.0 - leverage, 0.1)[:, None]
 
-        def error(theta: np.ndarray) -> float:
-            squares = np.square((y - Phi @ theta) / left).sum(axis=1)
-            return float(np.sqrt(w @ squares / w.sum()))
+        def error(theta: np.ndarray) -> np.ndarray:
+            return np.asarray(np.sqrt(w @ np.square((y - Phi @ theta) / left) / w.sum()))
 
         return error
 
