@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -23,7 +24,7 @@ import scalekern as sk
 from scalekern.cli import main
 from scalekern.engine import connect
 from scalekern.engine.connect import connected
-from scalekern.errors import ClusterError
+from scalekern.errors import ClusterError, InvalidInputError
 
 N, PARTS = 12_000, 4
 RNG = np.random.default_rng(1)
@@ -151,6 +152,17 @@ def test_a_scheduler_that_is_not_there_is_one_line(folder, tmp_path, monkeypatch
     result = run(*words, "127.0.0.1")
     assert result.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1", "udp://127.0.0.1:1"])
+def test_a_client_that_finds_no_scheduler_is_closed_at_once(address, monkeypatch):
+    monkeypatch.setattr(connect, "SECONDS", 1)
+    before = {thread.ident for thread in threading.enumerate()}
+    with pytest.raises((ClusterError, InvalidInputError)) as refused:
+        connected(address).__enter__()
+    loops = [thread for thread in threading.enumerate() if thread.name.startswith("IO loop")]
+    assert refused.value.__cause__ is not None  # and with it the frames that hold the client
+    assert {thread.ident for thread in loops} <= before
 
 
 def test_ctrl_c_stops_the_scheduler_and_all_workers():

@@ -54,8 +54,20 @@ def connected(
     except ImportError as error:
         raise missing_extra("distributed", "dask") from error
     security = security_of(ca, cert, key)
+
+    class ClosedOnFailure(Client):
+        # A client left half open is closed by the garbage collector, and that takes a lock: where
+        # another client of the same thread is starting, and so holds it, that would never end.
+        def start(self, **kwargs: Any) -> None:
+            try:
+                super().start(**kwargs)
+            except BaseException:
+                self.close(timeout=5)
+                self._loop_runner.stop()  # which close leaves running where start closed it itself
+                raise
+
     try:
-        client = Client(address, security=security, timeout=SECONDS, set_as_default=False)
+        client = ClosedOnFailure(address, security=security, timeout=SECONDS, set_as_default=False)
     except ValueError as error:
         raise InvalidInputError(
             f"--scheduler {address}: {error}; give an address as tcp://host:8786 or tls://host:8786"

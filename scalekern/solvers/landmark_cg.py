@@ -176,7 +176,7 @@ class _System:
     def left_out_error(
         self, solve: Callable[[np.ndarray], np.ndarray]
     ) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function from theta to the root mean square leave-one-out error of each output.
+        """Return the function from theta to the leave-one-out RMSE of each output.
 
         That of the rows of the sample; leverages are those of the preconditioner.
         """
