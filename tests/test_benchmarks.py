@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-PARTS = {"__init__", "__main__", "by_hand", "data", "limits", "peer_models", "results", "running",
-         "worker", "fetch_data", "calibrate_neighbors"}  # fmt: skip
+PARTS = {"__init__", "__main__", "by_hand", "data", "limits", "made", "peer_models", "results",
+         "running", "worker", "fetch_data", "calibrate_neighbors"}  # fmt: skip
 
 
 def loaded(name):

@@ -291,10 +291,13 @@ def test_gamma_cv_finds_a_bandwidth_at_least_as_good_as_the_median():
 @pytest.mark.parametrize("gamma", ["median", "scale", "cv"])
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_automatic_bandwidth_follows_the_units(gamma, factor):
-    one = sk.SimilarityRegressor(gamma=gamma).fit(X, Y)
-    other = sk.SimilarityRegressor(gamma=gamma).fit(X * factor, Y)
-    assert other.kernel_.gamma == pytest.approx(one.kernel_.gamma / factor**2, rel=1e-9)
-    np.testing.assert_allclose(other.predict(NEW * factor), one.predict(NEW), rtol=1e-6)
+    for metric in ("euclidean", "auto"):
+        model = sk.SimilarityRegressor(gamma=gamma, metric=metric)
+        one, other = clone(model).fit(X, Y), clone(model).fit(X * factor, Y)
+        scaled = metric == "auto" and gamma == "cv"
+        expected = one.kernel_.gamma / (1.0 if scaled else factor**2)
+        assert other.kernel_.gamma == pytest.approx(expected, rel=1e-9)
+        np.testing.assert_allclose(other.predict(NEW * factor), one.predict(NEW), rtol=1e-6)
 
 
 def test_same_seed_is_the_same_model():

@@ -437,8 +437,10 @@ class _Search:
         errors = np.zeros(0)
         kernel, report, seen = self._kernel(transform, self.params["kernel"])
         if transform is not None:
-            family = without_bandwidth(kernel) if self.params["kernel"] == "auto" else None
-            plain, plain_report, plain_seen = self._kernel(None, family or self.params["kernel"])
+            asked = self.params["kernel"]
+            if asked == "auto" and not preferred:  # of few rows all families cost next to nothing
+                asked = without_bandwidth(kernel)
+            plain, plain_report, plain_seen = self._kernel(None, asked)
             mapped, as_given = self._left_out(kernel, seen), self._left_out(plain, plain_seen)
             # What makes rows cheaper need not be better as well.
             preferred |= transform.ndim == 2 and transform.shape[1] < len(transform)
