@@ -60,6 +60,8 @@ SUITES = {
     ),
     "landmarks": Suite("rules that draw landmarks, on three data sets", short=None),
     "accuracy": Suite("errors with nothing set, on every data set", short=("airfoil",)),
+    "few": Suite("errors with nothing set, of 100 to 350 rows",
+                 short=("--repeats", "1"), reads_data=False),
     "cg": Suite("a pass of conjugate gradients against its own steps",
                 short=("passes",), full=("passes",), reads_data=False),
     "memory": Suite("fits from Parquet whose memory does not grow with the rows",

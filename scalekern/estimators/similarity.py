@@ -105,8 +105,10 @@ class SimilarityRegressor(RowPredictor):
         changes, and a map is kept where it lowers their error on rows held out by 2% and two
         standard errors. Global models take it where it serves them too. Before it, columns with
         heavy tails (excess kurtosis above 6) become normal deviates of their ranks, unless local
-        models are worse for it. From 360 rows on, up to 1,024 features. An array of shape (d,) or
-        (d, k) is what rows are multiplied by; it and "euclidean" leave columns as they are.
+        models are worse for it. All that from 360 rows on, up to 1,024 features; below, columns are
+        scaled to deviation 1, unless leave-one-out errors are lower as they are. An array of shape
+        (d,) or (d, k) is what rows are multiplied by, and nothing else; "euclidean" leaves columns
+        as they are.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
