@@ -62,6 +62,7 @@ SUITES = {
     "accuracy": Suite("errors with nothing set, on every data set", short=("airfoil",)),
     "few": Suite("errors with nothing set, of 100 to 350 rows",
                  short=("--repeats", "1"), reads_data=False),
+    "components": Suite("Fourier features beside as many landmarks", short=("--only", "texts")),
     "cg": Suite("a pass of conjugate gradients against its own steps",
                 short=("passes",), full=("passes",), reads_data=False),
     "memory": Suite("fits from Parquet whose memory does not grow with the rows",

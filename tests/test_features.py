@@ -192,6 +192,18 @@ def test_orthogonal_features_beat_plain_ones():
     assert orthogonal**2 < 0.5 * plain**2
 
 
+@pytest.mark.parametrize("d", [3, 7, 50_000])  # of 50,000 a square matrix would not fit in memory
+def test_frequencies_of_a_run_of_d_are_orthogonal(d):
+    drawn = RBF(0.5).frequencies(7, d, np.random.default_rng(0))
+    assert drawn.shape == (d, 7)
+    for start in range(0, 7, d):
+        run = drawn[:, start : start + d]
+        products = run.T @ run
+        np.testing.assert_allclose(products, np.diag(np.diag(products)), atol=1e-9)
+    lengths = np.square(drawn).sum(axis=0)
+    assert lengths.mean() == pytest.approx(d, rel=0.5)
+
+
 @pytest.mark.parametrize("D", [1, 2, 7])
 def test_number_of_fourier_features_is_rounded_up_to_even(D):
     model = sk.FourierFeatures(gamma=0.1, n_components=D, random_state=0).fit(X)

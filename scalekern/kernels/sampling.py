@@ -53,8 +53,9 @@ def normal_points(
 
 def _orthogonal_normal(n: int, d: int, rng: np.random.Generator) -> np.ndarray:
     parts = []
-    for _ in range(-(-n // d)):
-        Q, R = np.linalg.qr(rng.standard_normal((d, d)))
-        lengths = np.sqrt(rng.chisquare(d, size=d))
+    for start in range(0, n, d):
+        k = min(d, n - start)
+        Q, R = np.linalg.qr(rng.standard_normal((d, k)))
+        lengths = np.sqrt(rng.chisquare(d, size=k))
         parts.append(lengths[:, None] * (Q * np.sign(np.diag(R))).T)
-    return np.concatenate(parts)[:n]
+    return np.concatenate(parts)
