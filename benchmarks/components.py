@@ -1,8 +1,8 @@
 """Components: `python -m benchmarks.components` sets Fourier features beside Nyström's landmarks.
 
-As many of both, with the bandwidth by the median and alpha by leave-one-out: the test error, and the
-seconds of cores that a fit takes. On the three data sets of `benchmarks.landmarks`, and on texts that
-are made up: wide, sparse rows.
+As many of both, with the bandwidth by the median and alpha by leave-one-out: the test error, and
+the seconds of cores that a fit takes. On the three data sets of `benchmarks.landmarks`, and on
+texts that are made up: wide, sparse rows.
 """
 
 from __future__ import annotations
