@@ -43,6 +43,16 @@ def test_the_largest_inner_products_are_found(algorithm, dtype):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "inner_product", "cosine"])
+@pytest.mark.parametrize("size", [6e-220, 5e-324])
+def test_rows_whose_squares_are_no_numbers_are_searched(metric, size):
+    rows = np.zeros((40, 3))
+    rows[-1, 2] = size
+    distances, _ = build_index(rows, metric=metric, algorithm="brute").index.search(rows, 4)
+    assert np.isfinite(distances).all()
+    assert not distances[:-1, 0].any()
+
+
 @settings(max_examples=50, deadline=None)
 @given(rows=arrays(float, (40, 3), elements=st.integers(-4, 4).map(float) | st.floats(-1e3, 1e3)))
 def test_exact_inner_products_are_exact_on_any_rows(rows):

@@ -21,6 +21,10 @@ _GATHER_BYTES = 1 << 20
 FARTHEST = 2.0**50
 
 
+SMALLEST_EXPONENT = -500
+"""Of two: the square of its inverse is a float64, too."""
+
+
 @dataclass(frozen=True, eq=False)
 class Embedding:
     """The map from rows to points in float32 whose euclidean order is that of the metric.
@@ -58,7 +62,9 @@ class Embedding:
         if rows.dtype == np.float32:
             center = center.astype(np.float32).astype(np.float64)
         farthest = max(np.abs(plain.points(b) - center).max() for b in row_blocks(rows))
-        return cls(rows, metric, center, float(np.ldexp(1.0, -int(np.frexp(farthest)[1]))), norm)
+        # Smaller points than this have squares that are 0 whatever one does.
+        exponent = max(int(np.frexp(farthest)[1]), SMALLEST_EXPONENT)
+        return cls(rows, metric, center, float(np.ldexp(1.0, -exponent)), norm)
 
     @property
     def dimensions(self) -> int:
