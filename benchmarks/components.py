@@ -17,7 +17,7 @@ from scipy import sparse
 
 from benchmarks.landmarks import flights, uci
 
-SIZES = (300, 1_000)
+SIZES = (300, 1_000, 3_000)
 ROWS, TEST_ROWS = 20_000, 4_000
 WORDS, TOPICS, LENGTH = 20_000, 30, 80
 
