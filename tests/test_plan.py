@@ -418,16 +418,16 @@ def test_on_a_cluster_a_block_unpacks_its_row_group_from_the_beginning(tmp_path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from scalekern.rows import parquet
+    from scalekern.rows.parquet_files import GROUP_ROWS
 
-    n, group = 40_000, 2 * parquet.GROUP_ROWS
+    n, group = 40_000, 2 * GROUP_ROWS
     table = pa.table({"x": np.random.default_rng(0).normal(size=n), "y": np.zeros(n)})
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=group)
     source = scalekern.rows(str(tmp_path / "rows.parquet"), target="y")
     whole = source.pass_bytes()
     assert whole == source.pass_bytes(group) > 8 * n
     # Of the first group four blocks, two of which unpack half of it; the last is short.
-    half = parquet.GROUP_ROWS // 2
+    half = GROUP_ROWS // 2
     blocks, rest = group // half, n - group
     unpacked = (2 * 0.5 + 2 * 1.0) * group + -(-rest // half) * rest
     assert blocks == 4
@@ -438,9 +438,9 @@ def test_runs_of_a_row_group_are_the_rows_and_hold_no_others(tmp_path, monkeypat
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from scalekern.rows import parquet
+    from scalekern.rows import parquet, parquet_files
 
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 64)
+    monkeypatch.setattr(parquet_files, "GROUP_ROWS", 64)
     made, keep = [], parquet.to_block
     monkeypatch.setattr(
         parquet, "to_block", lambda part, *rest: made.append(part.num_rows) or keep(part, *rest)

@@ -16,7 +16,8 @@ from scalekern.rows.dask_rows import dask_table, is_dask_frame
 from scalekern.rows.hive import with_partitions
 from scalekern.rows.matrix import MatrixSource, is_zarr, open_zarr
 from scalekern.rows.memory import missing_columns
-from scalekern.rows.parquet import ParquetSource, column_names
+from scalekern.rows.parquet import ParquetSource
+from scalekern.rows.parquet_files import column_names
 from scalekern.rows.raw import RawParquetSource, raw_table
 from scalekern.rows.tables import Columns, TableSource
 from scalekern.rows.view import ParquetView

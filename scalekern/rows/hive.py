@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from scalekern.errors import InvalidInputError
-from scalekern.rows.parquet import column_names
+from scalekern.rows.parquet_files import column_names
 from scalekern.rows.view import ParquetView
 
 NULL = "__HIVE_DEFAULT_PARTITION__"

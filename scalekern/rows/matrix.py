@@ -15,9 +15,9 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError, missing_extra
 from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.cutting import recut
 from scalekern.rows.finite import not_finite
 from scalekern.rows.memory import checked_weight, missing_columns
-from scalekern.rows.parquet import recut
 from scalekern.rows.tables import Columns
 
 BAND_BYTES = 16 << 20

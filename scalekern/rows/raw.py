@@ -18,17 +18,7 @@ from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.column_types import as_plain, common_type
 from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
-from scalekern.rows.parquet import (
-    ParquetSource,
-    joined_runs,
-    labels_of,
-    open_parquet,
-    read_batches,
-    recut,
-    row_groups,
-    runs_of_rows,
-    stored_bytes,
-)
+from scalekern.rows.parquet import ParquetRows, ParquetSource
 from scalekern.rows.tables import Columns, Place, TableSource, check_schema, first_word, to_block
 
 
@@ -170,78 +160,25 @@ class RawTableSource(RawSource):
         return ArraySource(block.X, y, rest.weight, names, ids=self._ids, name=self.name)
 
 
-class RawParquetSource(RawSource):
+class RawParquetSource(ParquetRows, RawSource):
     """Raw rows of Parquet files, read as needed; the files may differ in the types of columns."""
 
-    in_memory = False
-    finds_rows = True
-
-    def __init__(
-        self, files: Sequence[Any], columns: Columns, dtype: Any = None, *, name: str
-    ) -> None:
+    def _take(self, schemas: list[tuple[str, Any]]) -> None:
         import pyarrow as pa
 
-        self._all, self._columns, self._dtype, self.name = list(files), columns, dtype, name
+        columns, dtype = self._columns, self._dtype
+        for label, schema in schemas:
+            check_roles(schema, columns, label)
         self._roles = replace(columns, features=())
-        self._files: list[tuple[Any, int, int]] = []
-        self._labels = labels_of(self._all)
-        self.n_rows = 0
-        schemas = []
-        for number, (file, label) in enumerate(zip(self._all, self._labels, strict=True)):
-            with open_parquet(file) as parquet:
-                n_rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
-            if n_rows:
-                schemas.append((label, schema))
-                self._files.append((file, number, n_rows))
-                check_roles(schema, columns, label)
-            self.n_rows += n_rows
-        if not self.n_rows:
-            raise empty_error(name)
         self.schema = pa.schema([(name, _type_in(schemas, name)) for name in columns.features])
-        self.dtype = numbers_dtype([s for _, s in schemas], columns) if dtype is None else dtype
-        self.dtype = np.dtype(self.dtype)
+        dtype = numbers_dtype([s for _, s in schemas], columns) if dtype is None else dtype
+        self.dtype = np.dtype(dtype)
         self.n_features, self.feature_names = len(columns.features), columns.features
-        self.n_outputs = len(columns.targets)
-        self.target_is_vector = self.n_outputs == 1
-        self.has_weight = columns.weight is not None
 
-    def blocks(self, max_rows: int) -> Iterator[Block]:
-        """Yield the rows in order, `max_rows` at a time across the borders of files."""
-        return recut(self._batches(max_rows), max_rows)
-
-    def pass_bytes(self, apart: int = 0) -> int:
-        """Return the compressed bytes of the columns, as the footers say."""
-        return stored_bytes(self._all, self._columns.all(), apart)
-
-    def _batches(self, max_rows: int) -> Iterator[Block]:
-        start = 0
-        for file, number, _ in self._files:
-            first, label = start, self._labels[number]
-            with open_parquet(file) as parquet:
-                n_rows = parquet.metadata.num_rows
-                for part in read_batches(parquet, file, max_rows, self._columns.all()):
-                    place = Place(label, start - first, part.num_rows == n_rows)
-                    block = to_block(part, self._roles, np.dtype(float), start, place)
-                    X = raw_rows(part, self.schema, self._labels, number, start - first)
-                    yield replace(block, X=X)
-                    start += part.num_rows
-
-    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
-        """Yield some of the blocks; only the row groups that they lie in are read."""
-        wanted = runs_of_rows(numbers, length, self.n_rows)
-        return joined_runs(self._row_groups(wanted), wanted)
-
-    def _row_groups(self, wanted: list[range]) -> Iterator[Block]:
-        for part, number, start, row in row_groups(self._files, wanted, self._columns.all()):
-            place = Place(self._labels[number], row, is_whole=False)
-            block = to_block(part, self._roles, np.dtype(float), start, place)
-            X = raw_rows(part, self.schema, self._labels, number, row)
-            yield replace(block, X=X)
-
-    def select(self, names: Sequence[str]) -> RawParquetSource:
-        """Return the same rows with the features `names`, in that order."""
-        columns = replace(self._columns, features=tuple(names))
-        return RawParquetSource(self._all, columns, self._dtype, name=self.name)
+    def _block(self, part: Any, start: int, file: int, row: int, *, is_whole: bool) -> Block:
+        place = Place(self._labels[file], row, is_whole)
+        block = to_block(part, self._roles, np.dtype(float), start, place)
+        return replace(block, X=raw_rows(part, self.schema, self._labels, file, row))
 
     def plain(self) -> RowSource:
         """Return the same rows as numbers."""

@@ -8,7 +8,7 @@ from typing import Any
 from scalekern.errors import InvalidInputError
 from scalekern.rows.files import find_files
 from scalekern.rows.memory import missing_columns
-from scalekern.rows.parquet import open_parquet
+from scalekern.rows.parquet_files import open_parquet
 from scalekern.rows.whole import read_table
 
 BATCH_ROWS = 65_536

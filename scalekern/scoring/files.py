@@ -13,7 +13,7 @@ from scalekern._config import get_config
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.streaming import check_kept_names, half_width
 from scalekern.paths import Folder, is_url, open_folder, place_of
-from scalekern.rows.parquet import open_parquet
+from scalekern.rows.parquet_files import open_parquet
 from scalekern.scoring.columns import STRICT, USED, described
 from scalekern.scoring.job import Job, Model, features_of, loaded
 from scalekern.scoring.lock import locked

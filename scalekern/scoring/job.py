@@ -26,7 +26,7 @@ from scalekern.estimators.streaming import (
 from scalekern.features import RowPreparer
 from scalekern.paths import Folder, is_url, whole_file
 from scalekern.rows.files import rows
-from scalekern.rows.parquet import open_parquet
+from scalekern.rows.parquet_files import open_parquet
 from scalekern.rows.stream import ColumnStream
 from scalekern.scoring.columns import check_columns
 from scalekern.scoring.parts import Part

@@ -18,7 +18,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.paths import Folder, fingerprint_of
 from scalekern.rows.files import find_files
 from scalekern.rows.hive import told_by, with_partitions
-from scalekern.rows.parquet import column_names, open_parquet
+from scalekern.rows.parquet_files import column_names, open_parquet
 from scalekern.rows.view import ParquetView
 
 _HIVE = re.compile(r"[^=/]+=[^/]*")
