@@ -197,9 +197,7 @@ class LocalModels:
         """Return the work of a model whose length scale and alpha are known."""
         return self.hood() + self.similarities() + self.system()
 
-    def chosen(
-        self, query: Counter[str], rows: int, factors: int, alphas: int
-    ) -> Counter[str]:
+    def chosen(self, query: Counter[str], rows: int, factors: int, alphas: int) -> Counter[str]:
         """Return the work of choosing both on some rows, and of the errors on as many others.
 
         The whole grid is gone over on a quarter of the rows; then on all what is around the best,
