@@ -336,6 +336,14 @@ def test_kept_columns_stand_before_the_prediction_with_their_types(file, data, t
     np.testing.assert_allclose(out["prediction"].to_numpy(), known)
 
 
+def test_predictions_in_csv_are_those_in_parquet_to_the_last_digit(model, data, tmp_path):
+    for name in ("o.parquet", "o.csv"):
+        succeeds("predict", model, data / "full.csv", "-o", tmp_path / name, "--keep", "name,a")
+    text, table = pa.csv.read_csv(tmp_path / "o.csv"), pq.read_table(tmp_path / "o.parquet")
+    assert text.to_pydict() == table.to_pydict()
+    assert {path.name for path in tmp_path.iterdir()} == {"o.csv", "o.parquet"}
+
+
 def test_kept_columns_may_have_missing_values_and_types_that_differ_by_file(tmp_path):
     (tmp_path / "parts").mkdir()
     keys = [pa.array([1, 2], pa.int32()), pa.array([None, 2**40]), pa.array([None, None])]
@@ -533,7 +541,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
         (["compare"], "Missing argument 'DATA'"),
         (["predict"], "Missing argument 'MODEL'"),
         (["predict", "m", "x.csv"], "Missing option '-o'"),
-        (["predict", "m", "x.csv", "-o", "out.csv"], "out.csv must end in .parquet"),
+        (["predict", "m", "x.csv", "-o", "out.npy"], "out.npy must end in .parquet or .csv"),
         (["guess"], "No such command 'guess'"),
         (["--guess"], "No such option:? '?--guess"),
     ],

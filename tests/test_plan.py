@@ -19,7 +19,14 @@ from scalekern import (
 )
 from scalekern.cli import main
 from scalekern.engine import machine
-from scalekern.engine.cost import TASK_SECONDS, Crew, graph_tasks
+from scalekern.engine.cost import (
+    BLOCK_SECONDS,
+    ROW_SECONDS,
+    STEP_SECONDS,
+    TASK_SECONDS,
+    Crew,
+    graph_tasks,
+)
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.kernels import RBF, Laplacian, Matern
 from scalekern.rows import ArraySource, RowSource
@@ -285,7 +292,7 @@ def test_seconds_are_the_work_over_the_rates_shared_by_the_threads(monkeypatch):
     (summing,) = [s for s in scalekern.plan(X, estimator=model).steps if "sums" in s.what]
     one, two = summing.seconds(RATES, Crew.here(1)), summing.seconds(RATES, Crew.here(2))
     twice = {kind: 2 * rate for kind, rate in RATES.items()}
-    fixed = 1e-3 + 100_000 * 1e-7 + summing.tasks * 1e-4
+    fixed = STEP_SECONDS + 100_000 * ROW_SECONDS + summing.tasks * BLOCK_SECONDS
     assert summing.tasks % 2 == 1
     assert two - fixed == pytest.approx((one - fixed) * (summing.tasks // 2 + 1) / summing.tasks)
     assert summing.seconds(twice, Crew.here(1)) - fixed == pytest.approx((one - fixed) / 2)

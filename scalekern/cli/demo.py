@@ -146,7 +146,7 @@ def _draw(folder: Path, comparison: Any, grown: Any) -> None:
 
 
 def _predict(data: Any, folder: Path, comparison: Any) -> None:
-    from scalekern.estimators.streaming import predict_to_parquet
+    from scalekern.estimators.streaming import predict_to_file
     from scalekern.rows import rows
     from scalekern.storage import save
 
@@ -155,7 +155,7 @@ def _predict(data: Any, folder: Path, comparison: Any) -> None:
     model = comparison.pipeline(best)
     save(model, folder / "model")
     source = rows(data.test, features=data.features)
-    predict_to_parquet(model, source, folder / "predictions.parquet", data.test, KEEP)
+    predict_to_file(model, source, folder / "predictions.parquet", data.test, KEEP)
 
 
 def _conclude(folder: Path, data: Any, comparison: Any, seconds: float) -> None:

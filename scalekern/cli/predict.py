@@ -1,4 +1,4 @@
-"""scalekern predict: score rows with a saved model, into one Parquet file or a folder of parts."""
+"""scalekern predict: score rows with a saved model, into one file or a folder of parts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ OF_FOLDERS = (
 )  # fmt: skip
 
 
-OTHER_FILES = (".csv", ".gz", ".npy", ".npz", ".json", ".txt", ".zarr")
+FILES = (".parquet", ".csv")
+OTHER_FILES = (".gz", ".npy", ".npz", ".json", ".txt", ".zarr")
 
 
 def folder_options(command: Command) -> Command:
@@ -55,8 +56,8 @@ def folder_options(command: Command) -> Command:
 @click.argument("model_path", metavar="MODEL")
 @click.argument("data")
 @click.option("-o", "--output", required=True, metavar="OUT",
-              help="A file OUT.parquet, or a folder, which gets one part for each of DATA; or a "
-              "URL of one.")  # fmt: skip
+              help="A file OUT.parquet or OUT.csv, or a folder, which gets one part for each of "
+              "DATA; or a URL of one.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="COLUMNS",
               help="Columns of DATA to write beside the predictions.")  # fmt: skip
 @click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -79,11 +80,11 @@ def predict_command(context: click.Context, /, model_path: str, data: str, **opt
     failed.
     """
     check_output(options["json_path"])
-    if options["output"].endswith(".parquet"):
+    if options["output"].endswith(FILES):
         _refuse_folder_options(context)
         _one_file(model_path, data, options)
     elif options["output"].endswith(OTHER_FILES):
-        raise click.UsageError(f"{options['output']} must end in .parquet, or be a folder")
+        raise click.UsageError(f"{options['output']} must end in .parquet or .csv, or be a folder")
     else:
         _parts(model_path, data, options)
 
@@ -134,7 +135,7 @@ def _pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
 
 
 def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
-    from scalekern.estimators.streaming import predict_to_parquet
+    from scalekern.estimators.streaming import predict_to_file
     from scalekern.features import RowPreparer
     from scalekern.paths import is_url, place_of
     from scalekern.rows import rows
@@ -153,7 +154,7 @@ def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
     start = time.perf_counter()
     with on_cluster(options), run_settings(options):
         keep = several(options["keep"])
-        predict_to_parquet(model, source, output, data, keep, options["coverage"])
+        predict_to_file(model, source, output, data, keep, options["coverage"])
     seconds = time.perf_counter() - start
     report = {
         "rows": source.n_rows,

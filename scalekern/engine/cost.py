@@ -20,9 +20,9 @@ UNPACK_RATE = 2e9
 """The same where rows are only unpacked, on the way to others of their row group."""
 STEP_SECONDS = 1e-3
 """What a step costs at least."""
-BLOCK_SECONDS = 1e-4
+BLOCK_SECONDS = 7e-5
 """What it costs to hand a block of rows to a thread."""
-ROW_SECONDS = 1e-7
+ROW_SECONDS = 4e-8
 """What a row costs in a pass beyond arithmetic: its id, its hash, its share of a tile's calls."""
 PLAIN_ROW_SECONDS = 1e-8
 """The same where a block is one product."""

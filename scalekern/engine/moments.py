@@ -33,21 +33,22 @@ class Moments(Statistic):
         values: Any = block.X if self._of == "X" else block.y
         if sparse.issparse(values):
             values = values.toarray()
-        values = np.asarray(values, dtype=np.float64)
+        # Few columns add up faster, and with less rounding, where each lies in one piece.
+        values = np.ascontiguousarray(np.asarray(values, dtype=np.float64).T)
         part = Moments(self._of)
         if block.weight is None:
-            part.count = float(len(values))
-            part.mean = values.mean(axis=0)
-            part.m2 = np.square(values - part.mean).sum(axis=0)
+            part.count = float(values.shape[1])
+            part.mean = values.mean(axis=1)
+            part.m2 = np.square(values - part.mean[:, None]).sum(axis=1)
         else:
             kept = block.weight > 0
             if not kept.any():
                 return
-            values, w = values[kept], block.weight[kept]
+            values, w = values[:, kept], block.weight[kept]
             part.count = float(w.sum())
-            part.mean = (w / part.count) @ values
-            part.m2 = w @ np.square(values - part.mean)
-        part.low, part.high = values.min(axis=0), values.max(axis=0)
+            part.mean = values @ (w / part.count)
+            part.m2 = np.square(values - part.mean[:, None]) @ w
+        part.low, part.high = values.min(axis=1), values.max(axis=1)
         self.merge(part)
 
     def merge(self, other: Moments) -> None:

@@ -19,12 +19,23 @@ from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKe
 from scalekern.kernels.combinations import Combination, Constant
 from scalekern.kernels.radial import RadialKernel
 from scalekern.selection.bandwidth import FAMILIES, FEW_ROWS, LAST
+from scalekern.selection.local import FEWEST
+from scalekern.solvers.sgd import POWER_STEPS, PROBES
 from scalekern.solvers.tiles import kept_bytes
 
 EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
 """What a value of a kernel costs beyond its product, in exponentials; 3 for others, with powers."""
 EXPONENTIAL, READ_BYTE = 20.0, 25.0
 """What an exponential, and a byte that is read from a file, cost in multiplications."""
+ELIMINATED, FINISHED = 0.5, 1.75
+"""Multiplications and additions a row of Nyström features takes, in m^2: before sums, and in all.
+
+With landmarks in one block 0 and 2, in two halves 1/2 and 3/2; one or two blocks are usual.
+"""
+GATHERED = 24.0
+"""What a number that is taken from rows anywhere in memory costs, in numbers moved; as measured."""
+CURVE_BITS = 10
+"""Of each column in the order in which rows go into a KD-tree, 62 in all at most."""
 SHARE_OF_DISK = 0.5
 PLACES, PLACES_OF_MORE = 14, 5
 """Bandwidths that are usually looked at, on few rows and on more."""
@@ -105,10 +116,12 @@ def whitening(m: int) -> Counter[str]:
     return products(m**3 * (1.0 / 3 + 1.0 + 2.0 * 2))
 
 
-def nystroem_rows(kernel: Kernel, n: float, m: int, tile: Tile) -> Counter[str] | None:
-    """Return the work of Nyström features of n rows, before they are summed."""
+def nystroem_rows(
+    kernel: Kernel, n: float, m: int, tile: Tile, share: float = ELIMINATED
+) -> Counter[str] | None:
+    """Return the work of Nyström features of n rows, by default of those that are to be summed."""
     values = kernel_values(kernel, n * m, tile)
-    return None if values is None else values + products(n * m**2, tile.bits)
+    return None if values is None else values + products(share * n * m**2, tile.bits)
 
 
 def fourier_rows(n: float, m: int, tile: Tile) -> Counter[str]:
@@ -116,6 +129,92 @@ def fourier_rows(n: float, m: int, tile: Tile) -> Counter[str]:
     moved = 4.0 * tile.dtype.itemsize * n * m
     waves = Counter({"wave" + tile.bits: n * m, "move": moved})
     return products(n * tile.d * m, tile.bits) + waves
+
+
+def descent(n: float, m: int, t: int, batch: int) -> Counter[str]:
+    """Return the work of a pass of gradient steps, beyond making the features of its batches."""
+    # Each is centred, its leverage looked at, and read twice; a step reads three matrices.
+    moved = n * (24.0 + 16.0 + 16.0) * m + n / batch * 24.0 * m**2
+    flops = n * m * (2.0 * PROBES + 4.0 * t) + n / batch * 6.0 * m**2 * t
+    return products(flops) + Counter({"move": moved})
+
+
+def choice_of_step(rows: int, m: int) -> Counter[str]:
+    """Return the work of a sketch's preconditioner and of the step that is safe on some rows."""
+    return products(m**2 * (2.0 * rows + 4.0 * m)) + Counter(
+        {"eigen": float(m) ** 3, "move": 16.0 * POWER_STEPS * rows * m}
+    )
+
+
+def tree(n: float, d: int) -> Counter[str]:
+    """Return the work of a KD-tree: rows in order along a curve, then the tree of them."""
+    bits = min(CURVE_BITS, 62 // max(1, d)) * d
+    moved = n * (72.0 * bits + 8.0 * GATHERED * d)
+    # Rows in order are two thirds of the work of those in none.
+    levels = float(np.log2(max(n, 2.0)))
+    return Counter({"tree_build": 0.65 * n * levels, "sort": float(n), "move": moved})
+
+
+def sample(n: float, size: int, tasks: int) -> Counter[str]:
+    """Return the work of keeping the rows of the smallest hashes, and of merging such samples."""
+    rows = -(-n // tasks)
+    least = size if rows > 4 * size else rows
+    return Counter({"sort": tasks * (least + 2.0 * min(rows, size)), "move": 48.0 * n})
+
+
+def sketch(n: float, m: int, tile: Tile) -> Counter[str]:
+    """Return the work of adding features of n rows to a sketch twice, each row with a sign."""
+    return products(2.0 * n * m, tile.bits) + Counter({"move": 10.0 * tile.dtype.itemsize * n * m})
+
+
+@dataclass(frozen=True)
+class LocalModels:
+    """The work of models on k neighbours, in the parts that choosing among them repeats."""
+
+    kernel: Kernel
+    k: int
+    d: int
+    t: int
+
+    def hood(self) -> Counter[str]:
+        """Return the work of gathering the neighbours of a query, and their exponents."""
+        differences = (self.k + 1) ** 2 * (40.0 * self.d + 24.0)
+        gathered = 8.0 * GATHERED * self.k * (self.d + self.t)
+        return Counter({"move": differences + gathered})
+
+    def similarities(self) -> Counter[str]:
+        """Return the work of their similarities for a length scale."""
+        pairs = (self.k + 1.0) ** 2
+        cost = EXPONENTIALS.get(type(self.kernel).__name__, 3.0)
+        return Counter({"exp64": cost * pairs, "move": 24.0 * pairs})
+
+    def system(self) -> Counter[str]:
+        """Return the work of a model for an alpha: the factor of k + 1 points and the targets."""
+        size = self.k + 1.0 + self.t
+        return Counter({"solve": size**3, "move": 24.0 * size**2})
+
+    def one(self) -> Counter[str]:
+        """Return the work of a model whose length scale and alpha are known."""
+        return self.hood() + self.similarities() + self.system()
+
+    def chosen(self, query: Counter[str], rows: int, factors: int, alphas: int) -> Counter[str]:
+        """Return the work of choosing both on some rows, and of the errors on as many others.
+
+        The whole grid is gone over on a quarter of the rows; then on all what is around the best,
+        and its other alphas.
+        """
+        few = max(FEWEST, rows // 4) if factors > 1 and factors * alphas > 1 else 0
+        near = min(3, factors) * min(3, alphas) if factors * alphas > 1 else 0
+        looks = 1 + (near > 0) + (alphas > 3)
+        systems = factors * alphas * few + (near + max(alphas - 3, 0) + 1) * rows
+        lengths = factors * few + (min(3, factors) * (near > 0) + (alphas > 3) + 1) * rows
+        parts = (query + self.hood(), few + looks * rows), (self.similarities(), lengths)
+        return sum((times(*part) for part in parts), times(self.system(), systems))
+
+
+def times(work: Counter[str], number: float) -> Counter[str]:
+    """Return the work so many times."""
+    return Counter({kind: number * count for kind, count in work.items()})
 
 
 def sums(n: float, m: int, t: int, tile: Tile) -> Counter[str]:

@@ -55,13 +55,13 @@ from scalekern.neighbors.ivf import LISTS, TRAINING_ROWS_A_LIST, IVFPQIndex, lis
 from scalekern.neighbors.kinds import kind_for_function, kind_for_rows, kind_for_texts
 from scalekern.neighbors.metrics import canonical_metric, takes_objects
 from scalekern.rows import RowSource
-from scalekern.selection.local import ALPHAS
+from scalekern.selection.local import ALPHAS, FACTORS
 from scalekern.selection.local_trial import SHORT_ROWS
 from scalekern.selection.metric import WIDE
 from scalekern.selection.trials import NEIGHBORS, SIZES, sample_size, scored_rows, sloped_rows
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.solvers.exact_cg import cg_need, preconditioner_rank
-from scalekern.solvers.sgd import sketch_need
+from scalekern.solvers.sgd import BATCH_ROWS, sketch_need
 from scalekern.solvers.sketch import sketch_size
 from scalekern.solvers.tiles import TILE_ROWS
 
@@ -229,9 +229,10 @@ def outlook(model: Any, source: RowSource) -> Outlook:
 def _linear(shape: _Shape) -> Outlook:
     n, d, t = shape.n, shape.d, shape.t
     tile, plan = Tile(np.dtype(float), d), Outlook("linear", "asked for", "cholesky")
+    looking = count.sample(n, EXPLAIN_ROWS, tasks_of(n, d)) + Counter({"move": 64.0 * n * d})
     look = "means and spreads of the columns, and a sample to explain with"
     plan.steps += [
-        shape.a_pass("looking at the rows", look, Counter({"move": 40.0 * n * d})),
+        shape.a_pass("looking at the rows", look, looking),
         shape.a_pass("adding up the sums", "the normal equations", count.sums(n, d, t, tile),
                      sum_bytes=8 * d * (d + t)),
     ]  # fmt: skip
@@ -258,7 +259,7 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
     shape.collect(plan, takes_objects(metric))
     query = _index(plan, shape, kind, k)
     _shared_out(plan)
-    work = None if query is None else Counter({key: v * n for key, v in query.items()})
+    work = None if query is None else count.times(query, n)
     plan.predict = [shape.a_pass("predicting", "", work, QUERY_ROWS)]
     plan.model_bytes += shape.n * (d * shape.item + 8 * shape.t)
     return plan
@@ -282,9 +283,7 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
     n, d = shape.n, shape.d
     scan = count.products(2.0 * n * d, "32") + Counter({"move": 4.0 * n})
     if kind == "kd_tree":
-        # Rows are put in order first, and trees of many rows miss the caches: as measured.
-        work = Counter({"tree_build": 2.3 * n * np.log2(max(n, 2)), "sort": float(n)})
-        plan.add("building the index", "KD-tree", work)
+        plan.add("building the index", "KD-tree", count.tree(n, d))
         return Counter({"tree": tree_coordinates(n, d, k)})
     if kind == "flat":
         plan.add("building the index", "a scan of all rows", Counter({"move": 24.0 * n * d}))
@@ -300,12 +299,12 @@ def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | No
     train = count.products(2.0 * d * lists * (float(ITERATIONS) * trained + n), "32")
     plan.add("building the index", f"k-means of {lists} lists", train)
     # Some eight settings are tried; a middling one looks at 1 row in 20.
-    tuning = Counter({key: 400 * value * (1 + 8 * 0.05) for key, value in scan.items()})
+    tuning = count.times(scan, 400 * (1 + 8 * 0.05))
     plan.add("tuning the index", "recall of 400 rows against a scan", tuning)
     row_bytes = {"ivf": 4 * d, "ivfsq": d}.get(kind, d // 4)
     _indexed(plan, shape, n * (row_bytes + 8) + lists * 4 * d)
     plan.notes.append("the work of a query depends on the recall that is measured in the fit")
-    return Counter({key: 0.05 * value for key, value in scan.items()})
+    return count.times(scan, 0.05)
 
 
 def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
@@ -327,7 +326,7 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
         size = survey_size(params, known.names, shape.source)
     size = min(shape.n, size)
     looks = f"mean target, and {size} rows to draw from"
-    looking = Counter({"move": 8.0 * size * shape.d})
+    looking = count.sample(shape.n, size, tasks_of(shape.n, shape.d))
     kept = 8 * size * (shape.d + shape.t + 3)
     plan.steps.append(shape.a_pass("looking at the rows", looks, looking, None, kept))
     if known.trials:
@@ -404,7 +403,7 @@ def _rounds(rows: int, d: int) -> Counter[str]:
 def _systems(number: int, k: int, d: int) -> Counter[str]:
     """Return the work of as many models on k neighbours."""
     one = Counter({"solve": 1.0 * (k + 1) ** 3, "move": 16.0 * (k + 1) ** 2 * (d + 4)})
-    return Counter({key: number * value for key, value in one.items()})
+    return count.times(one, number)
 
 
 def _path(rule: AlphaRule, dtype: Any) -> tuple[int, int]:
@@ -482,13 +481,14 @@ def _on_features(plan: Outlook, model: Any, kernel: Any, rule: AlphaRule, shape:
         plan.add("factoring the landmarks", f"{m} x {m} similarities", count.whitening(m))
         made, doubles = count.nystroem_rows(kernel, n, m, tile), Tile(np.dtype(float), d)
         values = count.kernel_values(kernel, float(n) * m, doubles if d == 0 else tile)
+        whole = count.nystroem_rows(kernel, n, m, tile, count.FINISHED)
     else:
-        made = values = count.fourier_rows(n, m, tile)
+        made = values = whole = count.fourier_rows(n, m, tile)
     sample = min(n, sample_rows(model.get_params(deep=False), LOO_ROWS))
     if plan.solver == "sgd":
-        _descent(plan, model, shape, made, m)
+        _descent(plan, model, shape, whole, m)
     elif plan.solver == "cg":
-        _landmark_iterations(plan, shape, made, values, m)
+        _landmark_iterations(plan, shape, whole, values, m)
     else:
         threads = shape.n_threads
         plan.limits.append(Limit("n_components", m, lambda size: sums_need(threads, size, t, rule)))
@@ -534,13 +534,11 @@ def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None
     threads, t = shape.n_threads, shape.t
     plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
     rows, item = sketch_size(m), 8 * (m + t + 1)
-    plan.steps.append(
-        shape.a_pass("sketching the rows", "the preconditioner", made, None, rows * item)
-    )
-    plan.add("factoring the sketch", "and its step", count.ridge(m, 1, rows, 1))
-    batch = 256 if model.batch_size == "auto" else int(model.batch_size)
-    step = count.products(4.0 * shape.n * m * shape.t + 4.0 * shape.n / batch * m * m)
-    work = None if made is None else made + step
+    plan.steps.append(_sketching(shape, made, m, rows * item))
+    factoring = count.ridge(m, 1, rows, 1) + count.choice_of_step(rows, m)
+    plan.add("factoring the sketch", "and its step", factoring)
+    batch = BATCH_ROWS if model.batch_size == "auto" else int(model.batch_size)
+    work = None if made is None else made + count.descent(shape.n, m, t, batch)
     # A sketch that holds every row is solved, and nothing is left to descend.
     passes = 0 if shape.n <= rows else most_passes(model.get_params(deep=False), SGD_PASSES)
     for number in range(2, passes + 1):
@@ -549,13 +547,19 @@ def _descent(plan: Outlook, model: Any, shape: _Shape, made: Counter[str] | None
         plan.steps.append(shape.a_pass(what, "gradient steps, until tol", work, None, moved))
 
 
+def _sketching(shape: _Shape, made: Counter[str] | None, m: int, sum_bytes: int) -> Step:
+    tile = Tile(tile_dtype_of(shape.source), shape.d)
+    work = None if made is None else made + count.sketch(shape.n, m, tile)
+    return shape.a_pass("sketching the rows", "the preconditioner", work, None, sum_bytes)
+
+
 def _landmark_iterations(
     plan: Outlook, shape: _Shape, made: Counter[str] | None, values: Counter[str] | None, m: int
 ) -> None:
     threads, t, rows = shape.n_threads, shape.t, sketch_size(m)
     plan.limits.append(Limit("n_components", m, lambda size: sketch_need(threads, size, t)))
     kept = rows * (m + t + 1) * shape.item
-    plan.steps.append(shape.a_pass("sketching the rows", "the preconditioner", made, None, kept))
+    plan.steps.append(_sketching(shape, made, m, kept))
     plan.add("factoring the sketch", "", count.ridge(m, 1, rows, 1))
     for number in range(1, USUAL_PASSES - 3):
         what = f"iteration {number}"
@@ -571,12 +575,12 @@ def _local(plan: Outlook, k: int, kernel: Any, rule: AlphaRule, shape: _Shape) -
     metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
     query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
     _shared_out(plan)
-    one = None if query is None else query + _systems(1, k, d)
-    tried = min(n, SAMPLE_ROWS)
-    choosing = None if one is None else Counter({key: 60.0 * tried * v for key, v in one.items()})
-    plan.add("choosing the length", f"leave-one-out on {tried} rows", choosing)
-    work = None if one is None else Counter({key: n * v for key, v in one.items()})
-    plan.predict = [shape.a_pass("predicting", "", work)]
+    tried, models = min(n, SAMPLE_ROWS), count.LocalModels(kernel, k, d, t)
     alphas = ALPHAS if rule.candidates is None else rule.candidates
+    factors = len(FACTORS) if kernel.needs_gamma else 1
+    choosing = None if query is None else models.chosen(query, tried, factors, len(alphas))
+    plan.add("choosing the length", f"leave-one-out on {tried} rows", choosing)
+    work = None if query is None else count.times(query + models.one(), n)
+    plan.predict = [shape.a_pass("predicting", "", work)]
     path_bytes = 16 * len(alphas) if len(alphas) > 1 else 0
     plan.model_bytes += n * (d * shape.item + 8 * t) + 16 * t + path_bytes

@@ -1,4 +1,4 @@
-"""Predictions of rows beyond memory: through a pipeline, block by block, into one Parquet file."""
+"""Predictions of rows beyond memory: through a pipeline, block by block, into one file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _transformed(step: Any, source: RowSource) -> RowSource:
     return source.map(nameless.transform, source.n_features)
 
 
-def predict_to_parquet(
+def predict_to_file(
     model: Any,
     source: RowSource,
     output: Path | RemotePath,
@@ -73,6 +73,7 @@ def predict_to_parquet(
     source : RowSource
         The rows of `data`.
     output : Path or RemotePath
+        CSV where it ends in ".csv", else Parquet.
     data : path
         Where the kept columns are read from.
     keep : sequence of str
@@ -92,7 +93,7 @@ def predict_to_parquet(
     half = None if coverage is None else half_width(last, coverage)
     try:
         with whole_file(output) as part:
-            write_predictions(last, source, part, kept, half)
+            write_predictions(last, source, part, kept, half, csv=output.suffix == ".csv")
     except OSError as error:
         raise InvalidInputError(f"{output} cannot be written: {error}") from error
 
@@ -104,8 +105,10 @@ def write_predictions(
     kept: ColumnStream | None,
     half: np.ndarray | None,
     metadata: dict[str, str] | None = None,
+    *,
+    csv: bool = False,
 ) -> int:
-    """Write a Parquet file of predictions, and return the number of rows in it.
+    """Write a file of predictions, and return the number of rows in it.
 
     Parameters
     ----------
@@ -119,9 +122,13 @@ def write_predictions(
         Half the width of intervals, where they are wanted.
     metadata : dict of str, optional
         For the footer of the file.
+    csv : bool, default=False
+        Whether it is CSV, with the names of the columns above, and not Parquet.
     """
-    import pyarrow.parquet as pq
+    from pyarrow.csv import CSVWriter
+    from pyarrow.parquet import ParquetWriter
 
+    new_writer = CSVWriter if csv else ParquetWriter
     writer: Any = None
     written = 0
 
@@ -130,7 +137,7 @@ def write_predictions(
         columns = {} if kept is None else kept.take(len(block))
         table = predicted_table(columns, predictions, half)
         if writer is None:
-            writer = pq.ParquetWriter(file, table.schema.with_metadata(metadata))
+            writer = new_writer(file, table.schema.with_metadata(metadata))
         writer.write_table(table.replace_schema_metadata(metadata))
         written += table.num_rows
 

@@ -65,7 +65,7 @@ def parts_of(
         if file.suffix != ".parquet":
             raise InvalidInputError(
                 f"{file} is not Parquet, of which folders of predictions are made; for others the "
-                "output is one file, which must end in .parquet: -o OUT.parquet"
+                "output is one file, which must end in .parquet or .csv: -o OUT.parquet"
             )
     root = _root(str(data), files)
     _check_apart(output, root, files)
