@@ -153,3 +153,25 @@ def test_units_that_mean_something_stay():
     model = sk.SimilarityRegressor(random_state=0).fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
     assert model.report_["metric"] == "as they are"
     assert not hasattr(model, "input_map_")
+
+
+def test_a_classifier_is_calibrated_on_landmarks_in_the_curves():
+    X, y = tails(200)
+    curves = normal_scores(X)
+    on_curves, by_hand = (
+        sk.SimilarityClassifier(
+            "rbf", approximation="nystroem", landmarks=rows[:40], random_state=0
+        ).fit(rows, y > 0)
+        for rows in (X, curves(X))
+    )
+    assert on_curves.model_.curved_features_.tolist() == [1, 2]
+    np.testing.assert_allclose(on_curves.calibration_, by_hand.calibration_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [1, 5, 60])
+def test_of_many_rows_few_may_have_a_weight(weighted):
+    X, y = tails(400)
+    weight = np.arange(400) < weighted
+    model = sk.SimilarityRegressor(random_state=0).fit(X, y, sample_weight=weight)
+    alone = sk.SimilarityRegressor(random_state=0).fit(X[weight], y[weight])
+    np.testing.assert_allclose(model.predict(X), alone.predict(X), rtol=1e-6, atol=1e-6)

@@ -136,8 +136,12 @@ class Outset:
     scales: bool
 
 
-def outset(params: dict[str, Any], source: RowSource) -> Outset:
-    """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
+def outset(params: dict[str, Any], source: RowSource, n_rows: int | None = None) -> Outset:
+    """Return what the parameters and the shape of the rows decide; a plan asks this, too.
+
+    Where it is known that only `n_rows` have a weight, models are tried as on so many.
+    """
+    n_rows = source.n_rows if n_rows is None else n_rows
     names, why = candidates(params, source.n_rows, source.n_features)
     given = check_metric(params["metric"])
     learn = given is None and _learns(params, source)
@@ -148,12 +152,12 @@ def outset(params: dict[str, Any], source: RowSource) -> Outset:
         )
     if given is not None:
         require_map_fits(given, source)
-    few, wide = source.n_rows < FEWEST_ROWS, source.n_features > MOST_FEATURES
+    few, wide = n_rows < FEWEST_ROWS, source.n_features > MOST_FEATURES
     sized = isinstance(params["n_neighbors"], int)
     local = "local" in names and not sized and bool(local_kernels(params))
     trials = not few and not wide and (learn or len(names) > 1 or local)
-    scales = few and not wide and learn and source.n_rows >= LEFT_OUT and names[0] != "local"
-    k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+    scales = few and not wide and learn and n_rows >= LEFT_OUT and names[0] != "local"
+    k = params["n_neighbors"] if sized else min(SIZES[0], n_rows)
     return Outset(names, why, _settled(names[0], params), k, given, learn, trials, scales)
 
 
@@ -171,9 +175,12 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     known = outset(params, source)
     if all(approximation_named(name, params["solver"]).keeps_rows for name in known.names):
         require_room(source)  # before models are tried, which may take a while
-    if known.scales:
-        return _in_units(engine, source, params, rule, known)
-    if not known.trials:
+    seen = None
+    if known.trials or known.scales:
+        size = survey_size(params, known.names, source)
+        seen = survey(engine, source, size, seed_of(params["random_state"]), gamma=params["gamma"])
+        known = outset(params, source, min(source.n_rows, len(seen.sample.numbers)))
+    if seen is None or not (known.trials or known.scales):
         chosen = Choice(
             approximation_named(known.names[0], params["solver"]),
             known.kernel,
@@ -185,8 +192,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         if known.learn:
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
-    seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
-    seen = survey(engine, source, size, seed, gamma=params["gamma"])
+    if known.scales:
+        return _in_units(engine, seen, params, rule, known, source.n_rows)
     sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
     search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
     best = search.best(known.names, known.why, learn=known.learn)
@@ -197,19 +204,22 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
 
 
 def _in_units(
-    engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule, known: Outset
+    engine: Engine,
+    seen: Survey,
+    params: dict[str, Any],
+    rule: AlphaRule,
+    known: Outset,
+    n_rows: int,
 ) -> Choice:
     """Choose the units of the columns by leave-one-out errors, where rows are few.
 
     Each of deviation 1, unless as they are is better; or with curves of those with heavy tails.
     """
-    size = survey_size(params, known.names[:1], source)
-    seen = survey(engine, source, size, seed_of(params["random_state"]), gamma=params["gamma"])
     found: list[Choice] = []
     curved = normal_scores(seen.sample.X)
     for curves in (None,) if curved is None else (None, curved):
         sample = _with(seen.sample, InputMap(curves)(seen.sample.X))
-        search = _Search(engine.local, params, rule, sample, source.n_rows, None)
+        search = _Search(engine.local, params, rule, sample, n_rows, None)
         rows, spread = trial_rows(sample)
         found.append(search.of_one(rows, 1 / spread, held_out=False, preferred=True))
         found[-1].curves = curves

@@ -82,9 +82,10 @@ def normal_scores(X: Any) -> Curves | None:
 
 def _heavy_tailed(X: np.ndarray) -> np.ndarray:
     """Return the numbers of columns with an excess kurtosis above `HEAVY`."""
-    centred = X - X.mean(axis=0, dtype=np.float64)
-    size = np.abs(centred).max(axis=0)
-    squares = np.square(centred / np.where(size > 0, size, 1.0))
+    with np.errstate(over="ignore", invalid="ignore"):  # of values too large for their squares
+        centred = X - X.mean(axis=0, dtype=np.float64)
+        size = np.abs(centred).max(axis=0)
+        squares = np.square(centred / np.where(size > 0, size, 1.0))
     second, fourth = squares.mean(axis=0), np.square(squares).mean(axis=0)
     return np.flatnonzero(fourth > (HEAVY + 3) * second**2)
 
