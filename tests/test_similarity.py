@@ -451,16 +451,17 @@ def test_a_fit_is_never_worse_than_the_mean(data, intercept, exponent):
     assert left <= worst * (1 + 1e-5) + 1e-9 * np.sum(y**2)
 
 
-@pytest.mark.parametrize("approximation, solver", [("exact", "auto"), ("exact", "cg")])
+@pytest.mark.parametrize("solver", ["auto", "cg"])
 @pytest.mark.parametrize("kernel", ["rbf", "matern12", "polynomial"])
-def test_of_rows_that_are_all_equal_the_mean_is_predicted(kernel, approximation, solver):
+def test_of_rows_that_are_all_equal_the_mean_is_predicted(kernel, solver):
     rng = np.random.default_rng(0)
     X, y = np.repeat(rng.standard_normal((1, 3)), 100, axis=0), rng.standard_normal(100)
     for rows in (X, sparse.csr_array(X)):
         model = sk.SimilarityRegressor(
-            kernel, approximation=approximation, solver=solver, random_state=0
+            kernel, approximation="exact", solver=solver, random_state=0
         ).fit(rows, y)
-        np.testing.assert_allclose(model.predict(np.vstack([X[:1], X[:1] + 1])), y.mean(), rtol=1e-6)
+        queries = np.vstack([X[:1], X[:1] + 1])
+        np.testing.assert_allclose(model.predict(queries), y.mean(), rtol=1e-6)
 
 
 def test_rows_nearly_equal_are_still_told_apart():
