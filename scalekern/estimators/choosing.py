@@ -303,10 +303,10 @@ def _learns(params: dict[str, Any], source: RowSource) -> bool:
     """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
     if isinstance(params["metric"], str) and params["metric"] == "learned":
         return True
-    return source.n_features > 1 and _chooses_map(params)
+    return source.n_features > 1 and chooses_map(params)
 
 
-def _chooses_map(params: dict[str, Any]) -> bool:
+def chooses_map(params: dict[str, Any]) -> bool:
     """Return whether rows held out decide what rows go through first."""
     if not isinstance(params["metric"], str) or params["metric"] == "euclidean":
         return False
@@ -386,7 +386,7 @@ class _Search:
         They need not be better from the start: a matrix learned after them has more to part.
         Of wide rows, which are seen by their principal components, they must be.
         """
-        curves = normal_scores(self.sample.X) if _chooses_map(self.params) else None
+        curves = normal_scores(self.sample.X) if chooses_map(self.params) else None
         if curves is None:
             return None
         few = _first(self.sample, max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))

@@ -44,6 +44,11 @@ class Curves:
         return out
 
 
+def most_bytes(n_columns: int) -> int:
+    """Return the bytes of curves of so many columns."""
+    return 8 * n_columns * (1 + 2 * KNOTS)
+
+
 def normal_scores(X: Any) -> Curves | None:
     """Return curves of the columns with heavy tails: to the normal deviates of their ranks.
 
