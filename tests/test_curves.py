@@ -48,6 +48,16 @@ def test_a_target_that_is_a_line_in_a_heavy_column_keeps_the_column_as_it_is():
     assert not hasattr(model, "curved_features_")
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_columns_whose_values_are_what_counts_stay_as_they_are(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(3, (400, 3))
+    y = np.sin(X[:, 0]) + X[:, 1] ** 2 / 4 + 0.1 * rng.standard_normal(400)
+    assert normal_scores(X) is not None
+    model = sk.SimilarityRegressor(**QUICK, approximation="nystroem", n_components=50).fit(X, y)
+    assert not hasattr(model, "curved_features_")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_curves_keep_order_units_and_dtype(dtype):
     rng = np.random.default_rng(0)

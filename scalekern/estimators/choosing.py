@@ -6,6 +6,7 @@ goes into the report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -65,6 +66,7 @@ LEFT_OUT = 20
 """Fewer rows, left out in turn, say nothing of the units of their columns."""
 MOST_LEFT = 0.05
 """Of the trace of the Gram matrix: where landmarks leave more, they stand in for nothing."""
+FindMetric = Callable[[Engine, TrialRows, np.ndarray, RadialKernel, int], LearnedMetric]
 
 
 @dataclass
@@ -349,11 +351,11 @@ class _Search:
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
         k = k if isinstance(k, int) else own
-        curves = self._curves(teacher, k)
+        curves, metric = self._curves(find, teacher, k)
         if curves is not None:
             self.sample = _with(self.sample, curves(self.sample.X))
         rows, spread = trial_rows(self.sample)
-        metric = find(self.engine, rows, spread, teacher, k)
+        metric = metric or find(self.engine, rows, spread, teacher, k)
         found: list[Choice] = []
         for name in names:
             if name == "local":
@@ -380,23 +382,33 @@ class _Search:
             best.input_map = self.given
         return best
 
-    def _curves(self, teacher: RadialKernel, k: int) -> Curves | None:
-        """Return curves of columns with heavy tails, unless local models are worse for them.
+    def _curves(
+        self, find: FindMetric, teacher: RadialKernel, k: int
+    ) -> tuple[Curves | None, LearnedMetric | None]:
+        """Return curves of columns with heavy tails, if local models are better for them.
 
-        They need not be better from the start: a matrix learned after them has more to part.
-        Of wide rows, which are seen by their principal components, they must be.
+        They need not be so from the start, unless they are worse: a matrix learned after them has
+        more to part. Both are learned then, and the better comes along. Not of wide rows, which are
+        seen by their principal components.
         """
         curves = normal_scores(self.sample.X) if chooses_map(self.params) else None
         if curves is None:
-            return None
+            return None, None
         few = _first(self.sample, max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))
         plain, curved = (
             starting_metric(self.engine, *trial_rows(sample), teacher, min(k, len(few.X) - 1))
             for sample in (few, _with(few, curves(few.X)))
         )
-        if self.sample.X.shape[1] > WIDE:
-            return curves if is_better(curved.trial.errors, plain.trial.errors) else None
-        return None if is_better(plain.trial.errors, curved.trial.errors) else curves
+        if is_better(curved.trial.errors, plain.trial.errors):
+            return curves, None
+        if self.sample.X.shape[1] > WIDE or is_better(plain.trial.errors, curved.trial.errors):
+            return None, None
+        plain, curved = (
+            find(self.engine, *trial_rows(sample), teacher, k)
+            for sample in (self.sample, _with(self.sample, curves(self.sample.X)))
+        )
+        better = is_better(curved.trial.errors, plain.trial.errors)
+        return (curves, curved) if better else (None, plain)
 
     def _local(
         self,
