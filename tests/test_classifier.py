@@ -221,3 +221,12 @@ def test_fashion_mnist_is_told_apart(data_folder):
     hit = fitted.predict(Xs) == ys
     assert hit.mean() > 0.80
     assert abs(proba.max(axis=1).mean() - hit.mean()) < 0.05
+
+
+def test_where_no_row_with_a_weight_is_left_out_there_is_no_calibration():
+    X = np.random.default_rng(0).standard_normal((2_500, 2))
+    weight = np.arange(2_500) < 2
+    model = sk.SimilarityClassifier("rbf", gamma=1.0, alpha=0.1, approximation="exact")
+    model.fit(X, np.arange(2_500) % 2, sample_weight=weight)
+    assert model.report_["calibration"] == "none: too few rows"
+    assert np.isfinite(model.predict_proba(X[:3])).all()

@@ -8,8 +8,11 @@ import pytest
 import scalekern as sk
 from scalekern.features.curves import normal_scores
 
+QUICK = {"kernel": "rbf", "n_neighbors": 16, "random_state": 0}
+"""One kernel, and small neighbourhoods for the models that are tried."""
 
-def tails(n=800, seed=0, dtype=np.float64):
+
+def tails(n=400, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
     Z = rng.standard_normal((n, 3))
     X = np.column_stack([Z[:, 0], np.exp(2.5 * Z[:, 1]), np.exp(2.5 * Z[:, 2])])
@@ -22,7 +25,7 @@ def rmse(model, X, y):
 
 def fitted(**params):
     X, y = tails()
-    return sk.SimilarityRegressor(random_state=0, **params).fit(X, y)
+    return sk.SimilarityRegressor(**QUICK, **params).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,18 @@ def test_heavy_tails_cost_next_to_nothing(model):
 def test_a_target_that_is_a_line_in_a_heavy_column_keeps_the_column_as_it_is():
     X, _ = tails()
     y = X[:, 1] + X[:, 0]
-    model = sk.SimilarityRegressor("rbf", approximation="local", random_state=0).fit(X, y)
+    model = sk.SimilarityRegressor(**QUICK, approximation="local").fit(X, y)
     assert normal_scores(X).columns.tolist() == [1, 2]
+    assert not hasattr(model, "curved_features_")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_columns_whose_values_are_what_counts_stay_as_they_are(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(3, (400, 3))
+    y = np.sin(X[:, 0]) + X[:, 1] ** 2 / 4 + 0.1 * rng.standard_normal(400)
+    assert normal_scores(X) is not None
+    model = sk.SimilarityRegressor(**QUICK, approximation="nystroem", n_components=50).fit(X, y)
     assert not hasattr(model, "curved_features_")
 
 
@@ -94,8 +107,8 @@ def test_a_saved_model_predicts_and_explains_as_before(model, tmp_path):
 
 def test_parts_add_up_to_the_model_of_all_rows():
     X, y = tails()
-    parts = sk.SimilarityRegressor(approximation="nystroem", n_components=100, random_state=0)
-    for part in (slice(0, 600), slice(600, None)):
+    parts = sk.SimilarityRegressor(**QUICK, approximation="nystroem", n_components=100)
+    for part in (slice(0, 360), slice(360, None)):
         parts.partial_fit(X[part], y[part])
     assert parts.curved_features_.tolist() == [1, 2]
     assert rmse(parts, X, y) < 0.2 * y.std()
@@ -111,16 +124,16 @@ def test_landmarks_that_are_rows_go_through_the_curves():
 def test_blocks_on_dask_go_through_the_curves(model):
     da = pytest.importorskip("dask.array")
     X, y = tails()
-    on_dask = sk.SimilarityRegressor(
-        approximation="nystroem", n_components=100, random_state=0
-    ).fit(da.from_array(X, chunks=(300, 3)), da.from_array(y, chunks=300))
+    on_dask = sk.SimilarityRegressor(**QUICK, approximation="nystroem", n_components=100).fit(
+        da.from_array(X, chunks=(150, 3)), da.from_array(y, chunks=150)
+    )
     np.testing.assert_allclose(on_dask.predict(X), model.predict(X), rtol=1e-9, atol=1e-9)
 
 
 def test_a_classifier_is_calibrated_in_the_curves():
-    X, y = tails(1_200)
+    X, y = tails()
     Q, truth = tails(600, seed=1)
-    model = sk.SimilarityClassifier(random_state=0).fit(X, y > 0)
+    model = sk.SimilarityClassifier(**QUICK).fit(X, y > 0)
     assert hasattr(model.model_, "curved_features_")
     chances = model.predict_proba(Q)[:, 1]
     assert np.mean((chances > 0.5) == (truth > 0)) > 0.93
@@ -131,7 +144,7 @@ def test_a_classifier_is_calibrated_in_the_curves():
 
 def test_few_rows_are_scaled_and_curved_as_many_are():
     X, y = tails(200)
-    few = sk.SimilarityRegressor(random_state=0).fit(X, y)
+    few = sk.SimilarityRegressor(**QUICK).fit(X, y)
     assert few.curved_features_.tolist() == [1, 2]
     assert rmse(few, *tails(seed=1)) < 0.35 * y.std()
 
@@ -142,7 +155,7 @@ def test_units_of_a_column_of_few_rows_do_not_matter():
     y = np.sin(Z[:, 0]) + Z[:, 1]
     errors = []
     for units in (np.ones(3), np.array([1, 1, 1e4])):
-        model = sk.SimilarityRegressor(random_state=0).fit(Z[:100] * units, y[:100])
+        model = sk.SimilarityRegressor(**QUICK).fit(Z[:100] * units, y[:100])
         errors.append(rmse(model, Z[100:] * units, y[100:]))
     assert errors[1] < 1.1 * errors[0] + 1e-3
 
@@ -150,6 +163,28 @@ def test_units_of_a_column_of_few_rows_do_not_matter():
 def test_units_that_mean_something_stay():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 8)) * np.array([1, 1, *[1e-3] * 6])
-    model = sk.SimilarityRegressor(random_state=0).fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
+    model = sk.SimilarityRegressor(**QUICK).fit(X, np.sin(3 * X[:, 0]) * X[:, 1])
     assert model.report_["metric"] == "as they are"
     assert not hasattr(model, "input_map_")
+
+
+def test_a_classifier_is_calibrated_on_landmarks_in_the_curves():
+    X, y = tails(200)
+    curves = normal_scores(X)
+    on_curves, by_hand = (
+        sk.SimilarityClassifier(**QUICK, approximation="nystroem", landmarks=rows[:40]).fit(
+            rows, y > 0
+        )
+        for rows in (X, curves(X))
+    )
+    assert on_curves.model_.curved_features_.tolist() == [1, 2]
+    np.testing.assert_allclose(on_curves.calibration_, by_hand.calibration_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [1, 5, 60])
+def test_of_many_rows_few_may_have_a_weight(weighted):
+    X, y = tails(400)
+    weight = np.arange(400) < weighted
+    model = sk.SimilarityRegressor(**QUICK).fit(X, y, sample_weight=weight)
+    alone = sk.SimilarityRegressor(**QUICK).fit(X[weight], y[weight])
+    np.testing.assert_allclose(model.predict(X), alone.predict(X), rtol=1e-6, atol=1e-6)

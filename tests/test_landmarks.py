@@ -215,3 +215,23 @@ def test_sparse_rows_have_searched_landmarks(landmarks):
     thin = sparse.csr_matrix(X * (X > 0))
     model = sk.Nystroem(gamma=0.5, n_components=10, landmarks=landmarks, random_state=0)
     assert np.isfinite(model.fit_transform(thin)).all()
+
+
+def test_landmarks_may_be_objects_of_any_length():
+    objects = [list(range(1 + i % 4)) for i in range(40)]
+
+    def kernel(a, b):
+        return float(min(len(a), len(b)))
+
+    models = [
+        sk.SimilarityRegressor(kernel, alpha=0.1, approximation="nystroem", landmarks=landmarks)
+        for landmarks in (objects[:4], np.arange(4))
+    ]
+    first, second = (model.fit(objects, np.arange(40.0)).predict(objects) for model in models)
+    np.testing.assert_allclose(first, second, rtol=1e-9)
+
+
+def test_pivoted_cholesky_bears_a_diagonal_that_rounding_has_made_too_large():
+    rows = sparse.csr_array(np.repeat([[0.3, -1.7, 0.4]], 20, axis=0))
+    factor = pivoted_cholesky(Matern(1e-5, nu=0.5), rows, 5, seed=0)
+    np.testing.assert_allclose(factor.F.T @ factor.F, 1.0, rtol=1e-6)

@@ -12,6 +12,8 @@ import pytest
 
 import scalekern
 from scalekern import KNeighborsClassifier, KNeighborsRegressor
+from scalekern.errors import InvalidInputError
+from scalekern.neighbors.kd_tree import KDTreeIndex
 
 ALTER = """
 import sys, pathlib, random
@@ -105,3 +107,11 @@ def test_no_search_runs_on_more_threads_than_it_was_given(rows, algorithm, monke
     assert seen == {1}
     assert len(names) == 2
     assert faiss.omp_get_max_threads() == before
+
+
+def test_a_tree_refuses_distances_that_are_no_finite_numbers():
+    rows = np.random.default_rng(0).standard_normal((50, 3))
+    index = KDTreeIndex(rows)
+    assert (index.search(1e150 * rows[:2], 3)[0] > 1e149).all()
+    with pytest.raises(InvalidInputError, match="so far apart"):
+        index.search(1e200 * rows[:2], 3)

@@ -158,6 +158,17 @@ def test_what_only_the_rows_can_tell_is_said(n, monkeypatch):
     assert not any("only the rows can tell" in note for note in settled.notes)
 
 
+@pytest.mark.parametrize("n", [100, 400])
+def test_model_bytes_are_an_upper_bound_where_columns_have_curves(n):
+    X = np.exp(2 * np.random.default_rng(0).standard_normal((n, 2)))
+    model = SimilarityRegressor("rbf", n_neighbors=16, random_state=0)
+    plan = scalekern.plan(X, np.log(X).sum(axis=1), estimator=model)
+    model.fit(X, np.log(X).sum(axis=1))
+    assert len(model.curved_features_) == 2
+    assert model_bytes(model, explain=False) <= plan.model_bytes
+    assert any("which columns have curves" in note for note in plan.notes)
+
+
 def test_model_bytes_are_an_upper_bound_where_landmarks_span_each_other():
     X, y = data(600, d=2)
     model = SimilarityRegressor(gamma=0.1, approximation="nystroem", n_components=200)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
@@ -451,3 +452,22 @@ def test_a_fit_is_never_worse_than_the_mean(data, intercept, exponent):
     worst = np.sum((y - centre) ** 2)
     left = np.sum((y - model.predict(rows)) ** 2)
     assert left <= worst * (1 + 1e-5) + 1e-9 * np.sum(y**2)
+
+
+@pytest.mark.parametrize("solver", ["auto", "cg"])
+@pytest.mark.parametrize("kernel", ["rbf", "matern12", "polynomial"])
+def test_of_rows_that_are_all_equal_the_mean_is_predicted(kernel, solver):
+    rng = np.random.default_rng(0)
+    X, y = np.repeat(rng.standard_normal((1, 3)), 100, axis=0), rng.standard_normal(100)
+    for rows in (X, sparse.csr_array(X)):
+        model = sk.SimilarityRegressor(
+            kernel, approximation="exact", solver=solver, random_state=0
+        ).fit(rows, y)
+        queries = np.vstack([X[:1], X[:1] + 1])
+        np.testing.assert_allclose(model.predict(queries), y.mean(), rtol=1e-6)
+
+
+def test_rows_nearly_equal_are_still_told_apart():
+    z = np.linspace(-1, 1, 100)[:, None]
+    model = sk.SimilarityRegressor("linear", approximation="exact").fit(1 + 1e-4 * z, z[:, 0])
+    np.testing.assert_allclose(model.predict(1 + 1e-4 * z), z[:, 0], atol=1e-5)

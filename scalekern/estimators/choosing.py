@@ -6,6 +6,7 @@ goes into the report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -65,6 +66,7 @@ LEFT_OUT = 20
 """Fewer rows, left out in turn, say nothing of the units of their columns."""
 MOST_LEFT = 0.05
 """Of the trace of the Gram matrix: where landmarks leave more, they stand in for nothing."""
+FindMetric = Callable[[Engine, TrialRows, np.ndarray, RadialKernel, int], LearnedMetric]
 
 
 @dataclass
@@ -136,8 +138,12 @@ class Outset:
     scales: bool
 
 
-def outset(params: dict[str, Any], source: RowSource) -> Outset:
-    """Return what the parameters and the shape of the rows decide; a plan asks this, too."""
+def outset(params: dict[str, Any], source: RowSource, n_rows: int | None = None) -> Outset:
+    """Return what the parameters and the shape of the rows decide; a plan asks this, too.
+
+    Where it is known that only `n_rows` have a weight, models are tried as on so many.
+    """
+    n_rows = source.n_rows if n_rows is None else n_rows
     names, why = candidates(params, source.n_rows, source.n_features)
     given = check_metric(params["metric"])
     learn = given is None and _learns(params, source)
@@ -148,12 +154,12 @@ def outset(params: dict[str, Any], source: RowSource) -> Outset:
         )
     if given is not None:
         require_map_fits(given, source)
-    few, wide = source.n_rows < FEWEST_ROWS, source.n_features > MOST_FEATURES
+    few, wide = n_rows < FEWEST_ROWS, source.n_features > MOST_FEATURES
     sized = isinstance(params["n_neighbors"], int)
     local = "local" in names and not sized and bool(local_kernels(params))
     trials = not few and not wide and (learn or len(names) > 1 or local)
-    scales = few and not wide and learn and source.n_rows >= LEFT_OUT and names[0] != "local"
-    k = params["n_neighbors"] if sized else min(SIZES[0], source.n_rows)
+    scales = few and not wide and learn and n_rows >= LEFT_OUT and names[0] != "local"
+    k = params["n_neighbors"] if sized else min(SIZES[0], n_rows)
     return Outset(names, why, _settled(names[0], params), k, given, learn, trials, scales)
 
 
@@ -171,9 +177,12 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     known = outset(params, source)
     if all(approximation_named(name, params["solver"]).keeps_rows for name in known.names):
         require_room(source)  # before models are tried, which may take a while
-    if known.scales:
-        return _in_units(engine, source, params, rule, known)
-    if not known.trials:
+    seen = None
+    if known.trials or known.scales:
+        size = survey_size(params, known.names, source)
+        seen = survey(engine, source, size, seed_of(params["random_state"]), gamma=params["gamma"])
+        known = outset(params, source, min(source.n_rows, len(seen.sample.numbers)))
+    if seen is None or not (known.trials or known.scales):
         chosen = Choice(
             approximation_named(known.names[0], params["solver"]),
             known.kernel,
@@ -185,8 +194,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         if known.learn:
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
-    seed, size = seed_of(params["random_state"]), survey_size(params, known.names, source)
-    seen = survey(engine, source, size, seed, gamma=params["gamma"])
+    if known.scales:
+        return _in_units(engine, seen, params, rule, known, source.n_rows)
     sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
     search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
     best = search.best(known.names, known.why, learn=known.learn)
@@ -197,19 +206,22 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
 
 
 def _in_units(
-    engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule, known: Outset
+    engine: Engine,
+    seen: Survey,
+    params: dict[str, Any],
+    rule: AlphaRule,
+    known: Outset,
+    n_rows: int,
 ) -> Choice:
     """Choose the units of the columns by leave-one-out errors, where rows are few.
 
     Each of deviation 1, unless as they are is better; or with curves of those with heavy tails.
     """
-    size = survey_size(params, known.names[:1], source)
-    seen = survey(engine, source, size, seed_of(params["random_state"]), gamma=params["gamma"])
     found: list[Choice] = []
     curved = normal_scores(seen.sample.X)
     for curves in (None,) if curved is None else (None, curved):
         sample = _with(seen.sample, InputMap(curves)(seen.sample.X))
-        search = _Search(engine.local, params, rule, sample, source.n_rows, None)
+        search = _Search(engine.local, params, rule, sample, n_rows, None)
         rows, spread = trial_rows(sample)
         found.append(search.of_one(rows, 1 / spread, held_out=False, preferred=True))
         found[-1].curves = curves
@@ -293,10 +305,10 @@ def _learns(params: dict[str, Any], source: RowSource) -> bool:
     """Return whether a map is to be learned: where lengths are to be chosen, if nothing is said."""
     if isinstance(params["metric"], str) and params["metric"] == "learned":
         return True
-    return source.n_features > 1 and _chooses_map(params)
+    return source.n_features > 1 and chooses_map(params)
 
 
-def _chooses_map(params: dict[str, Any]) -> bool:
+def chooses_map(params: dict[str, Any]) -> bool:
     """Return whether rows held out decide what rows go through first."""
     if not isinstance(params["metric"], str) or params["metric"] == "euclidean":
         return False
@@ -339,11 +351,11 @@ class _Search:
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
         find, own = (learned_metric, NEIGHBORS) if learn else (given_metric, SIZES[0])
         k = k if isinstance(k, int) else own
-        curves = self._curves(teacher, k)
+        curves, metric = self._curves(find, teacher, k)
         if curves is not None:
             self.sample = _with(self.sample, curves(self.sample.X))
         rows, spread = trial_rows(self.sample)
-        metric = find(self.engine, rows, spread, teacher, k)
+        metric = metric or find(self.engine, rows, spread, teacher, k)
         found: list[Choice] = []
         for name in names:
             if name == "local":
@@ -370,23 +382,33 @@ class _Search:
             best.input_map = self.given
         return best
 
-    def _curves(self, teacher: RadialKernel, k: int) -> Curves | None:
-        """Return curves of columns with heavy tails, unless local models are worse for them.
+    def _curves(
+        self, find: FindMetric, teacher: RadialKernel, k: int
+    ) -> tuple[Curves | None, LearnedMetric | None]:
+        """Return curves of columns with heavy tails, if local models are better for them.
 
-        They need not be better from the start: a matrix learned after them has more to part.
-        Of wide rows, which are seen by their principal components, they must be.
+        They need not be so from the start, unless they are worse: a matrix learned after them has
+        more to part. Both are learned then, and the better comes along. Not of wide rows, which are
+        seen by their principal components.
         """
-        curves = normal_scores(self.sample.X) if _chooses_map(self.params) else None
+        curves = normal_scores(self.sample.X) if chooses_map(self.params) else None
         if curves is None:
-            return None
+            return None, None
         few = _first(self.sample, max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))
         plain, curved = (
             starting_metric(self.engine, *trial_rows(sample), teacher, min(k, len(few.X) - 1))
             for sample in (few, _with(few, curves(few.X)))
         )
-        if self.sample.X.shape[1] > WIDE:
-            return curves if is_better(curved.trial.errors, plain.trial.errors) else None
-        return None if is_better(plain.trial.errors, curved.trial.errors) else curves
+        if is_better(curved.trial.errors, plain.trial.errors):
+            return curves, None
+        if self.sample.X.shape[1] > WIDE or is_better(plain.trial.errors, curved.trial.errors):
+            return None, None
+        plain, curved = (
+            find(self.engine, *trial_rows(sample), teacher, k)
+            for sample in (self.sample, _with(self.sample, curves(self.sample.X)))
+        )
+        better = is_better(curved.trial.errors, plain.trial.errors)
+        return (curves, curved) if better else (None, plain)
 
     def _local(
         self,

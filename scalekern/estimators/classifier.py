@@ -215,7 +215,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         parts: list[tuple[np.ndarray, ...]] = [] if with_the_fit is None else [with_the_fit]
         for fold in range(0 if parts else n_left_out):
             parts += self._scores_left_out(engine, source, folds, fold)
-        if not parts:
+        if not any(len(scores) for scores, *_ in parts):
             return np.eye(1 + source.n_outputs)[0], "none: too few rows"
         scores, indicators, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
         binary = indicators.shape[1] == 1
@@ -234,14 +234,15 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
             return []
         report = self.model_.report_
         k = report.get("rest", report).get("n_neighbors", others.n_rows)
+        curves = InputMap(self.model_._curves())  # noqa: SLF001
         model = self._new_model().set_params(
             kernel=self.model_.kernel_,
             alpha=self.model_.alpha_,
             approximation=report["approximation"],
             metric=getattr(self.model_, "input_map_", "euclidean"),
             n_neighbors=min(k, _weighted_rows(others)),
+            landmarks=curves.landmarks(self.landmarks, source.n_features),
         )
-        curves = InputMap(self.model_._curves())  # noqa: SLF001
         model.fit(curves.source(others))
         predict = model._predictor(model._tile_dtype(source))  # noqa: SLF001
         parts: list[tuple[np.ndarray, ...]] = []

@@ -69,8 +69,10 @@ class InputMap:
 
     def landmarks(self, landmarks: Any, n_features: int) -> Any:
         """Return landmarks that are rows in the coordinates of the map; others as they are."""
+        if not self:
+            return landmarks  # of objects, too, that make no array
         given = np.asarray(landmarks)
-        fits = self and given.ndim == 2 and given.shape[1] == n_features
+        fits = given.ndim == 2 and given.shape[1] == n_features
         return self(given.astype(np.float64)) if fits else landmarks
 
     def _width(self, n_features: int) -> int:

@@ -26,6 +26,7 @@ from scalekern.estimators.choosing import (
     MOST_DENSE_ROWS,
     MOST_EXACT_ROWS,
     Outset,
+    chooses_map,
     local_kernels,
     survey_size,
 )
@@ -47,6 +48,7 @@ from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.estimators.sharding import shard_rows
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
+from scalekern.features.curves import most_bytes
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import Laplacian, Precomputed, as_kernel
@@ -331,6 +333,11 @@ def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     plan.steps.append(shape.a_pass("looking at the rows", looks, looking, None, kept))
     if known.trials:
         _trials(plan, params, known, kernel, shape)
+    if known.scales:
+        plan.model_bytes += 8 * shape.d
+    if (known.trials or known.scales) and chooses_map(params):
+        plan.model_bytes += most_bytes(shape.d)
+        plan.notes.append("which columns have curves, only the rows can tell; bytes are the most")
     if known.given is not None:
         shape = replace(shape, source=InputMap(linear=known.given).source(shape.source))
         plan.model_bytes += known.given.nbytes

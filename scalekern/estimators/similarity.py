@@ -103,12 +103,13 @@ class SimilarityRegressor(RowPredictor):
         open, and "euclidean" else. "learned" finds a linear map of the inputs, of scales or a whole
         matrix, before all else: local models' gradients say along which directions the target
         changes, and a map is kept where it lowers their error on rows held out by 2% and two
-        standard errors. Global models take it where it serves them too. Before it, columns with
-        heavy tails (excess kurtosis above 6) become normal deviates of their ranks, unless local
-        models are worse for it. All that from 360 rows on, up to 1,024 features; below, columns are
-        scaled to deviation 1, unless leave-one-out errors are lower as they are. An array of shape
-        (d,) or (d, k) is what rows are multiplied by, and nothing else; "euclidean" leaves columns
-        as they are.
+        standard errors. Global models take it where it serves them too. Before it, columns of
+        dense rows with heavy tails (excess kurtosis above 6) become normal deviates of their ranks
+        where local models are better for it by the same rule, at once or with what is learned after
+        it. All that from 360 rows on, up to 1,024 features; from 20 rows on columns are scaled to
+        deviation 1, with curves or not, unless leave-one-out errors are lower as they are. An array
+        of shape (d,) or (d, k) is what rows are multiplied by, and nothing else; "euclidean" leaves
+        columns as they are.
     n_components : int, default=1000
         Landmarks ("nystroem") or random features ("fourier").
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"

@@ -44,6 +44,11 @@ class Curves:
         return out
 
 
+def most_bytes(n_columns: int) -> int:
+    """Return the bytes of curves of so many columns."""
+    return 8 * n_columns * (1 + 2 * KNOTS)
+
+
 def normal_scores(X: Any) -> Curves | None:
     """Return curves of the columns with heavy tails: to the normal deviates of their ranks.
 
@@ -70,8 +75,9 @@ def normal_scores(X: Any) -> Curves | None:
     if not isinstance(X, np.ndarray) or not len(X):
         return None
     columns, knots = [], []
-    for j in _heavy_tailed(X):
-        found = _knots(X[:, j].astype(np.float64))
+    for j in range(X.shape[1]):
+        x = X[:, j].astype(np.float64)
+        found = _knots(x) if _is_heavy_tailed(x) else np.zeros((2, 0))
         if found.shape[1] >= FEWEST_KNOTS:
             padded = np.full((2, KNOTS), np.nan)
             padded[:, : found.shape[1]] = found
@@ -80,13 +86,12 @@ def normal_scores(X: Any) -> Curves | None:
     return Curves(np.array(columns, dtype=np.int64), np.array(knots)) if columns else None
 
 
-def _heavy_tailed(X: np.ndarray) -> np.ndarray:
-    """Return the numbers of columns with an excess kurtosis above `HEAVY`."""
-    centred = X - X.mean(axis=0, dtype=np.float64)
-    size = np.abs(centred).max(axis=0)
-    squares = np.square(centred / np.where(size > 0, size, 1.0))
-    second, fourth = squares.mean(axis=0), np.square(squares).mean(axis=0)
-    return np.flatnonzero(fourth > (HEAVY + 3) * second**2)
+def _is_heavy_tailed(x: np.ndarray) -> bool:
+    """Return whether the excess kurtosis is above `HEAVY`."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of values too large for their squares
+        centred = x - x.mean()
+        squares = np.square(centred / (np.abs(centred).max() or 1.0))
+    return bool(np.square(squares).mean() > (HEAVY + 3) * squares.mean() ** 2)
 
 
 def _knots(x: np.ndarray) -> np.ndarray:

@@ -131,7 +131,10 @@ def _given(landmarks: Any, source: RowSource) -> Any:
 
 
 def _are_numbers(landmarks: Any) -> bool:
-    given = np.asarray(landmarks)
+    try:
+        given = np.asarray(landmarks)
+    except ValueError:  # objects of different lengths
+        return False
     return given.ndim == 1 and given.dtype.kind in "iu" and len(given) > 0
 
 

@@ -79,7 +79,7 @@ def pivoted_cholesky(kernel: Kernel, X: Any, rank: int, seed: int) -> PivotedFac
         drawn = rng.choice(n, size=at_once, p=left / left.sum())
         Z = take_rows(X, drawn)
         H = np.asarray(kernel.columns(Z, np.float64)(Z)) - F[:i, drawn].T @ F[:i, drawn]
-        accepted, L = _accept(H, rng)
+        accepted, L = _accept(H, rng, np.finfo(np.float64).eps * trace / n)
         accepted, L = accepted[: rank - i], L[: rank - i, : rank - i]
         chosen = drawn[accepted]
         K = np.asarray(kernel.columns(take_rows(X, chosen), np.float64)(X)).T
@@ -91,7 +91,9 @@ def pivoted_cholesky(kernel: Kernel, X: Any, rank: int, seed: int) -> PivotedFac
     return PivotedFactor(F[:i], pivots[:i], left, trace)
 
 
-def _accept(H: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _accept(
+    H: np.ndarray, rng: np.random.Generator, rounding: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return which candidates to keep, and the Cholesky factor of their part of H."""
     H = 0.5 * (H + H.T)
     u = np.diag(H).copy()
@@ -100,8 +102,8 @@ def _accept(H: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
         # The first is always kept: with rounding the rest may look spanned already.
         if accepted and not rng.random() * u[j] < H[j, j]:
             continue
-        root = np.sqrt(max(H[j, j], np.finfo(np.float64).tiny))
-        L[j:, j] = H[j:, j] / root
+        L[j, j] = np.sqrt(max(H[j, j], rounding))
+        L[j + 1 :, j] = H[j + 1 :, j] / L[j, j]
         H[j + 1 :, j + 1 :] -= np.outer(L[j + 1 :, j], L[j + 1 :, j])
         accepted.append(j)
     kept = np.array(accepted)

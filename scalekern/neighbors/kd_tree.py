@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from scalekern.errors import InvalidInputError
 from scalekern.neighbors.base import (
     Distances,
     FloatArray,
@@ -82,6 +83,11 @@ class KDTreeIndex(NeighborIndex):
         queries = np.asarray(check_queries(X, self.rows.shape[1]), dtype=np.float64)
         along, p = self._along(queries), KD_TREE_METRICS[self.metric]
         near, found = self._tree.query(queries[along], k=np.arange(1, k + 1), p=p, workers=1)
+        if np.isinf(near).any():
+            raise InvalidInputError(
+                "rows are so far apart that their distances are no finite numbers; divide columns "
+                "by their spreads"
+            )
         distances, indices = np.empty_like(near), np.empty(found.shape, dtype=np.int64)
         distances[along], indices[along] = near, self._order[found]
         return nearest_first(distances, indices, k)
