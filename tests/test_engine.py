@@ -432,7 +432,7 @@ def test_the_last_of_two_passes_restores_the_limits_whichever_began(first_out):
 # one, while another thread multiplies.
 old_openblas = pytest.mark.skipif(
     any(
-        library["internal_api"] == "openblas"
+        library.get("threading_layer") == "pthreads"
         and tuple(map(int, library["version"].split(".")[:3])) < (0, 3, 30)
         for library in threadpool_info()
     ),
