@@ -748,8 +748,8 @@ FLIPS = 60
 )
 def test_flipped_bytes_are_refused_or_change_nothing(name, tmp_path):
     # Every value of every file is under a checksum, model.json under one of its own. What may be
-    # flipped unseen are the spaces of model.json, the e of 1e-05, which may be an E, and a 17th
-    # digit that no float64 tells from the next; and then the model must be the very same.
+    # flipped unseen is what leaves all values of model.json as they are: a space, the e of 1e-05,
+    # a digit that a float64 has no room for; and then the model must be the very same.
     if name == "words":
         model = approximate("exact", kernel=shared, alpha=0.1).fit(WORDS, LENGTHS)
         rows, options = WORDS, {"kernel": shared}
