@@ -195,10 +195,11 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
     if known.scales:
-        return _in_units(engine, seen, params, rule, known, source.n_rows)
-    sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
-    search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
-    best = search.best(known.names, known.why, learn=known.learn)
+        best = _in_units(engine, seen, params, rule, known, source.n_rows)
+    else:
+        sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
+        search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
+        best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
     if params["gamma"] == "scale" and params["kernel"] != "auto":
         best.kernel = params["kernel"]  # of the variance of all rows
@@ -232,7 +233,6 @@ def _in_units(
     best.report |= {"why": known.why, "metric": words}
     if best.curves is not None:
         best.report["curved_features"] = best.curves.columns.tolist()
-    best.seen = seen
     return best
 
 
