@@ -188,3 +188,14 @@ def test_of_many_rows_few_may_have_a_weight(weighted):
     model = sk.SimilarityRegressor(**QUICK).fit(X, y, sample_weight=weight)
     alone = sk.SimilarityRegressor(**QUICK).fit(X[weight], y[weight])
     np.testing.assert_allclose(model.predict(X), alone.predict(X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_bandwidth_of_few_rows_in_the_curves_is_of_all_of_them(weighted):
+    X, y = tails(100)
+    weight = np.random.default_rng(1).random(100) if weighted else None
+    params = {"kernel": "rbf", "gamma": "scale", "approximation": "exact"}
+    learned = sk.SimilarityRegressor(**params, metric="learned").fit(X, y, sample_weight=weight)
+    Z = normal_scores(X)(X) * learned.input_map_
+    by_hand = sk.SimilarityRegressor(**params).fit(Z, y, sample_weight=weight)
+    np.testing.assert_allclose(learned.kernel_.length, by_hand.kernel_.length, rtol=1e-9)

@@ -195,10 +195,11 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
             chosen.report["metric"] = f"none: {source.n_rows} rows of {source.n_features} features"
         return chosen
     if known.scales:
-        return _in_units(engine, seen, params, rule, known, source.n_rows)
-    sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
-    search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
-    best = search.best(known.names, known.why, learn=known.learn)
+        best = _in_units(engine, seen, params, rule, known, source.n_rows)
+    else:
+        sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
+        search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
+        best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
     if params["gamma"] == "scale" and params["kernel"] != "auto":
         best.kernel = params["kernel"]  # of the variance of all rows
@@ -232,7 +233,6 @@ def _in_units(
     best.report |= {"why": known.why, "metric": words}
     if best.curves is not None:
         best.report["curved_features"] = best.curves.columns.tolist()
-    best.seen = seen
     return best
 
 
@@ -387,9 +387,9 @@ class _Search:
     ) -> tuple[Curves | None, LearnedMetric | None]:
         """Return curves of columns with heavy tails, if local models are better for them.
 
-        They need not be so from the start, unless they are worse: a matrix learned after them has
-        more to part. Both are learned then, and the better comes along. Not of wide rows, which are
-        seen by their principal components.
+        Where they are so by no more than noise from the start, both are learned and the better
+        comes along: a matrix after the curves has more to part. Not of wide rows, which are seen by
+        their principal components.
         """
         curves = normal_scores(self.sample.X) if chooses_map(self.params) else None
         if curves is None:
@@ -401,7 +401,8 @@ class _Search:
         )
         if is_better(curved.trial.errors, plain.trial.errors):
             return curves, None
-        if self.sample.X.shape[1] > WIDE or is_better(plain.trial.errors, curved.trial.errors):
+        lower = curved.trial.errors.mean() < plain.trial.errors.mean()
+        if self.sample.X.shape[1] > WIDE or not lower:
             return None, None
         plain, curved = (
             find(self.engine, *trial_rows(sample), teacher, k)
