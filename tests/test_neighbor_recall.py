@@ -21,9 +21,9 @@ def gaussian(n, d, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).normal(size=(n, d)).astype(dtype)
 
 
-def clustered(n, d, seed=0, clusters=30):
+def clustered(n, d, seed=0, clusters=30, apart=5):
     rng = np.random.default_rng(seed)
-    centres = 5 * rng.normal(size=(clusters, d))
+    centres = apart * rng.normal(size=(clusters, d))
     return centres[rng.integers(clusters, size=n)] + rng.normal(size=(n, d))
 
 
@@ -74,6 +74,17 @@ def test_rows_never_seen_find_as_many_of_their_neighbours_as_was_promised(
 
 def found_shares(found, truth):
     return np.array([len(set(a) & set(b)) / len(b) for a, b in zip(found, truth, strict=True)])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rows_put_into_a_graph_do_not_cut_clusters_far_apart_off(seed):
+    everything = clustered(7_000, 24, seed, apart=20)
+    X, Q = everything[:5_000], everything[5_000:]
+    built = build_index(X, algorithm="hnsw", target_recall=0.95, n_neighbors=10)
+    _, indices = built.index.search(Q, 10)
+    truth = NearestNeighbors(n_neighbors=10).fit(X).kneighbors(Q, return_distance=False)
+    found = np.mean([np.isin(a, b).mean() for a, b in zip(indices, truth, strict=True)])
+    assert found > built.recall - 0.015
 
 
 def test_rows_held_out_of_a_graph_are_put_into_it():

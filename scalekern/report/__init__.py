@@ -2,11 +2,10 @@
 
 from scalekern.report.compare import compare
 from scalekern.report.comparison import Comparison
+from scalekern.report.comparison_displays import ComponentsDisplay, ErrorCostDisplay
 from scalekern.report.displays import (
     AlphaPathDisplay,
     ApproximationErrorDisplay,
-    ComponentsDisplay,
-    ErrorCostDisplay,
     ExplanationDisplay,
 )
 

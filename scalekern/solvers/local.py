@@ -16,6 +16,12 @@ import numpy as np
 from scalekern.errors import UnsupportedError
 from scalekern.kernels import Kernel, Laplacian, as_kernel, kernel_names
 from scalekern.kernels.radial import RadialKernel
+from scalekern.solvers.stacked import (
+    back_substituted,
+    cholesky,
+    forward_substituted,
+    least_ridge,
+)
 
 DIRECT_COLUMNS = 16
 """Up to here differences are taken column by column, which no cancellation can spoil."""
@@ -78,7 +84,7 @@ class LocalSolution:
         The prediction is the mean plus their sum of targets less mean.
         """
         k = self.n_neighbors
-        return _back_substituted(self.factor, self.factor[:, k, :k].copy())
+        return back_substituted(self.factor, self.factor[:, k, :k].copy())
 
 
 def is_local(kernel: Kernel) -> bool:
@@ -213,13 +219,13 @@ def solve_gram(
     A = _bordered(K, hoods.found, rest if bordered else rest[:, :, :0])
     diagonal = A.reshape(q, -1)[:, :: A.shape[1] + 1]
     diagonal[:, :k] += _ridge(alpha, hoods.weight, m)
-    diagonal[:, k] += max(alpha, _least(m))
-    diagonal[:, m:] = 2.0 + 2.0 * k / max(alpha, _least(m))
-    L = _cholesky(A)
+    diagonal[:, k] += max(alpha, least_ridge(m))
+    diagonal[:, m:] = 2.0 + 2.0 * k / max(alpha, least_ridge(m))
+    L = cholesky(A)
     if bordered:
         U = L[:, m:, :k].transpose(0, 2, 1) * _size(rest)[:, None]
     else:
-        U = _forward_substituted(L, rest)
+        U = forward_substituted(L, rest)
     prediction = mean + (L[:, k, None, :k] @ U)[:, 0]
     scale2 = None
     if with_scale:
@@ -277,20 +283,11 @@ def local_shares(hoods: Neighborhoods, solution: LocalSolution, *, centre: bool)
     return weights + shares * (1.0 - weights.sum(axis=1, keepdims=True))
 
 
-def _least(m: int) -> float:
-    """Return the alpha from which Cholesky factorisation of m points cannot fail.
-
-    It succeeds where the smallest eigenvalue is above m (m + 1) / 2 roundings (Demmel 1989), and
-    the similarities' own rounding moves that by some m.
-    """
-    return 2.0 * m * (m + 8) * float(np.finfo(np.float64).eps)
-
-
 def _ridge(alpha: float, weight: np.ndarray | None, m: int) -> np.ndarray | float:
     if weight is None:
-        return max(alpha, _least(m))
+        return max(alpha, least_ridge(m))
     with np.errstate(over="ignore"):
-        return np.clip(alpha / weight, _least(m), 1e100)
+        return np.clip(alpha / weight, least_ridge(m), 1e100)
 
 
 def _centred(hoods: Neighborhoods, centre: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -310,44 +307,3 @@ def _mean_shares(hoods: Neighborhoods) -> np.ndarray:
     share = np.ones(shape) if weight is None else weight / weight.max(axis=1, keepdims=True)
     share = share if found is None else share * found
     return share / np.maximum(share.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-
-
-def _cholesky(A: np.ndarray) -> np.ndarray:
-    """Return the lower factors; a matrix that has none gets the least more on its diagonal.
-
-    NumPy refuses a whole stack for one matrix, so stacks are halved until it stands alone; no
-    matrix's factor depends on its company.
-    """
-    try:
-        return np.linalg.cholesky(A)
-    except np.linalg.LinAlgError:
-        pass
-    if len(A) > 1:
-        half = len(A) // 2
-        return np.concatenate([_cholesky(A[:half]), _cholesky(A[half:])])
-    jitter, one = _least(A.shape[1]), np.eye(A.shape[1])
-    while jitter < 10 * A.shape[1]:  # diagonally dominant at the latest
-        jitter *= 10
-        try:
-            return np.linalg.cholesky(A + jitter * one)
-        except np.linalg.LinAlgError:
-            continue
-    return one[None] * np.sqrt(A.shape[1])
-
-
-def _back_substituted(L: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return w of shape (q, k) with L' w = v, L cut to (k, k); v is used up."""
-    w = np.empty_like(v)
-    for j in range(v.shape[1] - 1, -1, -1):
-        np.divide(v[:, j], L[:, j, j], out=w[:, j])
-        v[:, :j] -= L[:, j, :j] * w[:, j, None]
-    return w
-
-
-def _forward_substituted(L: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Return U of shape (q, k, t) with L U = B, L cut to (k, k)."""
-    U = np.empty_like(B)
-    for j in range(B.shape[1]):
-        known = (L[:, j, None, :j] @ U[:, :j])[:, 0]
-        U[:, j] = (B[:, j] - known) / L[:, j, j, None]
-    return U
