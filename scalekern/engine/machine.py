@@ -19,8 +19,9 @@ from scalekern.engine.blas import one_blas_thread
 LEAF_ROWS, TREE_COLUMNS = 16, 6
 """Of a KD-tree: rows of a leaf, and columns of the one that is measured."""
 ROUNDS, LEAST_SECONDS = 3, 0.004
-"""In each round every kind of work is repeated at least so long, and its fastest call of all rounds
-counts: a core that was slow for a moment was slow in one round."""
+"""In each round every kind of work is repeated at least so long, and the median call of all rounds
+counts: a core that was slow for a moment was slow in one round, and work of seconds never sees the
+fastest call of many (on a shared machine exponentials and copies take 1.3 times as long)."""
 
 Job = tuple[float, Callable[[], Any]]
 """How much work it is, and what does it."""
@@ -44,22 +45,22 @@ def rates() -> dict[str, float]:
         "tree_build": coordinates that a KD-tree looks at, and n log2(n) of building one.
     """
     jobs = _elementwise() | _products() | _factors() | _trees()
-    seconds = dict.fromkeys(jobs, np.inf)
+    calls: dict[str, list[float]] = {kind: [] for kind in jobs}
     with one_blas_thread():
         for _ in range(ROUNDS):
             for kind, (_, run) in jobs.items():
-                seconds[kind] = min(seconds[kind], _fastest(run))
-    return {kind: work / seconds[kind] for kind, (work, _) in jobs.items()}
+                calls[kind] += _timed(run)
+    return {kind: work / float(np.median(calls[kind])) for kind, (work, _) in jobs.items()}
 
 
-def _fastest(run: Callable[[], Any]) -> float:
-    best, spent = np.inf, 0.0
-    while spent < LEAST_SECONDS:
+def _timed(run: Callable[[], Any]) -> list[float]:
+    """Return the seconds of each call of some."""
+    calls: list[float] = []
+    while sum(calls) < LEAST_SECONDS:
         start = _clock()
         run()
-        seconds = max(_clock() - start, 1e-9)
-        best, spent = min(best, seconds), spent + seconds
-    return best
+        calls.append(max(_clock() - start, 1e-9))
+    return calls
 
 
 def _products() -> dict[str, Job]:
