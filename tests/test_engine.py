@@ -428,15 +428,14 @@ def test_the_last_of_two_passes_restores_the_limits_whichever_began(first_out):
         threadpool_limits(original)
 
 
-# OpenBLAS 0.3.28 crashes where it is given more threads than it began with, which the tests set to
-# one, while another thread multiplies.
+# OpenBLAS before 0.3.30 crashes where it began with one thread, as in `make test`, and is given more.
 old_openblas = pytest.mark.skipif(
     any(
         library.get("threading_layer") == "pthreads"
         and tuple(map(int, library["version"].split(".")[:3])) < (0, 3, 30)
         for library in threadpool_info()
     ),
-    reason="OpenBLAS before 0.3.30 cannot be given more threads while it works",
+    reason="OpenBLAS before 0.3.30 that began with one thread cannot be given more",
 )
 
 
