@@ -428,7 +428,7 @@ def test_the_last_of_two_passes_restores_the_limits_whichever_began(first_out):
         threadpool_limits(original)
 
 
-# OpenBLAS before 0.3.30 crashes where it began with one thread, as in `make test`, and is given more.
+# OpenBLAS before 0.3.30 crashes where it began with one thread, as in tests, and is given more.
 old_openblas = pytest.mark.skipif(
     any(
         library.get("threading_layer") == "pthreads"
