@@ -193,6 +193,11 @@ def ours(X: np.ndarray, **options: Any) -> tuple[Peer, Any]:
     return Peer("scalekern auto", search, [0], seconds), model
 
 
+PAUSE = 0.3
+"""Seconds before a run, in which OpenMP's threads of the run before it come to rest: they spin, and
+would take a core from whoever is next."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """How often, by which clock, on how many threads, and with graphs or not, we time searches."""
@@ -207,6 +212,7 @@ class Timing:
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(self.rounds):
             for name, run in runs.items():
+                time.sleep(PAUSE)
                 start = self.clock()
                 run()
                 seconds[name].append(self.clock() - start)
