@@ -8,7 +8,7 @@ neighbour and compare these with the query itself; how many is a second setting.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -36,6 +36,10 @@ Points = NDArray[np.float32]
 MOST_CANDIDATES = 64
 FAULT_BYTES = 1 << 16
 """Of a file that is mapped, what reading one number may bring in."""
+TABLE_BYTES, CANDIDATE_BYTES = 1 << 24, 1 << 22
+"""What FAISS's tables, and the rows of candidates, of some queries take: larger tables would be new
+pages of memory every time, and rows are read twice, the second time from a cache."""
+FEWEST_QUERIES, MOST_QUERIES = 64, 4_096
 
 
 class ApproximateIndex(FaissIndex):
@@ -119,51 +123,75 @@ class ApproximateIndex(FaissIndex):
             The number of each query.
         k : int
         """
-        queries = check_queries(X, self.rows.shape[1])
-        points = self._embedding.embed_queries(queries)
-        with one_openmp_thread():
-            candidates = self._candidates(points, k * self.more + 1)
-            own = candidates == itself[:, None]
-            own[~own.any(axis=1), -1] = True
-            others = candidates[~own].reshape(len(queries), -1)
-            found = self._refined(queries, points, others, k)
-        return nearest_first(self._embedding.distances(queries, found), found, k)
+        return self._with_distances(check_queries(X, self.rows.shape[1]), k, itself)
 
     def _search(self, X: Any, k: int) -> tuple[Distances, Indices]:
-        queries = check_queries(X, self.rows.shape[1])
-        found = self._nearest(queries, k)
-        return nearest_first(self._embedding.distances(queries, found), found, k)
+        return self._with_distances(check_queries(X, self.rows.shape[1]), k)
+
+    def _with_distances(
+        self, queries: FloatArray, k: int, itself: Indices | None = None
+    ) -> tuple[Distances, Indices]:
+        distances = np.empty((len(queries), k))
+        indices = np.empty((len(queries), k), np.int64)
+        for some, found in self._found(queries, k, itself):
+            exact = self._embedding.distances(queries[some], found)
+            distances[some], indices[some] = nearest_first(exact, found, k)
+        return distances, indices
 
     def _nearest(self, X: Any, k: int) -> Indices:
         """Return the k nearest by float32 distances: those of an uncompressed index, or refined."""
         queries = check_queries(X, self.rows.shape[1])
-        points = self._embedding.embed_queries(queries)
-        with one_openmp_thread():
-            return self._refined(queries, points, self._candidates(points, k * self.more), k)
+        indices = np.empty((len(queries), k), np.int64)
+        for some, found in self._found(queries, k):
+            indices[some] = found
+        return indices
+
+    def _found(
+        self, queries: FloatArray, k: int, itself: Indices | None = None
+    ) -> Iterator[tuple[slice, Indices]]:
+        """Yield queries and the k nearest rows of each, a few queries at a time.
+
+        They are as few as let FAISS's tables, and then the rows of the candidates, stay in caches.
+        """
+        for some in _runs(len(queries), self._table_queries()):
+            points = self._embedding.embed_queries(queries[some])
+            with one_openmp_thread():
+                candidates = self._candidates(points, k * self.more + (itself is not None))
+            if itself is not None:
+                candidates = _without(candidates, itself[some])
+            for few in _runs(len(points), self._refined_queries(candidates.shape[1], k)):
+                part = slice(some.start + few.start, some.start + few.stop)
+                yield part, self._refined(queries[part], points[few], candidates[few], k)
+                if self._most_mapped and self.rows.nbytes > self._most_mapped:
+                    forget_pages(self.rows)
+
+    def _table_queries(self) -> int:
+        """Return how many queries at once FAISS makes tables of distances to codes for."""
+        table = 4 * 16 * self.setting * max(1, self.knob.code_parts)
+        return int(np.clip(TABLE_BYTES // table, FEWEST_QUERIES, MOST_QUERIES))
+
+    def _refined_queries(self, n_candidates: int, k: int) -> int:
+        """Return of how many queries at once the candidates are compared with them."""
+        if n_candidates == k:
+            return MOST_QUERIES
+        few = CANDIDATE_BYTES // (self.rows.itemsize * self.rows.shape[1] * n_candidates)
+        if self._most_mapped and self.rows.nbytes > self._most_mapped:
+            # Pages that were read stay with this process, until there are too many of them; every
+            # thread brings in its own.
+            few = self._most_mapped // (FAULT_BYTES * n_candidates * available_cores())
+        return max(1, few)
 
     def _refined(self, queries: FloatArray, points: Points, candidates: Indices, k: int) -> Indices:
         """Return the nearest k of the candidates, by the rows."""
         if candidates.shape[1] == k:
             return candidates
-        if not isinstance(self.rows, np.memmap) or self.rows.nbytes <= self._most_mapped:
-            return self._best(queries, points, candidates, k)
-        # Pages that were read stay with this process, until there are too many of them; every
-        # thread brings in its own.
-        most = FAULT_BYTES * candidates.shape[1] * available_cores()
-        parts, step = [], max(1, self._most_mapped // most)
-        for start in range(0, max(1, len(queries)), step):
-            few = slice(start, start + step)
-            parts.append(self._best(queries[few], points[few], candidates[few], k))
-            forget_pages(self.rows)
-        return np.concatenate(parts)
-
-    def _best(self, queries: FloatArray, points: Points, candidates: Indices, k: int) -> Indices:
         if self._points is None:
             exact = self._embedding.distances(queries, candidates)
             return nearest_first(exact, candidates, k)[1]
         if self._points is self.rows:
             points = np.ascontiguousarray(queries, dtype=np.float32)
-        return refined(points, self._points, candidates, k)
+        with one_openmp_thread():
+            return refined(points, self._points, candidates, k)
 
     def _candidates(self, points: Points, wanted: int) -> Indices:
         """Return candidates of each embedded query, -1 where FAISS found fewer than are wanted."""
@@ -195,6 +223,19 @@ class ApproximateIndex(FaissIndex):
     @classmethod
     def _around(cls, meta: Mapping[str, Any], embedding: Embedding, index: Any) -> Self:
         return cls(embedding, index)
+
+
+def _runs(n: int, length: int) -> Iterator[slice]:
+    """Yield slices of at most `length` that cover n rows."""
+    for start in range(0, n, length):
+        yield slice(start, min(start + length, n))
+
+
+def _without(candidates: Indices, itself: Indices) -> Indices:
+    """Leave each query out of its own candidates; the last one where it is not among them."""
+    own = candidates == itself[:, None]
+    own[~own.any(axis=1), -1] = True
+    return candidates[~own].reshape(len(candidates), -1)
 
 
 def _points_of(embedding: Embedding) -> Points | None:

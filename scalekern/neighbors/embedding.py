@@ -149,12 +149,14 @@ class Embedding:
         return found
 
     def _pair_distances(self, queries: NDArray[np.float64], candidates: Indices) -> Distances:
-        rows = self.rows[candidates.ravel()]
+        # Numbers of -1 read the first row; what comes of it is not used.
+        rows = np.take(self.rows, candidates.ravel(), axis=0, mode="clip")
         Z = self.points(rows) if self.metric == "cosine" else rows
         Z = Z.reshape(*candidates.shape, -1)
         if self.metric == "inner_product":
             return -np.einsum("qd,qcd->qc", queries, Z, dtype=np.float64)
-        difference = np.subtract(queries[:, None, :], Z, dtype=np.float64)
+        difference = Z.astype(np.float64)
+        difference -= queries[:, None, :]
         if self.metric == "manhattan":
             return np.abs(difference, out=difference).sum(axis=2)
         if self.metric == "chebyshev":

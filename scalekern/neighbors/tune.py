@@ -35,7 +35,7 @@ FEWEST_QUERIES, MOST_QUERIES = 400, 2_000
 _SCANNED_NUMBERS = 4e10
 _MOST_HELD = 0.2
 _EXACT_BLOCK_ROWS = 1 << 18
-_QUERY_ROWS = 64
+_QUERY_ROWS = 128
 _FIRST_CANDIDATES = 8
 
 Losses = Callable[[Indices, Distances, Indices], NDArray[np.float64]]
