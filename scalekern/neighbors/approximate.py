@@ -153,22 +153,17 @@ class ApproximateIndex(FaissIndex):
 
         They are as few as let FAISS's tables, and then the rows of the candidates, stay in caches.
         """
-        for some in _runs(len(queries), self._table_queries()):
+        for some in runs(len(queries), table_queries(self.setting, self.knob.code_parts)):
             points = self._embedding.embed_queries(queries[some])
             with one_openmp_thread():
                 candidates = self._candidates(points, k * self.more + (itself is not None))
             if itself is not None:
                 candidates = _without(candidates, itself[some])
-            for few in _runs(len(points), self._refined_queries(candidates.shape[1], k)):
+            for few in runs(len(points), self._refined_queries(candidates.shape[1], k)):
                 part = slice(some.start + few.start, some.start + few.stop)
                 yield part, self._refined(queries[part], points[few], candidates[few], k)
                 if self._most_mapped and self.rows.nbytes > self._most_mapped:
                     forget_pages(self.rows)
-
-    def _table_queries(self) -> int:
-        """Return how many queries at once FAISS makes tables of distances to codes for."""
-        table = 4 * 16 * self.setting * max(1, self.knob.code_parts)
-        return int(np.clip(TABLE_BYTES // table, FEWEST_QUERIES, MOST_QUERIES))
 
     def _refined_queries(self, n_candidates: int, k: int) -> int:
         """Return of how many queries at once the candidates are compared with them."""
@@ -225,7 +220,13 @@ class ApproximateIndex(FaissIndex):
         return cls(embedding, index)
 
 
-def _runs(n: int, length: int) -> Iterator[slice]:
+def table_queries(n_probes: int, code_parts: int) -> int:
+    """Return how many queries at once FAISS makes tables of distances to codes for."""
+    table = 4 * 16 * n_probes * max(1, code_parts)
+    return int(np.clip(TABLE_BYTES // table, FEWEST_QUERIES, MOST_QUERIES))
+
+
+def runs(n: int, length: int) -> Iterator[slice]:
     """Yield slices of at most `length` that cover n rows."""
     for start in range(0, n, length):
         yield slice(start, min(start + length, n))

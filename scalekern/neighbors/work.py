@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 STEPS = {
-    "centre": (1.21, 0.0167),
-    "probe": (47.5, 0.0),
-    "rows": (1890.0, 0.0),
-    "row": (2.45, 0.15),
-    "visit": (35.9, 0.357),
-    "code": (0.0, 0.04),
-    "table": (381.0, 15.9),
-    "candidate": (59.9 + 41.7, 0.439),
+    "centre": (0.0, 0.021),
+    "probe": (42.5, 0.0),
+    "rows": (1600.0, 0.0),
+    "row": (2.74, 0.13),
+    "visit": (29.4, 0.303),
+    "code": (0.0, 0.032),
+    "table": (577.0, 7.22),
+    "candidate": (62.1 + 59.2, 0.376),
 }
 """Nanoseconds a step, and more for each dimension of the points.
 
