@@ -23,7 +23,7 @@ from scalekern.errors import (
     RecallWarning,
     UnsupportedError,
 )
-from scalekern.neighbors import build_index, index_from_state
+from scalekern.neighbors import approximate, build_index, index_from_state
 from scalekern.neighbors.factory import FactoryIndex
 from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import IVFIndex
@@ -236,6 +236,33 @@ def test_four_threads_at_once_get_the_serial_answers(algorithm, metric, built):
     for one, other in zip(serial, together, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("algorithm", ["hnsw", "ivf", "ivfsq", "ivfpq", "IVF16,PQ4x4fs,RFlat"])
+def test_neighbours_do_not_depend_on_the_groups_that_queries_are_answered_in(
+    algorithm, metric, monkeypatch
+):
+    X, Q = clustered(3_000, 24), clustered(101, 24, 1)
+    index = build_index(X, metric=metric, algorithm=algorithm, n_neighbors=5).index
+
+    def answers():
+        others = index.search_others(X[:101], np.arange(101), 5)
+        return *index.search(Q, 5), *others, index.nearest(Q, 5)
+
+    together = answers()
+    monkeypatch.setattr(approximate, "FEWEST_AT_ONCE", 40)
+    monkeypatch.setattr(approximate, "TABLE_BYTES", 1)
+    monkeypatch.setattr(approximate, "CANDIDATE_BYTES", 7 * 24 * 8 * 5 * index.more)
+    for one, other in zip(together, answers(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_few_queries_are_enough_for_faiss_to_use_a_matrix_product():
+    import faiss
+
+    build_index(gaussian(300, 24), algorithm="ivf", n_neighbors=2)
+    assert faiss.cvar.distance_compute_blas_threshold <= 100 * 24
 
 
 @pytest.mark.parametrize("algorithm", ["brute", "ivf", "hnsw"])

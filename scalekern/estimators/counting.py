@@ -208,7 +208,11 @@ class LocalModels:
         looks = 1 + (near > 0) + (alphas > 3)
         systems = factors * alphas * few + (near + max(alphas - 3, 0) + 1) * rows
         lengths = factors * few + (min(3, factors) * (near > 0) + (alphas > 3) + 1) * rows
-        parts = (query + self.hood(), few + looks * rows), (self.similarities(), lengths)
+        parts = [
+            (query, 2 * rows),
+            (self.hood(), few + looks * rows),
+            (self.similarities(), lengths),
+        ]
         return sum((times(*part) for part in parts), times(self.system(), systems))
 
 

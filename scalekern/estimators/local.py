@@ -53,7 +53,7 @@ SAMPLE_ROWS = 1_000
 FEWEST_ROWS = 200
 """So many rows are all chosen by, and all measured on."""
 BLOCK_BYTES = 1 << 20
-SEARCH_BYTES = 8 << 20
+SEARCH_BYTES, SEARCH_ROWS = 8 << 20, 256
 _INDEX = "index-"
 
 
@@ -98,20 +98,21 @@ class LocalRows:
             for first in range(0, len(distances), many):
                 part = slice(first, first + many)
                 rows = slice(low + first, low + first + len(distances[part]))
-                yield rows, indices[part], self._gathered(X[rows], distances[part], indices[part])
+                yield rows, indices[part], self.gathered(X[rows], distances[part], indices[part])
 
-    def without_self(self, X: np.ndarray, own: np.ndarray) -> Neighborhoods:
-        """Return the neighbours of training rows, whose numbers are `own`, other than themselves.
+    def others(self, X: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is nearest to training rows, whose numbers are `own`, but for themselves.
 
-        Where there are too few other rows, the last is not found.
+        Distances and numbers; where there are too few other rows, the last is not found.
         """
         distances, indices = self.index.search(X, self.n_neighbors + 1)
         itself = indices == own[:, None]
         itself[~itself.any(axis=1), -1] = True  # among too many equal rows
         shape = (len(X), self.n_neighbors)
-        return self._gathered(X, distances[~itself].reshape(shape), indices[~itself].reshape(shape))
+        return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
 
-    def _gathered(self, X: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> Neighborhoods:
+    def gathered(self, X: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> Neighborhoods:
+        """Return queries with the rows and targets of their neighbours."""
         found = indices >= 0
         all_found = bool(found.all())
         safe = indices if all_found else np.where(found, indices, 0)
@@ -197,11 +198,12 @@ class Local(Approximation):
         size = min(SAMPLE_ROWS, n // 2 if n >= 2 * FEWEST_ROWS else n)
         chosen_by = np.arange(size)
         # Rows that were chosen by have errors that are a little too small.
-        measured_on = chosen_by + size if n >= 2 * size else chosen_by
+        sample = _left_out(job, local, numbers, chosen_by)
+        enough = n >= 2 * size
         return choose_local(
             job.engine.local,
-            _left_out(job, local, numbers, chosen_by),
-            _left_out(job, local, numbers, measured_on),
+            sample,
+            _left_out(job, local, numbers, chosen_by + size) if enough else sample,
             job.kernel,
             job.rule,
             length,
@@ -270,14 +272,24 @@ def _indexed(job: Job, k: int) -> IndexedRows:
 
 
 def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray) -> LeftOut:
-    """Return some of the rows of the sample, and what finds their neighbours."""
+    """Return some of the rows of the sample, and their neighbours, which are looked for once."""
     sample = job.seen.sample.part(some)
-    own = np.searchsorted(numbers, sample.numbers)
+    X, own = dense_rows(sample.X), np.searchsorted(numbers, sample.numbers)
+    near: list[tuple[np.ndarray, np.ndarray]] = []
+    job.engine.local.map_blocks(
+        ArraySource(X),
+        lambda block: local.others(block.X, own[block.start : block.start + len(block)]),
+        lambda _, found: near.append(found),
+        "searching neighbours",
+        SEARCH_ROWS,
+    )
+    distances, indices = (np.concatenate(parts) for parts in zip(*near, strict=True))
 
     def around(block: Block) -> Neighborhoods:
-        return local.without_self(block.X, own[block.start : block.start + len(block)])
+        part = slice(block.start, block.start + len(block))
+        return local.gathered(block.X, distances[part], indices[part])
 
-    return LeftOut(ArraySource(dense_rows(sample.X), sample.y, sample.weight), around)
+    return LeftOut(ArraySource(X, sample.y, sample.weight), around)
 
 
 def _solved(model: Any, X: Any, *, with_std: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -267,17 +267,21 @@ def _neighbors(model: WeighedNeighbors, shape: _Shape) -> Outlook:
     return plan
 
 
-def _shared_out(plan: Outlook) -> None:
-    """Let the workers build what becomes a shard each: it is work of the pass that indexes."""
+def _shared_out(plan: Outlook) -> bool:
+    """Let the workers build what becomes a shard each: it is work of the pass that indexes.
+
+    Return whether they do.
+    """
     names = [step.what for step in plan.steps]
     if INDEXING not in names:
-        return
+        return False
     at = names.index(INDEXING)
     built = [step for step in plan.steps[at:] if step.what in BUILDING]
     work = sum((Counter(step.work) for step in built), Counter(plan.steps[at].work))
     known = all(step.known for step in built)
     plan.steps = [step for step in plan.steps if step not in built]
     plan.steps[at] = replace(plan.steps[at], work=work, known=known)
+    return True
 
 
 def _index(plan: Outlook, shape: _Shape, kind: str, k: int) -> Counter[str] | None:
@@ -580,8 +584,11 @@ def _local(plan: Outlook, k: int, kernel: Any, rule: AlphaRule, shape: _Shape) -
     plan.limits.append(Limit("n_neighbors", k, partial(local_need, shape.n_threads)))
     shape.collect(plan)
     metric = "manhattan" if isinstance(kernel, Laplacian) else "euclidean"
-    query = _index(plan, shape, kind_for_rows("auto", n, d, metric, 0.95), k)
-    _shared_out(plan)
+    kind = kind_for_rows("auto", n, d, metric, 0.95)
+    query = _index(plan, shape, kind, k)
+    if _shared_out(plan) and kind == "kd_tree":
+        # Of a tree its rows are sent, and not its nodes.
+        plan.add("opening the shards", "trees where they are searched", count.tree(n, d))
     tried, models = min(n, SAMPLE_ROWS), count.LocalModels(kernel, k, d, t)
     alphas = ALPHAS if rule.candidates is None else rule.candidates
     factors = len(FACTORS) if kernel.needs_gamma else 1

@@ -39,7 +39,7 @@ FAULT_BYTES = 1 << 16
 TABLE_BYTES, CANDIDATE_BYTES = 1 << 24, 1 << 22
 """What FAISS's tables, and the rows of candidates, of some queries take: larger tables would be new
 pages of memory every time, and rows are read twice, the second time from a cache."""
-FEWEST_QUERIES, MOST_QUERIES = 64, 4_096
+FEWEST_AT_ONCE, MOST_AT_ONCE = 64, 4_096
 
 
 class ApproximateIndex(FaissIndex):
@@ -65,7 +65,7 @@ class ApproximateIndex(FaissIndex):
         self._points = _points_of(embedding) if self.compressed else None
         self._held: Indices | None = None
         on_disk = isinstance(embedding.rows, np.memmap)
-        self._most_mapped = memory_budget() // 2 if on_disk else 0
+        self._most_mapped = memory_budget() // 3 if on_disk else 0
 
     def at(self, setting: int, more: int | None = None) -> Self:
         """Return the same index, searched at other settings; the FAISS index is shared."""
@@ -168,7 +168,7 @@ class ApproximateIndex(FaissIndex):
     def _refined_queries(self, n_candidates: int, k: int) -> int:
         """Return of how many queries at once the candidates are compared with them."""
         if n_candidates == k:
-            return MOST_QUERIES
+            return MOST_AT_ONCE
         few = CANDIDATE_BYTES // (self.rows.itemsize * self.rows.shape[1] * n_candidates)
         if self._most_mapped and self.rows.nbytes > self._most_mapped:
             # Pages that were read stay with this process, until there are too many of them; every
@@ -223,7 +223,7 @@ class ApproximateIndex(FaissIndex):
 def table_queries(n_probes: int, code_parts: int) -> int:
     """Return how many queries at once FAISS makes tables of distances to codes for."""
     table = 4 * 16 * n_probes * max(1, code_parts)
-    return int(np.clip(TABLE_BYTES // table, FEWEST_QUERIES, MOST_QUERIES))
+    return int(np.clip(TABLE_BYTES // table, FEWEST_AT_ONCE, MOST_AT_ONCE))
 
 
 def runs(n: int, length: int) -> Iterator[slice]:
