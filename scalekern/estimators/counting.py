@@ -191,7 +191,7 @@ class LocalModels:
     def system(self) -> Counter[str]:
         """Return the work of a model for an alpha: the factor of k + 1 points and the targets."""
         size = self.k + 1.0 + self.t
-        return Counter({"solve": size**3, "move": 24.0 * size**2})
+        return Counter({"solve": size**3, "move": 48.0 * size**2})
 
     def one(self) -> Counter[str]:
         """Return the work of a model whose length scale and alpha are known."""
