@@ -432,6 +432,16 @@ def test_neighbours_of_dask_rows_are_planned_in_shards():
     assert plan.memory_bytes < 3_000_000 * 4 * 8
 
 
+def test_local_models_of_dask_rows_build_the_trees_of_their_shards_again():
+    da = pytest.importorskip("dask.array")
+    model = SimilarityRegressor("matern32", approximation="local", metric="euclidean")
+    plan = scalekern.plan(da.zeros((300_000, 4)), estimator=model)
+    built = {step.what: step.work.get("tree_build") for step in plan.steps}
+    assert built["opening the shards"] == built["indexing"] > 0
+    local = scalekern.plan(np.zeros((300_000, 4)), estimator=model)
+    assert "opening the shards" not in [step.what for step in local.steps]
+
+
 def test_on_a_cluster_a_block_unpacks_its_row_group_from_the_beginning(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
