@@ -39,7 +39,7 @@ FAULT_BYTES = 1 << 16
 TABLE_BYTES, CANDIDATE_BYTES = 1 << 24, 1 << 22
 """What FAISS's tables, and the rows of candidates, of some queries take: larger tables would be new
 pages of memory every time, and rows are read twice, the second time from a cache."""
-FEWEST_AT_ONCE, MOST_AT_ONCE = 64, 4_096
+FEWEST_AT_ONCE, MOST_AT_ONCE = 16, 4_096
 
 
 class ApproximateIndex(FaissIndex):
