@@ -275,10 +275,10 @@ def _raw(model: Any, Q: np.ndarray) -> Callable[[], Any]:
     index = model._index  # noqa: SLF001
     faiss_index, rows = index._index, index._points  # noqa: SLF001
     points = index._embedding.embed_queries(Q)  # noqa: SLF001
-    parameters = search_parameters(faiss_index, index.setting)
+    parameters, fetched = search_parameters(faiss_index, index.setting), index._fetched(K)  # noqa: SLF001
 
     def search() -> np.ndarray:
-        found = faiss_index.search(points, K * index.more, params=parameters)[1]
+        found = faiss_index.search(points, fetched, params=parameters)[1]
         return (
             found if rows is None else refined(Q if rows is index.rows else points, rows, found, K)
         )
