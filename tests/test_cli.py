@@ -517,6 +517,28 @@ WRONG_OPTIONS = {
 }
 
 
+@pytest.mark.parametrize("command", ["fit", "plan"])
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [
+        ("linear", "--n-components=7"),
+        ("linear", "--no-intercept"),
+        ("exact", "--weights=distance"),
+        ("exact", "--n-neighbors=7"),
+        ("nystroem", "--target-recall=0.5"),
+        ("local", "--n-components=9"),
+        ("knn", "--kernel=laplacian"),
+        ("knn", "--alpha=5"),
+    ],
+)
+def test_options_of_other_models_are_refused(command, model, option, data, tmp_path):
+    output = ["-o", str(tmp_path / "model")] if command == "fit" else []
+    name, given = option.split("=")[0].replace("no-", ""), [command, str(data / "full.csv")]
+    match = f"{name} does nothing with --model {model}"
+    fails(*given, "--target", "y", "--model", model, option, *output, match=match)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", ["compare", "fit"])
 @pytest.mark.parametrize("name", WRONG_OPTIONS)
 def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_path):

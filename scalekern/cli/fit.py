@@ -31,6 +31,32 @@ MODELS = ("auto", "exact", "nystroem", "fourier", "local", "nystroem+local", "fo
           "knn", "linear")  # fmt: skip
 
 
+ON_FEATURES = ("nystroem", "fourier", "nystroem+local", "fourier+local")
+ON_NEIGHBORS = ("local", "nystroem+local", "fourier+local")
+SIMILARITY = tuple(name for name in MODELS if name not in ("knn", "linear"))
+OF_MODELS = {
+    **dict.fromkeys(("kernel", "gamma", "alpha", "intercept", "solver"), SIMILARITY),
+    "metric": (*SIMILARITY, "knn"),
+    "n_components": ("auto", *ON_FEATURES),
+    "n_neighbors": ("auto", *ON_NEIGHBORS, "knn"),
+    **dict.fromkeys(("weights", "algorithm", "target_recall"), ("knn",)),
+}
+"""Which models take notice of an option."""
+
+
+def refuse_unused(model: str) -> None:
+    """Raise if an option was given that the model takes no notice of."""
+    context = click.get_current_context()
+    for name, models in OF_MODELS.items():
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and model not in models:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(
+                f"{option} does nothing with --model {model}, but with {', '.join(models)}; "
+                "leave it out, or take one of these"
+            )
+
+
 def fit_options(command: Command) -> Command:
     """Add what chooses the model of a fit, which a plan has too."""
     return add_options(
@@ -74,6 +100,7 @@ def fit_command(data: str, **options: Any) -> None:
     name their column with --features. With --model knn the target may be text: labels to tell.
     """
     check_output(options["json_path"])
+    refuse_unused(options["model"])
     from scalekern.storage import model_bytes, save
     from scalekern.storage.directory import check_target
 

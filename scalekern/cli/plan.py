@@ -34,8 +34,9 @@ def plan_command(data: str, **options: Any) -> None:
     for want of memory.
     """
     check_output(options["json_path"])
-    from scalekern.cli.fit import make_model, of_texts
+    from scalekern.cli.fit import make_model, of_texts, refuse_unused
 
+    refuse_unused(options["model"])
     source = source_from(data, options, texts=of_texts(options))
     from scalekern.report.plan import plan
 

@@ -50,7 +50,8 @@ class Need:
         """Return the error of `require` for a budget that is too small."""
         return (
             f"{self.what} needs about {self.bytes / 1e9:.3g} GB but {budget / 1e9:.3g} GB may be "
-            f"used; {self.cure}, or raise the limit: scalekern.config_context(memory_limit=bytes)"
+            f"used; {self.cure}, or raise the limit: scalekern.config_context(memory_limit=bytes), "
+            "--memory-limit"
         )
 
 
