@@ -51,7 +51,7 @@ class Need:
         return (
             f"{self.what} needs about {self.bytes / 1e9:.3g} GB but {budget / 1e9:.3g} GB may be "
             f"used; {self.cure}, or raise the limit: scalekern.config_context(memory_limit=bytes), "
-            "--memory-limit"
+            "or --memory-limit of a command"
         )
 
 

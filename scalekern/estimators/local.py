@@ -26,7 +26,13 @@ from scalekern.estimators.sharding import (
 from scalekern.estimators.weighing import Sink, Weigher, kept_ids
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
-from scalekern.neighbors import BuiltIndex, NeighborIndex, build_index, index_from_state
+from scalekern.neighbors import (
+    BuiltIndex,
+    NeighborIndex,
+    build_index,
+    index_from_state,
+    without_itself,
+)
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import dense_rows
 from scalekern.selection.local import (
@@ -106,10 +112,8 @@ class LocalRows:
         Distances and numbers; where there are too few other rows, the last is not found.
         """
         distances, indices = self.index.search(X, self.n_neighbors + 1)
-        itself = indices == own[:, None]
-        itself[~itself.any(axis=1), -1] = True  # among too many equal rows
-        shape = (len(X), self.n_neighbors)
-        return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
+        indices, distances = without_itself(own, indices, distances)
+        return distances, indices
 
     def gathered(self, X: np.ndarray, distances: np.ndarray, indices: np.ndarray) -> Neighborhoods:
         """Return queries with the rows and targets of their neighbours."""

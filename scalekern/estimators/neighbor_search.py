@@ -30,6 +30,7 @@ from scalekern.neighbors import (
     build_index_on_disk,
     index_from_state,
     takes_objects,
+    without_itself,
 )
 from scalekern.neighbors.metrics import canonical_metric
 from scalekern.rows import Block, RowSource, source_of
@@ -202,7 +203,8 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             )
         if X is None:
             self._refuse_removed()
-            distances, indices = _without_self(*self._search_all(k + 1))
+            distances, indices = self._search_all(k + 1)
+            indices, distances = without_itself(np.arange(len(indices)), indices, distances)
         else:
             distances, indices = self._search(X, k)
         return (distances, indices) if return_distance else indices
@@ -320,11 +322,3 @@ def query_rows(n_rows: int, n_threads: int) -> int:
     """
     rounds = -(-n_rows // (QUERY_ROWS * n_threads))
     return max(FEWEST_QUERY_ROWS, -(-n_rows // (rounds * n_threads)))
-
-
-def _without_self(distances: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leave each row out of its own neighbours; the last one where it is not among them."""
-    own = indices == np.arange(len(indices))[:, None]
-    own[~own.any(axis=1), -1] = True
-    shape = (len(indices), indices.shape[1] - 1)
-    return distances[~own].reshape(shape), indices[~own].reshape(shape)

@@ -4,7 +4,7 @@ Nothing here knows about targets or estimators; those live floors above. An inde
 (not squared) float64 distances, recomputed from the rows, and marks what it did not find by -1.
 """
 
-from scalekern.neighbors.base import NeighborIndex
+from scalekern.neighbors.base import NeighborIndex, without_itself
 from scalekern.neighbors.choose import BuiltIndex, build_index, build_index_on_disk
 from scalekern.neighbors.metrics import takes_objects
 from scalekern.neighbors.stored import index_from_state
@@ -16,4 +16,5 @@ __all__ = [
     "build_index_on_disk",
     "index_from_state",
     "takes_objects",
+    "without_itself",
 ]

@@ -25,6 +25,7 @@ from scalekern.neighbors.base import (
     forget_pages,
     nearest_first,
     stored,
+    without_itself,
 )
 from scalekern.neighbors.embedding import Embedding
 from scalekern.neighbors.faiss_index import FaissIndex, faiss_module, one_openmp_thread
@@ -67,8 +68,7 @@ class ApproximateIndex(FaissIndex):
         self.knob = find_knob(index)
         self._points = _points_of(embedding) if self.compressed else None
         self._held: Indices | None = None
-        on_disk = isinstance(embedding.rows, np.memmap)
-        self._most_mapped = memory_budget() // 3 if on_disk else 0
+        self._most_mapped = _most_mapped(embedding.rows)
 
     def at(self, setting: int, more: int | None = None) -> Self:
         """Return the same index, searched at other settings; the FAISS index is shared."""
@@ -161,11 +161,11 @@ class ApproximateIndex(FaissIndex):
             with one_openmp_thread():
                 candidates = self._candidates(points, self._fetched(k) + (itself is not None))
             if itself is not None:
-                candidates = _without(candidates, itself[some])
+                (candidates,) = without_itself(itself[some], candidates)
             for few in runs(len(points), self._refined_queries(candidates.shape[1], k)):
                 part = slice(some.start + few.start, some.start + few.stop)
                 yield part, self._refined(queries[part], points[few], candidates[few], k)
-                if self._most_mapped and self.rows.nbytes > self._most_mapped:
+                if self._most_mapped:
                     forget_pages(self.rows)
 
     def _fetched(self, k: int) -> int:
@@ -178,7 +178,7 @@ class ApproximateIndex(FaissIndex):
         if n_candidates == k:
             return MOST_AT_ONCE
         few = CANDIDATE_BYTES // (self.rows.itemsize * self.rows.shape[1] * n_candidates)
-        if self._most_mapped and self.rows.nbytes > self._most_mapped:
+        if self._most_mapped:
             # Pages that were read stay with this process, until there are too many of them; every
             # thread brings in its own.
             few = self._most_mapped // (FAULT_BYTES * n_candidates * available_cores())
@@ -240,11 +240,10 @@ def runs(n: int, length: int) -> Iterator[slice]:
         yield slice(start, min(start + length, n))
 
 
-def _without(candidates: Indices, itself: Indices) -> Indices:
-    """Leave each query out of its own candidates; the last one where it is not among them."""
-    own = candidates == itself[:, None]
-    own[~own.any(axis=1), -1] = True
-    return candidates[~own].reshape(len(candidates), -1)
+def _most_mapped(rows: FloatArray) -> int:
+    """Return how many bytes of rows on disk may be in memory, and 0 where all may be."""
+    most = memory_budget() // 3
+    return most if isinstance(rows, np.memmap) and rows.nbytes > most else 0
 
 
 def _points_of(embedding: Embedding) -> Points | None:

@@ -183,6 +183,35 @@ def _sorted(distances: Distances, indices: Indices, k: int) -> tuple[Distances, 
     return np.take_along_axis(distances, order, 1), np.take_along_axis(indices, order, 1)
 
 
+def without_itself(itself: Indices, indices: Indices, *more: Any) -> tuple[Any, ...]:
+    """Leave each query, a row of the index, out of what was found for it.
+
+    Parameters
+    ----------
+    itself : int64 array of shape (n_queries,)
+        The number of each query.
+    indices : int64 array of shape (n_queries, k + 1)
+        What was found; of a query that is not there, among too many equal rows, the last goes.
+    *more : arrays of shape (n_queries, k + 1)
+        What goes with the indices.
+
+    Returns
+    -------
+    tuple of arrays of shape (n_queries, k)
+        Of the indices, and of each of `more`.
+
+    Examples
+    --------
+    >>> found, = without_itself(np.array([3, 4]), np.array([[3, 7, 1], [5, 2, 0]]))
+    >>> found.tolist()
+    [[7, 1], [5, 2]]
+    """
+    own = indices == itself[:, None]
+    own[~own.any(axis=1), -1] = True
+    n, k = indices.shape
+    return tuple(array[~own].reshape(n, k - 1) for array in (indices, *more))
+
+
 def check_queries(X: Any, n_features: int) -> FloatArray:
     """Return the queries as a two-dimensional array with the number of columns of the fitted rows.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from scalekern.engine import Engine
 from scalekern.kernels.radial import RadialKernel
-from scalekern.neighbors import build_index
+from scalekern.neighbors import build_index, without_itself
 from scalekern.rows import ArraySource, Block
 from scalekern.selection.metric import CLIPPED_AT, Trial, mapped
 from scalekern.solvers.gradients import GradientOuterProduct, lengths_of, local_gradients
@@ -236,13 +236,9 @@ class LocalTrial(Trial):
 
     def _around(self, block: Block, first: int, among: _Indexed) -> Neighborhoods:
         """Return the neighbours of the rows from `first` on, without the rows themselves."""
-        own = np.arange(first + block.start, first + block.start + len(block))[:, None]
+        own = np.arange(first + block.start, first + block.start + len(block))
         distances, indices = among.index.search(block.X, among.k + 1)
-        indices = indices + among.first
-        itself = indices == own
-        itself[~itself.any(axis=1), -1] = True  # among too many equal rows
-        shape = (len(block), among.k)
-        distances, indices = distances[~itself].reshape(shape), indices[~itself].reshape(shape)
+        indices, distances = without_itself(own, indices + among.first, distances)
         radius = distances[:, -1]
         weight = self._rows.weight
         return Neighborhoods(
