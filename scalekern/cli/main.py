@@ -23,6 +23,7 @@ from scalekern.cli.fit import fit_command
 from scalekern.cli.neighbors import neighbors_command
 from scalekern.cli.plan import plan_command
 from scalekern.cli.predict import predict_command
+from scalekern.cli.startup import postpone_imports
 from scalekern.cli.stopping import reason_of
 from scalekern.errors import ScalekernError
 
@@ -37,6 +38,7 @@ class _Group(click.Group):
         words = list(sys.argv[1:] if args is None else args) or ["--help"]
         if not standalone_mode:
             return super().main(words, standalone_mode=False, **more)
+        postpone_imports()
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _note

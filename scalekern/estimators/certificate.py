@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from scalekern.engine import require_memory
 from scalekern.errors import InvalidInputError
@@ -178,5 +178,5 @@ def _margin(values: np.ndarray) -> float:
     n = len(values)
     if n < 2:
         return 0.0
-    factor = student.ppf(0.5 + COVERAGE / 2, n - 1)
+    factor = stdtrit(n - 1, 0.5 + COVERAGE / 2)
     return float(factor * values.std(ddof=1) / np.sqrt(n))

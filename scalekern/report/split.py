@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import SimilarityRegressor
@@ -40,6 +39,8 @@ def split_rows(
     train = _as_source(X, y, reader, missing)
     if test is not None:
         return train, _test_source(test, reader, missing)
+    from sklearn.model_selection import train_test_split  # slow to import
+
     # Numbers are read as such before the split: a missing one is named by its row in the file.
     train = plain_where_numbers(train) if missing == "error" else train
     rows = gather(train)
