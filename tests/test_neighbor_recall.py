@@ -87,6 +87,51 @@ def test_rows_put_into_a_graph_do_not_cut_clusters_far_apart_off(seed):
     assert found > built.recall - 0.015
 
 
+@pytest.fixture
+def cut(monkeypatch):
+    """Let a tenth of the rows find nothing in whole graphs, below a setting."""
+    search = HNSWIndex.search_others
+
+    def below(least):
+        def search_others(self, X, itself, k):
+            distances, indices = search(self, X, itself, k)
+            if self.is_whole and self.setting < least:
+                distances[::10] = np.inf
+            return distances, indices
+
+        monkeypatch.setattr(HNSWIndex, "search_others", search_others)
+
+    return below
+
+
+def test_the_setting_is_raised_where_rows_that_were_put_in_cut_others_off(cut):
+    X = gaussian(3_000, 12)
+    asked = {"algorithm": "hnsw", "target_recall": 0.95, "n_neighbors": 10}
+    before = build_index(X, **asked)
+    cut(40)
+    built = build_index(X, **asked)
+    assert before.index.setting < 30
+    assert 40 <= built.index.setting <= 43
+    assert built.recall == before.recall
+    assert built.tuned in built.tuning
+    assert built.tuned["efSearch"] == built.index.setting
+    assert built.tuned["work"] > before.tuned["work"]
+    assert f"efSearch {built.index.setting}" in built.description
+
+    given = {"search_parameters": {"efSearch": 20}}
+    fixed = build_index(X, **asked, **given)
+    cut(0)
+    assert fixed.index.setting == 20
+    assert fixed.recall == pytest.approx(build_index(X, **asked, **given).recall - 0.1, abs=1e-9)
+
+
+def test_rows_that_stay_cut_off_count_as_not_found(cut):
+    cut(10**9)
+    with pytest.warns(RecallWarning, match="even at the largest setting"):
+        built = build_index(gaussian(500, 12), algorithm="hnsw", n_neighbors=10)
+    assert 0.8 < built.recall < 0.91
+
+
 def test_rows_held_out_of_a_graph_are_put_into_it():
     X = gaussian(1500, 8, 32, np.float32)
     for algorithm in ("hnsw", "HNSW16,SQ8", "NSG16,Flat"):

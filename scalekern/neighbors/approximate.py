@@ -82,6 +82,11 @@ class ApproximateIndex(FaissIndex):
         self._held = held
         return self
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no rows are held out of the index."""
+        return self._held is None or not len(self._held)
+
     def completed(self, n_threads: int = 1) -> Self:
         """Put the rows into the index that were held out of it while it was tuned; return it."""
         if self._held is not None and len(self._held):

@@ -40,7 +40,7 @@ from scalekern.neighbors.metrics import (
 )
 from scalekern.neighbors.on_disk import build_on_disk
 from scalekern.neighbors.texts import TextIndex
-from scalekern.neighbors.tune import Goal, Losses, Tuned, draw_sample, measured, tuned
+from scalekern.neighbors.tune import Goal, Losses, Tuned, completed, draw_sample, measured, tuned
 from scalekern.rows import RowSource
 
 _log = logging.getLogger(__name__)
@@ -301,6 +301,7 @@ def _described(
 
     Warn where it does not do what was asked.
     """
+    found = completed(found, goal, graph_threads, fixed=not asked)
     recall, words = found.trial.recall.mean, found.index.description
     if asked and not found.reached and not found.meets(goal):
         what = f"recall at {k} neighbours is {recall:.3f}, below target_recall={goal.recall}"
@@ -316,5 +317,4 @@ def _described(
             stacklevel=4,
         )
     words = f"{words}, recall {recall:.3f} at {k} neighbours"
-    whole = found.index.completed(graph_threads)
-    return BuiltIndex(whole, recall, words, found.table, found.line)
+    return BuiltIndex(found.index, recall, words, found.table, found.line)

@@ -9,7 +9,7 @@ become. Only counted work is compared, never seconds, so every machine settles o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ _MOST_HELD = 0.2
 _EXACT_BLOCK_ROWS = 1 << 18
 _QUERY_ROWS = 128
 _FIRST_CANDIDATES = 8
+_MOST_LOST = 1e-3
 
 Losses = Callable[[Indices, Distances, Indices], NDArray[np.float64]]
 """From row numbers, and the distances and numbers of their neighbours, to the errors of the rows'
@@ -132,14 +133,21 @@ class Sample:
         noise = float(more.std()) / np.sqrt(len(more)) / size
         return Trial(self._recall(distances), float(more.mean()) / size, noise)
 
+    def lost(self, index: ApproximateIndex) -> float:
+        """Return the share of the queries that find none of their neighbours."""
+        return float(1 - self._near(self._found(index)[0]).any(axis=1).mean())
+
     def _found(self, index: ApproximateIndex) -> tuple[Distances, Indices]:
-        if self.apart:
+        if self.apart and not index.is_whole:
             return index.search(self.queries, self.k)
         return index.search_others(self.queries, self.rows, self.k)
 
-    def _recall(self, distances: Distances) -> Recall:
+    def _near(self, distances: Distances) -> NDArray[np.bool_]:
         kth = self.kth[:, None]
-        return Recall.of(distances <= kth + 1e-9 * np.abs(kth))
+        return distances <= kth + 1e-9 * np.abs(kth)
+
+    def _recall(self, distances: Distances) -> Recall:
+        return Recall.of(self._near(distances))
 
 
 def held_rows(n: int, d: int, seed: int) -> Indices:
@@ -217,6 +225,7 @@ class Tuned:
     """An index at the settings chosen, what it does there, and all settings tried."""
 
     index: ApproximateIndex
+    sample: Sample
     trial: Trial
     reached: bool
     work: float
@@ -246,7 +255,13 @@ def tuned(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
         chosen = max(search.trials, key=lambda s: (search.trials[s].recall.mean, -search.work(s)))
     at = index.at(*chosen)
     return Tuned(
-        at, search.trials[chosen], reached, search.work(chosen), search.table(), search.line(chosen)
+        at,
+        sample,
+        search.trials[chosen],
+        reached,
+        search.work(chosen),
+        search.table(),
+        search.line(chosen),
     )
 
 
@@ -256,7 +271,38 @@ def measured(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
     settings = index.setting, index.more
     reached = search.reaches(settings)
     work, line = search.work(settings), search.line(settings)
-    return Tuned(index, search.trials[settings], reached, work, search.table(), line)
+    return Tuned(index, sample, search.trials[settings], reached, work, search.table(), line)
+
+
+def completed(found: Tuned, goal: Goal, n_threads: int = 1, *, fixed: bool = False) -> Tuned:
+    """Return a tuned index with the rows that were held out of it, and what it does now.
+
+    The rows that come into a graph last may cut the few links to a cluster far from the others.
+    So those are counted that find none of their neighbours any more: a larger setting finds them,
+    unless the setting is `fixed`, and the recall is less by those that stay lost.
+    """
+    index, sample, recall = found.index, found.sample, found.trial.recall
+    if index.is_whole:
+        return found
+    before = sample.lost(index)
+    whole = index.completed(n_threads)
+
+    def lost(setting: int) -> float:
+        return max(0.0, sample.lost(whole.at(setting)) - before)
+
+    most = _MOST_LOST if goal.error is not None else max(_MOST_LOST, recall.mean - goal.recall)
+    setting: int | None = None
+    if not fixed:
+        setting = smallest_reaching(lambda s: lost(s) <= most, index.setting, whole.knob.largest)
+    whole = whole.at(setting or index.setting)
+    trial = replace(found.trial, recall=replace(recall, mean=recall.mean - lost(whole.setting)))
+    work = whole.work(sample.k)
+    knob = whole.knob.name or "setting"
+    line = {**found.line, knob: whole.setting, "recall": trial.recall.mean, "work": round(work)}
+    old = [{"index": index.name, knob: s}.items() for s in (index.setting, whole.setting)]
+    table = [t for t in found.table if not any(one <= t.items() for one in old)] + [line]
+    reached = found.reached and (fixed or setting is not None)
+    return Tuned(whole, sample, trial, reached, work, sorted(table, key=lambda t: t["work"]), line)
 
 
 class _Search:
