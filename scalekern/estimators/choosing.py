@@ -270,7 +270,8 @@ def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
     if n <= MOST_DENSE_ROWS:
         return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
     least, most = f"{fewest_passes(n, d):.1e}", f"{MOST_EXACT_WORK:.1e}"
-    return names, f"{n} rows of {d} columns; exact takes {least} multiplications or more, of {most}"
+    work = f"{least} multiplications or more, and {most} are allowed"
+    return names, f"{n} rows of {d} columns; an exact model takes {work}"
 
 
 def exact_fits(params: dict[str, Any], n: int, d: int) -> bool:
