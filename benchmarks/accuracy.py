@@ -1,12 +1,12 @@
 """How accurate models are without a setting: `python -m benchmarks.accuracy [data ...]`.
 
-Apart from the timings, which need a quiet machine and a peer: errors do not depend on either.
-Prints one line of a Markdown table for each data set and model; docs/accuracy.md keeps them.
+Apart from the timings, which need a quiet machine and a peer: errors do not depend on either. The
+trees are scikit-learn's `HistGradientBoostingRegressor` with early stopping, at most 500 of them.
+Tables from "friedman 1" on are made up (`benchmarks/made.py`), and nothing was tuned on them.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import resource
 import tempfile
@@ -20,10 +20,11 @@ import numpy as np
 
 from benchmarks.data import airfoil, flights, folder, standardized
 from benchmarks.made import MADE, made
+from benchmarks.results import keep, parser, say, table
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """X_train, X_test, y_train, y_test."""
-PLAIN = {"kernel": "rbf", "gamma": "median"}
+ERRORS_OF = ("linear", "trees", "default")
 FLIGHTS, ALL_FLIGHTS = 200_000, 2_000_000
 
 
@@ -104,26 +105,37 @@ def models(name: str) -> dict[str, Any]:
         return {"default": SimilarityClassifier(random_state=0)}
     return {
         "linear": LinearRegressor(),
-        "median": SimilarityRegressor(random_state=0, **PLAIN),
         "default": SimilarityRegressor(random_state=0),
         "trees": HistGradientBoostingRegressor(max_iter=500, early_stopping=True, random_state=0),
     }
 
 
-def line(name: str, label: str, model: Any, split: Split) -> str:
-    """Fit a model, and return its line of the table."""
+def measured(model: Any, split: Split) -> dict[str, Any]:
+    """Fit a model, and return its error and what the fit took and chose."""
     X, Q, y, truth = split
     before, start = _cpu(), time.perf_counter()
     model.fit(X, y)
     used, seconds = _cpu() - before, time.perf_counter() - start
     found = model.predict(Q)
+    cost = {"rows": len(X), "seconds": seconds, "cpu_seconds": used, "chosen": _chosen(model)}
     if hasattr(model, "classes_"):
-        error = f"{np.mean(found == truth):.4f} right"
-    else:
-        squares = np.mean(np.square(found - truth))
-        error = f"{np.sqrt(squares):.4f} (R² {1 - squares / np.var(truth):.4f})"
-    took = f"{seconds:.1f} | {used:.1f}"
-    return f"| {name} | {len(X):,} | {label} | {error} | {took} | {_chosen(model)} |"
+        return cost | {"right": float(np.mean(found == truth))}
+    squares = float(np.mean(np.square(found - truth)))
+    return cost | {"rmse": squares**0.5, "r2": 1 - squares / float(np.var(truth))}
+
+
+def cells(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the line of a data set: an error for each model, and what the default took."""
+    default = found.get("default", {})
+    errors = [_error(found[model]) if model in found else "" for model in ERRORS_OF]
+    took = f"{default['seconds']:.1f} / {default['cpu_seconds']:.1f}" if default else ""
+    rows = next(iter(found.values()))["rows"]
+    r2 = f"{default['r2']:.4f}" if "r2" in default else ""
+    return [name, f"{rows:,}", *errors, r2, took, default.get("chosen", "")]
+
+
+def _error(one: dict[str, Any]) -> str:
+    return f"{one['right']:.4f} right" if "right" in one else f"{one['rmse']:.4f}"
 
 
 def _chosen(model: Any) -> str:
@@ -151,23 +163,29 @@ def _file(name: str) -> Path:
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", nargs="*", metavar="data", help=f"of: {', '.join(DATA)}")
-    parser.add_argument(
-        "--model", action="append", help="only these: linear, median, default or trees"
-    )
-    parser.add_argument("--full", action="store_true", help="2,000,000 flights, not 200,000")
-    options = parser.parse_args()
+    """Measure, and write the table."""
+    command = parser("accuracy", __doc__)
+    command.add_argument("data", nargs="*", metavar="data", help=f"of: {', '.join(DATA)}")
+    command.add_argument("--full", action="store_true", help="2,000,000 flights, not 200,000")
+    options = command.parse_args()
     if unknown := set(options.data) - set(DATA):
-        parser.error(f"no such data: {', '.join(unknown)}; there are {', '.join(DATA)}")
-    print("| data | rows | model | test RMSE, or share right | s of the fit | CPU s | chosen |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+        command.error(f"no such data: {', '.join(unknown)}; there are {', '.join(DATA)}")
+    results: dict[str, dict[str, Any]] = {}
     for name in options.data or DATA:
         split = delays(ALL_FLIGHTS) if options.full and name == "flights" else DATA[name]()
+        results[name] = {}
         for label, model in models(name).items():
-            if options.model is None or label in options.model:
-                print(line(name, label, model, split), flush=True)
+            results[name][label] = measured(model, split)
+            say(f"{name}, {label}: {_error(results[name][label])}")
+    header = ["data", "rows", *ERRORS_OF, "R² of it", "s of its fit", "chosen"]
+    page = table(header, [cells(name, found) for name, found in results.items()])
+    ratios = {
+        name: [found["trees"]["rmse"] / found["default"]["rmse"]]
+        for name, found in results.items()
+        if "trees" in found
+    }
+    ratios = {f"{name}: error of trees": ratio for name, ratio in ratios.items()}
+    keep("accuracy", page, {"found": results}, ratios, record=options.record)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ texts that are made up: wide, sparse rows.
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.landmarks import flights, uci
+from benchmarks.results import keep, parser, say, table
 
 SIZES = (300, 1_000, 3_000)
 ROWS, TEST_ROWS = 20_000, 4_000
@@ -43,7 +43,7 @@ def texts() -> tuple[Any, ...]:
     return X[:ROWS], y[:ROWS], X[ROWS:], y[ROWS:]
 
 
-def measure(rows: tuple[Any, ...], name: str, m: int) -> str:
+def measure(rows: tuple[Any, ...], name: str, m: int) -> tuple[float, float]:
     """Return the test RMSE and the seconds of cores of one fit."""
     from scalekern import SimilarityRegressor
 
@@ -56,28 +56,34 @@ def measure(rows: tuple[Any, ...], name: str, m: int) -> str:
     model.fit(X, y)
     seconds = time.process_time() - start
     rmse = float(np.sqrt(np.mean((model.predict(X_test) - y_test) ** 2)))
-    return f"{rmse:.4f} ({seconds:.1f} s)"
+    return rmse, seconds
 
 
 def main() -> None:
-    """Print a table for docs/landmarks.md."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.components", description=__doc__)
-    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
-    parser.add_argument("--only", help="one of the data sets")
-    options = parser.parse_args()
+    """Measure, and write the table."""
+    command = parser("components", __doc__)
+    command.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    command.add_argument("--only", help="one of the data sets")
+    options = command.parse_args()
     sets = {
         "kin40k": lambda: uci("kin40k"),
         "protein": lambda: uci("protein"),
         "flights": lambda: flights(Path(options.cache)),
         "texts": texts,
     }
-    print("| data | components | nystroem | fourier |\n|---|---|---|---|", flush=True)
+    lines, results = [], []
     for name, load in sets.items():
-        if options.only in (None, name):
-            rows = load()
-            for m in SIZES:
-                cells = (measure(rows, kind, m) for kind in ("nystroem", "fourier"))
-                print(f"| {name} | {m:,} | {' | '.join(cells)} |", flush=True)
+        if options.only not in (None, name):
+            continue
+        rows = load()
+        for m in SIZES:
+            found = {kind: measure(rows, kind, m) for kind in ("nystroem", "fourier")}
+            results.append({"data": name, "components": m} | found)
+            cells = [f"{rmse:.4f} ({seconds:.1f} s)" for rmse, seconds in found.values()]
+            lines.append([name, f"{m:,}", *cells])
+            say(", ".join(lines[-1]))
+    page = table(["data", "components", "Nyström", "Fourier"], lines)
+    keep("components", page, {"found": results}, record=options.record)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ second over those of the machine's own float32 matrix product in the same run.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
 from benchmarks.limits import limits
-from benchmarks.results import keep, spread, table
+from benchmarks.results import keep, parser, spread, table
 from benchmarks.running import run
 
 GAMMAS = (0.5, 0.05, 0.01)
@@ -94,12 +93,11 @@ def told_many(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the pairs, print their tables, and write them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fits", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT_ROWS:,} flights only")
-    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
-    parser.add_argument("--record", action="store_true", help="keep the results in docs/benchmarks")
-    options = parser.parse_args()
+    command = parser("fits", __doc__)
+    command.add_argument("--repeats", type=int, default=3, help="pairs of runs")
+    command.add_argument("--short", action="store_true", help=f"{SHORT_ROWS:,} flights only")
+    command.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = command.parse_args()
     cache, peak = data.flights(Path(options.cache)), limits()["float32 products"]
     rows = SHORT_ROWS if options.short else ROWS
     found = flights(cache, rows, options.repeats, peak)
@@ -111,13 +109,11 @@ def main() -> None:
     )
     parts = [f"{how}{peak / 1e9:.0f} GFLOP/s:", told_flights(found), told_airfoil(loops)]
     page = "\n\n".join([*parts, told_many(many)] if many else parts)
-    print(f"\n{page}")
     ratios = {f"gamma {one['gamma']}: {what}": one[what]
               for one in found for what in ("fit", "predict")}  # fmt: skip
     ratios |= {f"airfoil: {what}": loops[what] for what in ("fit", "predict")}
     results = {"flights": found, "airfoil": loops, "many_flights": many}
-    target = keep("fits", results, ratios, record=options.record, page=page)
-    print(f"\nWrote {target}")
+    keep("fits", page, results, ratios, record=options.record)
 
 
 if __name__ == "__main__":

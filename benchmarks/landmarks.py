@@ -6,13 +6,13 @@ that of the model on them, bandwidth by the median and alpha by leave-one-out. M
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import data
+from benchmarks.results import keep, parser, say, table
 
 RULES = ("uniform", "kmeans", "rpcholesky")
 SIZES = (100, 300, 1_000)
@@ -59,25 +59,30 @@ def measure(rows: tuple[np.ndarray, ...], rule: str, m: int, seed: int) -> tuple
 
 
 def main() -> None:
-    """Print a table for docs/landmarks.md."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.landmarks", description=__doc__)
-    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
-    options = parser.parse_args()
+    """Measure, and write the table."""
+    command = parser("landmarks", __doc__)
+    command.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = command.parse_args()
     sets = {
         "kin40k": lambda: uci("kin40k"),
         "protein": lambda: uci("protein"),
         "flights": lambda: flights(Path(options.cache)),
     }
-    print("| data | m | " + " | ".join(f"{rule}" for rule in RULES) + " |")
-    print("|---|---|" + "---|" * len(RULES))
+    lines, results = [], []
     for name, load in sets.items():
         rows = load()
         for m in SIZES:
             cells = []
             for rule in RULES:
                 runs = np.mean([measure(rows, rule, m, seed) for seed in range(SEEDS)], axis=0)
-                cells.append(f"{runs[0]:.2e}, {runs[1]:.4f} ({runs[2]:.0f} s)")
-            print(f"| {name} | {m:,} | " + " | ".join(cells) + " |", flush=True)
+                trace, rmse, seconds = map(float, runs)
+                cells.append(f"{trace:.2e}, {rmse:.4f} ({seconds:.0f} s)")
+                results.append({"data": name, "m": m, "rule": rule, "trace_error": trace,
+                                "rmse": rmse, "cpu_seconds": seconds})  # fmt: skip
+            lines.append([name, f"{m:,}", *cells])
+            say(", ".join(lines[-1]))
+    page = table(["data", "m", *RULES], lines)
+    keep("landmarks", page, {"found": results}, record=options.record)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What this machine can do at most: products of matrices, exponentials, bytes moved.
+"""What this machine can do at most: products of matrices, exponentials, bytes read and copied.
 
 Measured afresh in each run, since on a shared machine they change from hour to hour.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def _least_seconds(call: Callable[[], Any]) -> float:
 
 
 def limits() -> dict[str, float]:
-    """Return operations or bytes a second, on all cores for products and on one for the others."""
+    """Return operations or bytes a second: of all cores, of one for exponentials and copies."""
     rng = np.random.default_rng(0)
     found = {}
     for dtype, size in (("float32", 3_000), ("float64", 2_000)):
@@ -40,19 +41,30 @@ def limits() -> dict[str, float]:
     out = np.empty_like(values)
     found["float32 exponentials"] = values.size / _least_seconds(lambda: np.exp(values, out=out))
     long = np.ones(1 << 25, dtype=np.float64)
+    parts = np.array_split(long, available_cores())
+    with ThreadPoolExecutor(len(parts)) as threads:
+        seconds = _least_seconds(lambda: list(threads.map(np.max, parts)))
+    found["bytes read"] = long.nbytes / seconds
     copy = np.empty_like(long)
     found["bytes copied"] = 2 * long.nbytes / _least_seconds(lambda: np.copyto(copy, long))
     return found
 
 
-def least_seconds(products: float, exponentials: float, found: dict[str, float]) -> float:
-    """Return what so many float32 operations of products and so many exponentials take at least."""
-    return products / found["float32 products"] + exponentials / (
-        available_cores() * found["float32 exponentials"]
+def least_seconds(
+    products: float, exponentials: float, found: dict[str, float], bytes_read: float = 0.0
+) -> float:
+    """Return what so many float32 operations, exponentials and bytes read take at least.
+
+    One after the other: that they overlap is what code may gain by, up to a factor of two.
+    """
+    return (
+        products / found["float32 products"]
+        + exponentials / (available_cores() * found["float32 exponentials"])
+        + bytes_read / found["bytes read"]
     )
 
 
 def told(found: dict[str, float]) -> str:
     """Return the limits as a table."""
     rows = [[name, f"{value / 1e9:.1f}"] for name, value in found.items()]
-    return table(["", "10⁹ a second"], rows)
+    return f"This machine at most:\n\n{table(['', '10⁹ a second'], rows)}"

@@ -8,15 +8,13 @@ judged by; the local model keeps its own. Then predictions a second, for 32 neig
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import data
+from benchmarks.results import keep, parser, say, table
 
 NEIGHBORS, OTHERS = 32, (3, 5, 8, 16, 32)
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
@@ -61,7 +59,7 @@ def terrain(n_rows: int, n_queries: int, d: int = 2, seed: int = 0) -> Split:
 
 
 def compare(name: str, split: Split) -> dict[str, Any]:
-    """Print the errors of both, and return them."""
+    """Return the errors of both."""
     from scalekern import KNeighborsRegressor, SimilarityRegressor
 
     X, y, Q, truth = split
@@ -71,12 +69,8 @@ def compare(name: str, split: Split) -> dict[str, Any]:
 
     ours = error(local_model(SimilarityRegressor))
     theirs = {k: error(KNeighborsRegressor(k, weights="distance", random_state=0)) for k in OTHERS}
-    best = min(theirs, key=theirs.__getitem__)
-    print(
-        f"{name:28}{len(X):>11,} x {X.shape[1]:<3}{ours:>10.4f}{theirs[best]:>10.4f} (k = {best})",
-        flush=True,
-    )
-    return {"local": ours, "knn": theirs}
+    say(f"{name}: {ours:.4f}")
+    return {"shape": X.shape, "local": ours, "knn": theirs}
 
 
 def local_model(regressor: Any) -> Any:
@@ -100,36 +94,44 @@ def speed(split: Split, rounds: int, clock: str, cores: int) -> float:
     return len(Q) / float(np.median(seconds)) * (cores if clock == "processor" else 1)
 
 
+def told_errors(results: dict[str, dict[str, Any]]) -> str:
+    """Return the table of errors."""
+    lines = [
+        [name, "{:,} x {}".format(*found["shape"]), f"{found['local']:.4f}",
+         f"{min(found['knn'].values()):.4f}", f"{min(found['knn'], key=found['knn'].get)}"]
+        for name, found in results.items()
+    ]  # fmt: skip
+    return table(["RMSE", "rows", f"local, {NEIGHBORS} neighbours", "k-NN", "its k"], lines)
+
+
 def main() -> None:
-    """Compare on all tables, time predictions, and write both as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.local", description=__doc__)
-    parser.add_argument("--rows", type=int, default=3_000_000, help="of the terrain")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
-    parser.add_argument("--only", choices=["errors", "speed"])
-    parser.add_argument("--output", default="build/benchmarks")
-    options = parser.parse_args()
+    """Compare on all tables, time predictions, and write both."""
+    command = parser("local", __doc__)
+    command.add_argument("--rows", type=int, default=3_000_000, help="of the terrain")
+    command.add_argument("--rounds", type=int, default=3)
+    command.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
+    command.add_argument("--only", choices=["errors", "speed"])
+    options = command.parse_args()
     from scalekern.engine.limits import available_cores
 
     results: dict[str, Any] = {}
+    page = []
     if options.only != "speed":
-        print(f"{'RMSE on rows left out':28}{'rows':>15}{'local':>10}{'k-NN':>10}")
-        for name in ("kin40k", "protein"):
-            results[name] = compare(name, uci(name))
-        results["terrain"] = compare("terrain", terrain(options.rows, 20_000))
+        errors = {name: compare(name, uci(name)) for name in ("kin40k", "protein")}
+        for n in (options.rows // 10, options.rows):
+            errors[f"terrain, {n:,}"] = compare(f"terrain, {n:,}", terrain(n, 20_000))
+        results["errors"] = errors
+        page.append(told_errors(errors))
     if options.only != "errors":
         cores = available_cores()
         split = terrain(options.rows, 100_000, d=3)
         rate = speed(split, options.rounds, options.clock, cores)
         results["predictions_per_second"] = rate
-        print(
-            f"\n{options.rows:,} rows in 3 dimensions, {NEIGHBORS} neighbours: {rate:,.0f} "
-            f"predictions/s on {cores} cores ({options.clock} time)"
+        page.append(
+            f"{options.rows:,} rows of 3 columns, {NEIGHBORS} neighbours: {rate:,.0f} "
+            f"predictions a second on {cores} cores ({options.clock} time)."
         )
-    target = Path(options.output) / "local.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"\nWrote {target}")
+    keep("local", "\n\n".join(page), results, record=options.record)
 
 
 if __name__ == "__main__":

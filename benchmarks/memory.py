@@ -10,7 +10,6 @@ do not add to.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data
-from benchmarks.results import keep
+from benchmarks.results import keep, parser, say, table
 from benchmarks.running import run
 
 COLUMNS = 8
@@ -30,12 +29,9 @@ MOST_GROWTH = 1.25
 
 
 def memory(cache: Path, *, full: bool = False) -> dict[str, Any]:
-    """Print and return what the fits took, and the ratio of seconds a row."""
+    """Return what the fits took, and the ratio of seconds a row."""
     small, large = FULL_SIZES if full else SIZES
     flights, made = flights_as_parquet(cache), cache / "made"
-    print("\nNyström fits from Parquet, 8 columns, float32, m = 1,000, gamma 0.5, alpha 1\n")
-    print(f"{'rows':<24}{'peak memory':>14}{'seconds':>10}{'cpu seconds':>13}"
-          f"{'µs/row':>9}{'cpu µs/row':>12}")  # fmt: skip
     try:
         shutil.rmtree(made, ignore_errors=True)
         make_rows(made / "first", range(small // ROWS_A_FILE))
@@ -50,26 +46,33 @@ def memory(cache: Path, *, full: bool = False) -> dict[str, Any]:
     growth, cpu_growth = (
         found["large"][name] / found["small"][name] for name in ("row_seconds", "row_cpu_seconds")
     )
-    peak = max(one["peak_bytes"] for one in found.values())
-    print(
-        f"\nSeconds a row grow by {growth:.2f} (at most {MOST_GROWTH}), the processor's by "
-        f"{cpu_growth:.2f}; the largest peak is {peak / 1e9:.2f} GB (at most "
-        f"{MOST_BYTES / 1e9:.1f})."
+    return found | {"growth": growth, "cpu_growth": cpu_growth}
+
+
+def told(found: dict[str, Any]) -> str:
+    """Return the table, and how it grows."""
+    fits = [one for one in found.values() if isinstance(one, dict)]
+    lines = [
+        [one["rows"], f"{one['peak_bytes'] / 1e9:.2f} GB", f"{one['fit_seconds']:.1f}",
+         f"{one['row_seconds'] * 1e6:.2f}", f"{one['row_cpu_seconds'] * 1e6:.2f}"]
+        for one in fits
+    ]  # fmt: skip
+    header = ["rows", "peak memory", "seconds", "µs a row", "processor's µs a row"]
+    peak = max(one["peak_bytes"] for one in fits) / 1e9
+    return (
+        "Nyström fits from Parquet, 8 columns, float32, m = 1,000, gamma 0.5, alpha 1.\n\n"
+        f"{table(header, lines)}\n\nSeconds a row grow by {found['growth']:.2f} (at most "
+        f"{MOST_GROWTH}), the processor's by {found['cpu_growth']:.2f}; the largest peak is "
+        f"{peak:.2f} GB (at most {MOST_BYTES / 1e9:.1f})."
     )
-    return found | {"growth": growth, "cpu_growth": cpu_growth, "peak_bytes": peak}
 
 
 def _fitted(name: str, files: Path, n: int) -> dict[str, Any]:
-    found = run("parquet-fit", files=str(files))
+    found = run("parquet-fit", files=str(files)) | {"rows": name}
     found["row_seconds"], found["row_cpu_seconds"] = (
         found[name] / n for name in ("fit_seconds", "cpu_seconds")
     )
-    print(
-        f"{name:<24}{found['peak_bytes'] / 1e9:>11.2f} GB{found['fit_seconds']:>10.1f}"
-        f"{found['cpu_seconds']:>13.1f}"
-        f"{found['row_seconds'] * 1e6:>9.2f}{found['row_cpu_seconds'] * 1e6:>12.2f}",
-        flush=True,
-    )
+    say(f"{name}: {found['fit_seconds']:.1f} s")
     return found
 
 
@@ -111,13 +114,13 @@ def _table(X: np.ndarray, y: np.ndarray) -> Any:
 
 
 def main() -> None:
-    """Measure, and write what was found as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
-    parser.add_argument("--full", action="store_true", help="50,000,000 rows")
-    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
-    options = parser.parse_args()
+    """Measure, and write what was found."""
+    command = parser("memory", __doc__)
+    command.add_argument("--full", action="store_true", help="50,000,000 rows")
+    command.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = command.parse_args()
     found = memory(data.flights(Path(options.cache)), full=options.full)
-    keep("memory", found, {}, record=False)
+    keep("memory", told(found), found, record=options.record)
 
 
 if __name__ == "__main__":

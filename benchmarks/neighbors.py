@@ -4,13 +4,14 @@ Queries a second at the same recall: ours as `auto` tunes itself, each peer at t
 that reaches the recall on other queries than those timed. All are built first, and then timed in
 turn, several rounds, in one process on the same cores; ratios are medians of rounds. On a machine
 that others use, `--clock processor` counts the seconds of one thread instead.
+
+"Of the limit" is the least seconds of our index, for its products with centres and for the bytes of
+codes and rows that it reads, at the rates of this machine in the same run, over those it took.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
-import json
 import subprocess
 import sys
 import tempfile
@@ -23,26 +24,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import data
+from benchmarks.limits import least_seconds, limits, told
+from benchmarks.neighbor_indices import TARGET, K, Peer, least_of, missing, ours, peers, raw_search
+from benchmarks.results import keep, parser, say, spread, table
 
-K, TARGET = 10, 0.95
 TUNING_QUERIES = 2_000
-
+TITLES = {"fashion": "Fashion-MNIST", "walks": "Random walks"}
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
-
-Search = Callable[[np.ndarray, int], np.ndarray]
-"""From queries and a setting to the numbers of their neighbours."""
-
-
-@dataclass
-class Peer:
-    """An index that was built, and how it is searched."""
-
-    name: str
-    search: Search
-    settings: list[int]
-    build_seconds: float
-    setting: int = 0
-    recall: float = 0.0
 
 
 def fashion() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -90,87 +78,6 @@ def recall_of(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean([len(set(a) & set(b)) / K for a, b in pairs]))
 
 
-def peers(X: np.ndarray, threads: int, *, graphs: bool = True) -> list[Peer]:
-    """Build what there is beside this package, without `graphs` what is soon built."""
-    lists = int(4 * np.sqrt(len(X)))
-    d = X.shape[1]
-    parts = d // 8 if d > 256 else d // 2
-    built = [
-        _faiss("FAISS HNSW32", "HNSW32", X, 64) if graphs else None,
-        _faiss("FAISS IVF-Flat", f"IVF{lists},Flat", X, lists),
-        *(
-            _faiss(f"FAISS IVF-PQ fast-scan, refine x{more}", code, X, lists // 2, more)
-            for more in (4, 8)
-            for code in (f"IVF{lists // 2},PQ{parts}x4fsr,RFlat",)
-        ),
-        _hnswlib(X, threads) if graphs else None,
-        _usearch(X, threads) if graphs else None,
-    ]
-    return [peer for peer in built if peer is not None]
-
-
-def _faiss(name: str, factory: str, X: np.ndarray, largest: int, more: int = 1) -> Peer:
-    import faiss
-
-    start = time.perf_counter()
-    index = faiss.index_factory(X.shape[1], factory)
-    index.train(X[np.random.default_rng(0).permutation(len(X))[: 64 * max(1_000, largest)]])
-    index.add(X)
-    seconds = time.perf_counter() - start
-    graph = "HNSW" in factory
-
-    def search(Q: np.ndarray, setting: int) -> np.ndarray:
-        if graph:
-            at = faiss.SearchParametersHNSW(efSearch=setting)
-        else:
-            at = faiss.SearchParametersIVF(nprobe=setting)
-        if more > 1:
-            at = faiss.IndexRefineSearchParameters(k_factor=float(more), base_index_params=at)
-        return index.search(Q, K, params=at)[1]
-
-    return Peer(name, search, _settings(4 if graph else 1, 400 if graph else largest), seconds)
-
-
-def _hnswlib(X: np.ndarray, threads: int) -> Peer | None:
-    try:
-        import hnswlib
-    except ImportError:
-        return None
-    start = time.perf_counter()
-    index = hnswlib.Index("l2", X.shape[1])
-    index.init_index(len(X), M=16, ef_construction=100)
-    index.add_items(X)
-    seconds = time.perf_counter() - start
-
-    def search(Q: np.ndarray, setting: int) -> np.ndarray:
-        index.set_ef(setting)
-        return index.knn_query(Q, K, num_threads=threads)[0].astype(np.int64)
-
-    return Peer("hnswlib", search, _settings(K, 400), seconds)
-
-
-def _usearch(X: np.ndarray, threads: int) -> Peer | None:
-    try:
-        from usearch.index import Index
-    except ImportError:
-        return None
-    start = time.perf_counter()
-    index = Index(ndim=X.shape[1], metric="l2sq")
-    index.add(np.arange(len(X)), X)
-    seconds = time.perf_counter() - start
-
-    def search(Q: np.ndarray, setting: int) -> np.ndarray:
-        index.expansion_search = setting
-        return index.search(Q, K, threads=threads).keys.astype(np.int64)
-
-    return Peer("usearch", search, _settings(K, 400), seconds)
-
-
-def _settings(smallest: int, largest: int) -> list[int]:
-    grid = smallest * 1.1 ** np.arange(200)
-    return sorted({round(float(s)) for s in grid if s <= largest})
-
-
 def tune(peer: Peer, Q: np.ndarray, true: np.ndarray) -> None:
     """Set the smallest setting that reaches the recall, by halving."""
     low, high = 0, len(peer.settings) - 1
@@ -179,18 +86,6 @@ def tune(peer: Peer, Q: np.ndarray, true: np.ndarray) -> None:
         reached = recall_of(peer.search(Q, peer.settings[middle]), true) >= TARGET
         low, high = (low, middle) if reached else (middle + 1, high)
     peer.setting = peer.settings[low]
-
-
-def ours(X: np.ndarray, **options: Any) -> tuple[Peer, Any]:
-    """Fit our regressor, which tunes itself, and return it as a peer with no setting."""
-    from scalekern import KNeighborsRegressor
-
-    start = time.perf_counter()
-    options = {"target_recall": TARGET, "random_state": 0} | options
-    model = KNeighborsRegressor(K, **options).fit(X, np.zeros(len(X)))
-    seconds = time.perf_counter() - start
-    search: Search = lambda Q, _: model.kneighbors(Q)[1]  # noqa: E731
-    return Peer("scalekern auto", search, [0], seconds), model
 
 
 PAUSE = 0.3
@@ -205,6 +100,7 @@ class Timing:
     rounds: int
     clock: Callable[[], float]
     threads: int
+    limits: dict[str, float]
     graphs: bool = True
 
     def in_turn(self, runs: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
@@ -219,74 +115,73 @@ class Timing:
         return seconds
 
 
-def contest(name: str, X: np.ndarray, Q: np.ndarray, timing: Timing) -> dict[str, Any]:
-    """Compare all at the same recall, and print what came out."""
+@dataclass
+class Found:
+    """What a part found: its tables as Markdown, its numbers, and ratios for the history."""
+
+    page: str
+    numbers: dict[str, Any]
+    ratios: dict[str, list[float]]
+
+
+def ratios_of(seconds: dict[str, list[float]], theirs: str, ours: str) -> list[float]:
+    """Return one's seconds over another's, round by round."""
+    return [a / b for a, b in zip(seconds[theirs], seconds[ours], strict=True)]
+
+
+def contest(name: str, X: np.ndarray, Q: np.ndarray, timing: Timing) -> Found:
+    """Compare all at the same recall."""
     import faiss
 
-    threads = timing.threads
     Q_tune, Q_time = Q[:TUNING_QUERIES], Q[TUNING_QUERIES:]
     true_tune, true = exact_neighbors(X, Q_tune), exact_neighbors(X, Q_time)
-    model_peer, model = ours(X)
-    everyone = [model_peer, *peers(X, threads, graphs=timing.graphs)]
-    faiss.omp_set_num_threads(threads)
-    model.set_params(n_jobs=threads)
+    own, model = ours(X)
+    everyone = [own, *peers(X, timing.threads, graphs=timing.graphs)]
+    say(f"{name}: built")
+    faiss.omp_set_num_threads(timing.threads)
+    model.set_params(n_jobs=timing.threads)
     for peer in everyone[1:]:
         tune(peer, Q_tune, true_tune)
     for peer in everyone:
         peer.recall = recall_of(peer.search(Q_time, peer.setting), true)
     runs = {p.name: lambda p=p: p.search(Q_time, p.setting) for p in everyone}
-    runs["raw index"] = _raw(model, Q_time)
+    runs["raw index"] = raw_search(model, Q_time)
     runs["predictions"] = lambda: model.predict(Q_time)
     seconds = timing.in_turn(runs)
     rates = {n: len(Q_time) / float(np.median(s)) for n, s in seconds.items()}
-    print(
-        f"\n{name}: {len(X):,} x {X.shape[1]}, {len(Q_time):,} queries at once, {threads} thread(s)"
-    )
-    print(f"ours is {model.index_description_}\n")
-    print(f"{'':34}{'setting':>8}{'recall':>9}{'queries/s':>12}{'build s':>9}")
-    for peer in everyone:
-        print(
-            f"{peer.name:34}{peer.setting or '':>8}{peer.recall:>9.4f}"
-            f"{rates[peer.name]:>12,.0f}{peer.build_seconds:>9.1f}"
-        )
     best = max((p.name for p in everyone[1:] if p.recall >= TARGET - 0.01), key=rates.__getitem__)
-    ratios = np.array(seconds[best]) / np.array(seconds["scalekern auto"])
-    over = np.array(seconds["predictions"]) / np.array(seconds["raw index"])
-    print(
-        f"\nours over the best, {best}: {np.median(ratios):.2f} "
-        f"({ratios.min():.2f} to {ratios.max():.2f}); predictions take {np.median(over):.2f} times "
-        "as long as the index alone"
+    over = {p.name: ratios_of(seconds, p.name, own.name) for p in everyone[1:]}
+    overhead = ratios_of(seconds, "predictions", "raw index")
+    products, read = least_of(model)
+    share = rates[own.name] * least_seconds(products, 0.0, timing.limits, read)
+    rows = [
+        [p.name, str(p.setting or ""), f"{p.recall:.3f}", f"{rates[p.name]:,.0f}",
+         spread(over[p.name]) if p is not own else "", f"{p.build_seconds:.1f}"]
+        for p in sorted(everyone, key=lambda p: -rates[p.name])
+    ]  # fmt: skip
+    header = ["", "setting", "recall", "queries/s", "its time over ours", "build (s)"]
+    page = (
+        f"**{name}**: {len(X):,} rows x {X.shape[1]}, {len(Q_time):,} queries at once, "
+        f"{timing.threads} thread(s), {timing.rounds} rounds; recall of {K} neighbours. Ours is "
+        f"{model.index_description_}.\n\n{table(header, rows)}\n\n"
+        f"The time of the best peer, {best}, over ours: {spread(over[best])}. A query of ours "
+        f"cannot do without {products / 1e3:,.0f} thousand operations of products and "
+        f"{read / 1e3:,.0f} kB read: {share:.0%} of the limit. Predictions take {spread(overhead)} "
+        "times as long as the index alone."
     )
-    return {
+    numbers = {
         "description": model.index_description_,
+        "seconds": seconds,
         "rates": rates,
         "recall": {p.name: p.recall for p in everyone},
         "build_seconds": {p.name: p.build_seconds for p in everyone},
-        "ratio": float(np.median(ratios)),
-        "overhead": float(np.median(over)),
+        "share_of_limit": share,
+        "overhead": overhead,
     }
+    return Found(page, numbers, {f"{name}: best peer": over[best]})
 
 
-def _raw(model: Any, Q: np.ndarray) -> Callable[[], Any]:
-    """Return FAISS's search, and refinement, below the model, with FAISS's own threads."""
-    from scalekern.neighbors.approximate import refined
-    from scalekern.neighbors.knobs import search_parameters
-
-    index = model._index  # noqa: SLF001
-    faiss_index, rows = index._index, index._points  # noqa: SLF001
-    points = index._embedding.embed_queries(Q)  # noqa: SLF001
-    parameters, fetched = search_parameters(faiss_index, index.setting), index._fetched(K)  # noqa: SLF001
-
-    def search() -> np.ndarray:
-        found = faiss_index.search(points, fetched, params=parameters)[1]
-        return (
-            found if rows is None else refined(Q if rows is index.rows else points, rows, found, K)
-        )
-
-    return search
-
-
-def classification(timing: Timing) -> dict[str, Any]:
+def classification(timing: Timing) -> Found:
     """Compare predictions of Fashion-MNIST's labels with scikit-learn's."""
     from sklearn.neighbors import KNeighborsClassifier as Theirs
     from threadpoolctl import threadpool_limits
@@ -310,17 +205,20 @@ def classification(timing: Timing) -> dict[str, Any]:
 
     with threadpool_limits(timing.threads):
         seconds = timing.in_turn({name: lambda name=name: predict(name) for name in models})
-    found = {}
-    print("\nFashion-MNIST, 10,000 predictions: times as fast as scikit-learn, and accuracy")
-    for name in models:
-        ratios = np.array(seconds["scikit-learn"]) / np.array(seconds[name])
-        accuracy = float((told[name] == labels).mean())
-        found[name] = {"ratio": float(np.median(ratios)), "accuracy": accuracy}
-        print(f"{name:20}{np.median(ratios):>8.1f}{accuracy:>9.4f}")
-    return found
+    names = {"scalekern": "default", "target_error=0.02": "target_error=0.02"}
+    over = {name: ratios_of(seconds, "scikit-learn", name) for name in models}
+    right = {name: float((told[name] == labels).mean()) for name in models}
+    rows = [[name, f"{right[name]:.4f}", spread(over[name])] for name in models]
+    page = (
+        f"**Labels of Fashion-MNIST**: 10,000 predictions of `KNeighborsClassifier`, "
+        f"{timing.rounds} rounds.\n\n"
+        + table(["", "accuracy", "scikit-learn's time over it"], rows)
+    )
+    ratios = {f"labels, {word}: scikit-learn": over[name] for name, word in names.items()}
+    return Found(page, {"accuracy": right, "seconds": seconds}, ratios)
 
 
-def kd_trees(n_rows: int, timing: Timing) -> dict[str, Any]:
+def kd_trees(n_rows: int, timing: Timing) -> Found:
     """Compare the KD-tree in three dimensions with scikit-learn's."""
     from sklearn.neighbors import KNeighborsRegressor as Theirs
 
@@ -334,17 +232,20 @@ def kd_trees(n_rows: int, timing: Timing) -> dict[str, Any]:
         "theirs": Theirs(K, algorithm="kd_tree", n_jobs=timing.threads),
     }
     once = replace(timing, rounds=1)
-    built = once.in_turn({name: lambda m=m: m.fit(X, y) for name, m in models.items()})
-    asked = timing.in_turn({name: lambda m=m: m.predict(Q) for name, m in models.items()})
-    fit, predict = (float(np.median(s["theirs"]) / np.median(s["ours"])) for s in (built, asked))
-    print(
-        f"\n{n_rows:,} rows in 3 dimensions: fit {fit:.1f} and predict {predict:.1f} times as fast "
-        "as scikit-learn's KD-tree"
+    seconds = {
+        "fit": once.in_turn({name: lambda m=m: m.fit(X, y) for name, m in models.items()}),
+        "predict": timing.in_turn({name: lambda m=m: m.predict(Q) for name, m in models.items()}),
+    }
+    ratios = {f"KD-tree: {what}": ratios_of(s, "theirs", "ours") for what, s in seconds.items()}
+    page = (
+        f"**KD-trees**: {n_rows:,} rows of 3 columns, 200,000 queries; scikit-learn's time over "
+        f"ours: fit {spread(ratios['KD-tree: fit'])}, predictions "
+        f"{spread(ratios['KD-tree: predict'])}."
     )
-    return {"fit": fit, "predict": predict}
+    return Found(page, {"seconds": seconds}, ratios)
 
 
-def memory(n_rows: int = 1_000_000) -> dict[str, Any]:
+def memory(n_rows: int = 1_000_000) -> Found:
     """Measure what predicting many rows takes beyond them, in a process that did not fit."""
     from scalekern import KNeighborsRegressor, save
 
@@ -356,8 +257,8 @@ def memory(n_rows: int = 1_000_000) -> dict[str, Any]:
         command = [sys.executable, "-c", code, f"{folder}/model", str(n_rows)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     extra = int(done.stdout)
-    print(f"\npredicting {n_rows:,} rows takes {extra / 1e6:.0f} MB beyond them")
-    return {"bytes": extra}
+    page = f"**Memory**: predicting {n_rows:,} rows takes {extra / 1e6:.0f} MB beyond them."
+    return Found(page, {"bytes": extra}, {})
 
 
 def predict_many(folder: str, n_rows: str) -> None:
@@ -373,42 +274,65 @@ def predict_many(folder: str, n_rows: str) -> None:
     print(peak_memory() - before)
 
 
+def picture(found: dict[str, Found], target: Path) -> None:
+    """Draw the queries a second of all indices."""
+    from matplotlib.figure import Figure
+
+    drawn = {name: found[name].numbers for name in ("fashion", "walks") if name in found}
+    if not drawn:
+        return
+    figure = Figure(figsize=(9, 1 + 1.3 * len(drawn) + 1), layout="constrained")
+    for axes, (name, numbers) in zip(
+        np.atleast_1d(figure.subplots(1, len(drawn))), drawn.items(), strict=True
+    ):
+        names = sorted(numbers["recall"], key=numbers["rates"].__getitem__)
+        rates = [numbers["rates"][one] for one in names]
+        colours = ["tab:blue" if one.startswith("scalekern") else "tab:gray" for one in names]
+        bars = axes.barh(names, rates, color=colours)
+        axes.bar_label(bars, [f" recall {numbers['recall'][one]:.3f}" for one in names], fontsize=7)
+        axes.set(xlabel="queries a second", title=TITLES[name])
+        axes.tick_params(axis="y", labelsize=7)
+        axes.margins(x=0.25)
+    figure.savefig(target, dpi=110)
+
+
 def main() -> None:
-    """Run all parts, print their tables, and write them as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbors", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="times each is run")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try it out")
-    parser.add_argument("--no-graphs", action="store_true", help="leave out what is long to build")
-    parser.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
-    parser.add_argument("--only", choices=["fashion", "walks", "labels", "kd-tree", "memory"])
-    parser.add_argument(
-        "--output", default="build/benchmarks", help="where the results are written"
-    )
-    options = parser.parse_args()
+    """Run all parts, print their tables, and write them."""
+    command = parser("neighbors", __doc__)
+    command.add_argument("--rounds", type=int, default=9, help="times each is run")
+    command.add_argument("--scale", type=float, default=1.0, help="share of the rows")
+    command.add_argument("--no-graphs", action="store_true", help="leave out what is long to build")
+    command.add_argument("--clock", choices=[*CLOCKS], default="wall", help="what is timed")
+    command.add_argument("--only", choices=["fashion", "walks", "labels", "kd-tree", "memory"])
+    options = command.parse_args()
     from scalekern.engine.limits import available_cores
 
     scale, threads = options.scale, 1 if options.clock == "processor" else available_cores()
-    timing = Timing(options.rounds, CLOCKS[options.clock], threads, not options.no_graphs)
+    most = limits()
+    timing = Timing(options.rounds, CLOCKS[options.clock], threads, most, not options.no_graphs)
 
-    def fashion_part() -> dict[str, Any]:
+    def fashion_part() -> Found:
         X, _, Q, _ = fashion()
-        return contest("Fashion-MNIST", X[: int(scale * len(X))], Q, timing)
+        return contest(TITLES["fashion"], X[: int(scale * len(X))], Q, timing)
 
-    def walks_part() -> dict[str, Any]:
-        return contest("Random walks", *walks(int(scale * 400_000), 12_000), timing)
+    def walks_part() -> Found:
+        return contest(TITLES["walks"], *walks(int(scale * 400_000), 12_000), timing)
 
-    parts: dict[str, Callable[[], Any]] = {
+    parts: dict[str, Callable[[], Found]] = {
         "fashion": fashion_part,
         "walks": walks_part,
         "labels": lambda: classification(timing),
         "kd-tree": lambda: kd_trees(int(scale * 3_000_000), timing),
         "memory": memory,
     }
-    results = {n: run() for n, run in parts.items() if options.only in (None, n)}
-    target = Path(options.output) / "neighbors.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"\nWrote {target}")
+    found = {name: run() for name, run in parts.items() if options.only in (None, name)}
+    page = "\n\n".join([told(most), *(one.page for one in found.values())])
+    if missing():
+        page += f"\n\nSkipped, since not installed: {', '.join(missing())}."
+    numbers = {"limits": most} | {name: one.numbers for name, one in found.items()}
+    ratios = {name: values for one in found.values() for name, values in one.ratios.items()}
+    target = keep("neighbors", page, numbers, ratios, record=options.record)
+    picture(found, target.with_suffix(".png"))
 
 
 if __name__ == "__main__":

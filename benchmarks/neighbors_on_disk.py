@@ -2,24 +2,32 @@
 
 20,000,000 synthetic rows of 16 float32 columns are written to Parquet, and an index is built from
 the files and asked in a process of its own, whose resident memory is watched throughout. Give
-fewer rows to try it out.
+fewer rows, or several numbers of them, with --rows.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from benchmarks.results import keep, parser, say, table
 
 COLUMNS, FILE_ROWS, QUERIES = 16, 1_000_000, 20_000
 MEMORY = 2_000_000_000
 RESIDENT = ("VmRSS", "RssAnon")
+MEMORIES = {
+    "resident_bytes_to_build": "resident to build",
+    "of_that_own_bytes": "own memory",
+    "resident_bytes": "resident, with mapped rows",
+}
 
 
 def write_rows(folder: Path, n_rows: int) -> None:
@@ -77,6 +85,7 @@ def build_and_ask(data: str, index: str) -> None:
         "of_that_own_bytes": peak["RssAnon"],
         "resident_bytes_to_build": building["VmRSS"],
         "description": model.index_description_,
+        "recall": model.recall_,
     }
     print(json.dumps(found))
 
@@ -92,31 +101,42 @@ def _resident() -> dict[str, int]:
     return {line[0][:-1]: int(line[1]) * 1024 for line in lines if line[0][:-1] in RESIDENT}
 
 
-def main() -> None:
-    """Write the rows, and measure in a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.neighbors_on_disk")
-    parser.add_argument("--rows", type=int, default=20_000_000)
-    parser.add_argument("--folder", default="build/benchmarks/on-disk", help="for rows and index")
-    options = parser.parse_args()
-    folder = Path(options.folder)
-    data, index = folder / f"rows-{options.rows}", folder / f"index-{options.rows}"
-    write_rows(data, options.rows)
+def measured(folder: Path, n_rows: int) -> dict[str, Any]:
+    """Write the rows, build the index and ask it in a process of its own."""
+    data, index = folder / f"rows-{n_rows}", folder / f"index-{n_rows}"
+    write_rows(data, n_rows)
     code = (
         "import sys; from benchmarks.neighbors_on_disk import *\n"
         "from scalekern import config_context\n"
         f"with config_context(memory_limit={MEMORY}): build_and_ask(*sys.argv[1:])"
     )
     command = [sys.executable, "-c", code, str(data), str(index)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout)
-    print(
-        f"{found['rows']:,} rows x {COLUMNS}: built in {found['build_seconds']:.0f} s "
-        f"({found['build_processor_seconds']:.0f} s of processor), "
-        f"{found['queries_per_second']:,.0f} predictions/s, at most "
-        f"{found['resident_bytes'] / 1e9:.2f} GB resident, of that "
-        f"{found['of_that_own_bytes'] / 1e9:.2f} GB its own and the rest mapped; to build "
-        f"{found['resident_bytes_to_build'] / 1e9:.2f} GB\n{found['description']}"
-    )
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    finally:
+        shutil.rmtree(index, ignore_errors=True)
+    say(f"{n_rows:,} rows")
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    """Measure each number of rows, and write the table."""
+    command = parser("neighbors_on_disk", __doc__)
+    command.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000, 20_000_000])
+    command.add_argument("--folder", default="build/benchmarks/on-disk", help="for rows and index")
+    options = command.parse_args()
+    found = [measured(Path(options.folder), n_rows) for n_rows in options.rows]
+    lines = [
+        [f"{one['rows']:,}", f"{one['build_seconds']:.0f}",
+         f"{one['build_processor_seconds']:.0f}",
+         *(f"{one[name] / 1e9:.2f} GB" for name in MEMORIES),
+         f"{one['queries_per_second']:,.0f}", f"{one['recall']:.3f}"]
+        for one in found
+    ]  # fmt: skip
+    header = ["rows", "build (s)", "processor's s", *MEMORIES.values(), "predictions/s", "recall"]
+    limit = f"{COLUMNS} float32 columns, memory limit {MEMORY / 1e9:.0f} GB"
+    page = f"{limit}.\n\n{table(header, lines)}"
+    keep("neighbors_on_disk", page, {"found": found}, record=options.record)
 
 
 if __name__ == "__main__":

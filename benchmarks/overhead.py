@@ -10,7 +10,6 @@ all processes, which other programs on the machine do not add to.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ import numpy as np
 
 from benchmarks import data
 from benchmarks.memory import flights_as_parquet
-from benchmarks.results import keep
+from benchmarks.results import keep, parser, say, spread, table
 
 ROWS, FULL_ROWS = 400_000, 3_000_000
 COMPONENTS = 1_000
@@ -32,7 +31,7 @@ Task = Callable[[], Any]
 
 
 def overhead(cache: Path, repeats: int, *, full: bool = False) -> dict[str, Any]:
-    """Print and return the ratios."""
+    """Return the seconds of all, the clock's and the processor's, of each round."""
     from distributed import Client, LocalCluster
 
     rows = FULL_ROWS if full else ROWS
@@ -47,28 +46,36 @@ def overhead(cache: Path, repeats: int, *, full: bool = False) -> dict[str, Any]
         for _ in range(repeats):
             for name, task in tasks.items():
                 found[name].append(_timed(task))
-    pairs = {
-        "Dask over threads": ("fit on Dask", "fit on threads", 1.25),
-        "Parquet over memory": ("fit on threads", "fit in memory", 1.25),
-        "Dask over two processes": ("pass on Dask", "pass in two processes", 1 / 0.85),
-    }
-    print(f"\nA Nyström fit on {rows:,} flights, m = 1,000 ({repeats} rounds)\n")
-    print(f"{'':<26}{'ratio of times':>26}{'of cpu time':>14}{'at most':>10}")
-    ratios: dict[str, Any] = {}
-    for name, (ours, other, most) in pairs.items():
-        each = sorted(a[0] / b[0] for a, b in zip(found[ours], found[other], strict=True))
-        busy = statistics.median(
-            a[1] / b[1] for a, b in zip(found[ours], found[other], strict=True)
-        )
-        middle = statistics.median(each)
-        print(
-            f"{name:<26}{f'{middle:.2f} ({each[0]:.2f} to {each[-1]:.2f})':>26}{busy:>14.2f}"
-            f"{most:>10.2f}"
-        )
-        ratios[name] = {"times": each, "cpu": busy}
-    seconds = {name: statistics.median(t for t, _ in times) for name, times in found.items()}
-    print("\nSeconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
-    return {"rows": rows, "ratios": ratios, "seconds": seconds}
+            say(", ".join(f"{name} {times[-1][0]:.1f} s" for name, times in found.items()))
+    return {"rows": rows, "seconds": found}
+
+
+PAIRS = {
+    "Dask over threads": ("fit on Dask", "fit on threads", 1.25),
+    "Parquet over memory": ("fit on threads", "fit in memory", 1.25),
+    "Dask over two processes": ("pass on Dask", "pass in two processes", 1 / 0.85),
+}
+
+
+def told(found: dict[str, Any]) -> str:
+    """Return the table of ratios."""
+    lines = []
+    for name, (ours, other, most) in PAIRS.items():
+        clock, processor = (
+            [a[i] / b[i] for a, b in zip(found["seconds"][ours], found["seconds"][other],
+                                         strict=True)]
+            for i in (0, 1)
+        )  # fmt: skip
+        lines.append([name, spread(clock), spread(processor), f"{most:.2f}"])
+    took = (
+        f"{name} {statistics.median(t for t, _ in times):.1f}"
+        for name, times in found["seconds"].items()
+    )
+    header = ["", "ratio of times", "of the processor's", "at most"]
+    return (
+        f"A Nyström fit on {found['rows']:,} flights, m = 1,000.\n\n{table(header, lines)}\n\n"
+        f"Seconds: {', '.join(took)}."
+    )
 
 
 def _some_flights(cache: Path, rows: int) -> Path:
@@ -174,14 +181,14 @@ def _busy() -> float:
 
 
 def main() -> None:
-    """Measure, and write what was found as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead")
-    parser.add_argument("--full", action="store_true", help="all flights")
-    parser.add_argument("--repeats", type=int, default=3, help="rounds")
-    parser.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
-    options = parser.parse_args()
-    cache = data.flights(Path(options.cache))
-    keep("overhead", overhead(cache, options.repeats, full=options.full), {}, record=False)
+    """Measure, and write what was found."""
+    command = parser("overhead", __doc__)
+    command.add_argument("--full", action="store_true", help="all flights")
+    command.add_argument("--repeats", type=int, default=3, help="rounds")
+    command.add_argument("--cache", default="build/benchmarks", help="where prepared data lies")
+    options = command.parse_args()
+    found = overhead(data.flights(Path(options.cache)), options.repeats, full=options.full)
+    keep("overhead", told(found), found, record=options.record)
 
 
 if __name__ == "__main__":

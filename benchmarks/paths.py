@@ -7,7 +7,6 @@ that this machine has in the same run; the share says how near the code comes to
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.limits import least_seconds, limits, told
-from benchmarks.results import keep, table
+from benchmarks.results import keep, parser, say, table
 
 D, M, K = 8, 1_000, 32
 PLAIN: dict[str, Any] = {"kernel": "rbf", "gamma": 0.15, "alpha": 1.0, "metric": "euclidean"}
@@ -73,17 +72,16 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> list[float]:
 
 def main() -> None:
     """Time the paths, print the table and write it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paths", description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="times each is run")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try it out")
-    parser.add_argument("--record", action="store_true", help="keep the results in docs/benchmarks")
-    options = parser.parse_args()
+    command = parser("paths", __doc__)
+    command.add_argument("--repeats", type=int, default=3, help="times each is run")
+    command.add_argument("--scale", type=float, default=1.0, help="share of the rows")
+    options = command.parse_args()
     found, results = limits(), {}
     for name, call, products, exponentials in paths(options.scale):
         seconds = seconds_of(call, options.repeats)
         least = least_seconds(products, exponentials, found)
         results[name] = {"seconds": seconds, "least": least}
-        print(f"  {name}: {min(seconds):.2f} s, at least {least:.2f}", flush=True)
+        say(f"{name}: {min(seconds):.2f} s, at least {least:.2f}")
     shares = {name: [one["least"] / s for s in one["seconds"]] for name, one in results.items()}
     lines = [
         [name, f"{statistics.median(one['seconds']):.2f}", f"{one['least']:.2f}",
@@ -91,10 +89,8 @@ def main() -> None:
         for name, one in results.items()
     ]  # fmt: skip
     told_paths = table(["path", "seconds", "at least", "of the limit"], lines)
-    page = f"This machine at most:\n\n{told(found)}\n\n{told_paths}"
-    print(f"\n{page}")
-    kept = {"limits": found, "paths": results}
-    print(f"\nWrote {keep('paths', kept, shares, record=options.record, page=page)}")
+    page = f"{told(found)}\n\n{told_paths}"
+    keep("paths", page, {"limits": found, "paths": results}, shares, record=options.record)
 
 
 if __name__ == "__main__":

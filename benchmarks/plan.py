@@ -1,25 +1,23 @@
 """Seconds that plans predict, against those of the fits: three sizes of each model, both engines.
 
-python -m benchmarks.plan              all of them: some ten minutes
-python -m benchmarks.plan knn linear   some of them
-
+`python -m benchmarks.plan` measures all of them, `python -m benchmarks.plan knn linear` some.
 One thread, or one Dask worker of one thread in this process: measured is the processor's time,
 which other programs on the machine do not add to.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import scalekern
+from benchmarks.results import keep, parser, say, table
 from scalekern import KNeighborsRegressor, LinearRegressor, SimilarityRegressor
 from scalekern.engine.machine import rates
 
@@ -48,18 +46,50 @@ DASK_SIZES = {
 COLUMNS = 6
 
 
+Row = dict[str, Any]
+"""A model, its rows, and the seconds planned and measured."""
+
+
 def main() -> None:
-    """Print predicted and measured seconds, and their ratios."""
-    names = sys.argv[1:] or list(SIZES)
+    """Measure on both engines, and write planned and measured seconds and their ratios."""
+    command = parser("plan", __doc__)
+    command.add_argument("models", nargs="*", metavar="MODEL", help=f"of: {', '.join(SIZES)}")
+    options = command.parse_args()
+    names = options.models or list(SIZES)
+    if unknown := set(names) - set(SIZES):
+        command.error(f"no such model: {', '.join(unknown)}; there are {', '.join(SIZES)}")
     rng = np.random.default_rng(0)
     fit_once(SimilarityRegressor(n_components=50), rng.uniform(size=(3_000, COLUMNS)))
     fit_once(KNeighborsRegressor(), rng.uniform(size=(3_000, COLUMNS)))
     start = time.perf_counter()
     rates()
-    print(f"calibration {time.perf_counter() - start:.2f} s")
-    print(
-        "model             rows  fit: planned  measured  ratio  predict: planned  measured  ratio"
+    calibration = time.perf_counter() - start
+    threads, dask = list(on_threads(rng, names)), list(on_dask(rng, names))
+    page = (
+        f"Seconds measured over seconds planned; the machine's rates were measured in "
+        f"{calibration:.2f} s.\n\n{told('on threads', threads)}\n\n{told('on Dask', dask)}"
     )
+    keep("plan", page, {"threads": threads, "dask": dask}, record=options.record)
+
+
+def told(where: str, rows: list[Row]) -> str:
+    """Return the table of ratios, a line for each model."""
+    lines: dict[str, list[list[str]]] = {}
+    for row in rows:
+        fit, predict = (
+            f"{row[what] / row[f'planned_{what}']:.2f}" if what in row else ""
+            for what in ("fit", "predict")
+        )
+        lines.setdefault(row["model"], []).append([f"{row['rows']:,}", fit, predict])
+    cells = [
+        [name, *("; ".join(column).strip("; ") for column in zip(*found, strict=True))]
+        for name, found in lines.items()
+    ]
+    return table([where, "rows", "fit", "predict"], cells)
+
+
+def on_threads(rng: np.random.Generator, names: list[str]) -> Iterator[Row]:
+    """Yield what fits and predictions take on one thread."""
     for name in names:
         for n in SIZES[name]:
             X = rng.uniform(size=(n, COLUMNS))
@@ -67,22 +97,19 @@ def main() -> None:
             plan = scalekern.plan(X, X[:, 0], estimator=model)
             with threadpool_limits(1, "blas"):
                 fit, predict = fit_once(model, X)
-            planned, predicting = plan.seconds, plan.predict_seconds
-            print(
-                f"{name:<14}{n:>8,}{planned:>14.3f}{fit:>10.3f}{fit / planned:>7.2f}"
-                f"{predicting:>18.3f}{predict:>10.3f}{predict / predicting:>7.2f}",
-                flush=True,
-            )
-    on_dask(rng, names)
+            say(f"{name}, {n:,} rows: {fit / plan.seconds:.2f}")
+            yield {
+                "model": name, "rows": n, "planned_fit": plan.seconds, "fit": fit,
+                "planned_predict": plan.predict_seconds, "predict": predict,
+            }  # fmt: skip
 
 
-def on_dask(rng: np.random.Generator, names: list[str]) -> None:
-    """Print the same of fits from Parquet on a Dask worker."""
+def on_dask(rng: np.random.Generator, names: list[str]) -> Iterator[Row]:
+    """Yield the same of fits from Parquet on a Dask worker."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from distributed import Client, LocalCluster
 
-    print("on Dask           rows  fit: planned  measured  ratio   tasks")
     with (
         LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
@@ -96,18 +123,15 @@ def on_dask(rng: np.random.Generator, names: list[str]) -> None:
         for name in names:
             for n in (2_000, *DASK_SIZES.get(name, ())):
                 X = rng.uniform(size=(n, COLUMNS))
-                table = pa.table({f"x{j}": X[:, j] for j in range(COLUMNS)} | {"y": _target(X)})
-                pq.write_table(table, f"{folder}/rows.parquet", row_group_size=65_536)
+                rows = pa.table({f"x{j}": X[:, j] for j in range(COLUMNS)} | {"y": _target(X)})
+                pq.write_table(rows, f"{folder}/rows.parquet", row_group_size=65_536)
                 source = scalekern.rows(f"{folder}/rows.parquet", target="y")
                 model = _model(name)
                 plan = scalekern.plan(source, estimator=model)
                 fit = seconds_of(lambda m=model, s=source: m.fit(s))
                 if n != 2_000:  # the first warms the worker up
-                    print(
-                        f"{name:<14}{n:>8,}{plan.seconds:>14.3f}{fit:>10.3f}"
-                        f"{fit / plan.seconds:>7.2f}{plan.graph_tasks:>8}",
-                        flush=True,
-                    )
+                    say(f"{name} on Dask, {n:,} rows: {fit / plan.seconds:.2f}")
+                    yield {"model": name, "rows": n, "planned_fit": plan.seconds, "fit": fit}
 
 
 def _model(name: str) -> Any:

@@ -1,20 +1,23 @@
-"""What benchmarks found: JSON of the last run, and a history of ratios in which a regression shows.
+"""How every suite ends: its tables as Markdown, its numbers as JSON, its ratios in a history.
 
-`python -m benchmarks.results` prints the history. A run with `--record` adds a line for each ratio
-to `docs/benchmarks/history.csv` and replaces `docs/benchmarks/NAME.json`, which the tables of the
-docs are made from, with `NAME.md`, the tables that a page includes; without it, they are written to
-`build/benchmarks` alone.
+A run with `--record` replaces `docs/benchmarks/NAME.json` and `NAME.md`, which a page of the docs
+includes, and adds a line for each ratio to `docs/benchmarks/history.csv`; without it, both are
+written to `build/benchmarks` alone. `python -m benchmarks.results` prints the history, and points
+out what became worse.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import datetime as dt
 import json
 import os
 import platform
+import shlex
 import statistics
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,29 +63,52 @@ def today() -> str:
     return dt.datetime.now(dt.UTC).date().isoformat()
 
 
+def parser(name: str, about: str | None) -> argparse.ArgumentParser:
+    """Return the command of a suite, which has `--record` as all have."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--record", action="store_true", help="keep the results in docs/benchmarks")
+    return made
+
+
+def say(line: str) -> None:
+    """Tell how far a suite is, beside what it prints in the end."""
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
 def keep(
     name: str,
-    results: dict[str, Any],
-    ratios: dict[str, list[float]],
+    page: str,
+    results: Mapping[str, Any],
+    ratios: Mapping[str, Sequence[float]] | None = None,
     *,
     record: bool,
-    page: str | None = None,
 ) -> Path:
-    """Write the results of a benchmark, and its ratios to the history if asked to.
+    """Print the tables of a suite and write them and its results; return the file of the latter.
 
-    `page` are its tables as Markdown; the machine, the day and the command are put before them.
+    `ratios` go to the history of a run that is recorded. More is better in all of them.
     """
     folder = KEPT if record else Path("build/benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.json"
-    whole = {"benchmark": name, "machine": machine(), "ratios": ratios} | results
+    target, found = folder / f"{name}.json", {key: list(r) for key, r in (ratios or {}).items()}
+    about = {"benchmark": name, "command": command(name), "date": today(), "machine": machine()}
+    whole = about | {"ratios": found} | dict(results)
     target.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    if page is not None:
-        about = f"`python -m benchmarks {name}` on {today()}: {machine()}."
-        target.with_suffix(".md").write_text(f"{about}\n\n{page}\n", encoding="utf-8")
+    head = f"`{command(name)}` on {today()}: {machine()}."
+    target.with_suffix(".md").write_text(f"{head}\n\n{page}\n", encoding="utf-8")
     if record:
-        _append(name, ratios)
+        _append(name, found)
+    print(f"\n{page}\n\nWrote {target} and {target.with_suffix('.md').name}")
     return target
+
+
+def command(name: str) -> str:
+    """Return the command that is running, as it can be given again."""
+    words = [word for word in sys.argv[1:] if word != "--record"]
+    return shlex.join(["python", "-m", f"benchmarks.{name}", *words])
 
 
 def _append(name: str, ratios: dict[str, list[float]]) -> None:

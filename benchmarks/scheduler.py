@@ -8,14 +8,13 @@ Scheduler, workers and client are one process here, so the processor's seconds a
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.results import keep
+from benchmarks.results import keep, parser, say, table
 from scalekern.engine import Statistic
 from scalekern.engine.cost import graph_tasks
 from scalekern.rows import Block, RowSource
@@ -72,14 +71,12 @@ class Nowhere(RowSource):
 
 
 def scheduler(*, full: bool = False) -> list[dict[str, Any]]:
-    """Print and return what passes over so many partitions take."""
+    """Return what passes over so many partitions take."""
     from distributed import Client, LocalCluster
 
     from scalekern.engine.dask import DaskEngine
 
     found = []
-    print("\nPasses of empty statistics on Dask, scheduler and two workers in one process\n")
-    print(f"{'partitions':>11}{'tasks':>9}{'seconds':>10}{'cpu seconds':>13}{'cpu ms/task':>13}")
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
@@ -94,11 +91,7 @@ def scheduler(*, full: bool = False) -> list[dict[str, Any]]:
             seconds, cpu = time.perf_counter() - start, time.process_time() - busy
             assert counted == partitions
             tasks = graph_tasks(partitions)
-            print(
-                f"{partitions:>11,}{tasks:>9,}{seconds:>10.2f}{cpu:>13.2f}"
-                f"{1e3 * cpu / tasks:>13.2f}",
-                flush=True,
-            )
+            say(f"{partitions:,} partitions: {seconds:.1f} s")
             found.append(
                 {"partitions": partitions, "tasks": tasks, "seconds": seconds, "cpu_seconds": cpu}
             )
@@ -106,11 +99,19 @@ def scheduler(*, full: bool = False) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, and write what was found as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduler")
-    parser.add_argument("--full", action="store_true", help="and 10,000 partitions")
-    found = scheduler(full=parser.parse_args().full)
-    keep("scheduler", {"passes": found}, {}, record=False)
+    """Measure, and write what was found."""
+    command = parser("scheduler", __doc__)
+    command.add_argument("--full", action="store_true", help="and 10,000 partitions")
+    options = command.parse_args()
+    found = scheduler(full=options.full)
+    lines = [
+        [f"{one['partitions']:,}", f"{one['tasks']:,}", f"{one['seconds']:.2f}",
+         f"{one['cpu_seconds']:.2f}", f"{1e3 * one['cpu_seconds'] / one['tasks']:.2f}"]
+        for one in found
+    ]  # fmt: skip
+    header = ["partitions", "tasks", "seconds", "processor's seconds", "processor's ms a task"]
+    page = f"Passes of empty statistics, all in one process.\n\n{table(header, lines)}"
+    keep("scheduler", page, {"passes": found}, record=options.record)
 
 
 if __name__ == "__main__":

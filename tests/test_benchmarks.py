@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-PARTS = {"__init__", "__main__", "by_hand", "data", "limits", "made", "peer_models", "results",
-         "running", "worker", "fetch_data", "calibrate_neighbors"}  # fmt: skip
+PARTS = {"__init__", "__main__", "by_hand", "data", "limits", "made", "neighbor_indices",
+         "peer_models", "results", "running", "worker", "fetch_data", "calibrate_neighbors"}  # fmt: skip
 
 
 def loaded(name):
@@ -43,7 +44,15 @@ def test_every_module_is_a_suite_or_a_part_of_some():
 def test_a_suite_knows_the_arguments_that_it_is_given(name):
     suite = SUITES[name]
     given = {word for word in (*(suite.short or ()), *suite.full) if word.startswith("--")}
-    assert given | ({"--record"} if suite.records else set()) <= options_of(name)
+    assert given <= options_of(name)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_ends_with_tables_results_and_record(name):
+    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    first = {getattr(call.func, "id", ""): call.args[0] for call in calls if call.args}
+    assert first["parser"].value == first["keep"].value == name
 
 
 def test_without_names_all_are_listed(monkeypatch, capsys):
@@ -78,3 +87,40 @@ def test_tables_are_markdown_with_numbers_to_the_right():
         "| yy | 10 |",
     ]
     assert RESULTS.spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch):
+    """Return what keeps two runs in a folder of this test, with the given medians."""
+    monkeypatch.setattr(RESULTS, "KEPT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["suite", "--rounds", "3", "--record"])
+
+    def run(day, *values):
+        monkeypatch.setattr(RESULTS, "today", lambda: day)
+        RESULTS.keep("suite", "| a |", {"more": 1}, {"peer": values}, record=True)
+
+    return run
+
+
+def test_what_is_recorded_says_the_command_the_machine_and_the_day(history, tmp_path, capsys):
+    history("2026-01-01", 2.0, 4.0)
+    assert "| a |" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "suite.json").read_text())
+    assert kept["ratios"] == {"peer": [2.0, 4.0]}
+    assert kept["more"] == 1
+    page = (tmp_path / "suite.md").read_text()
+    assert page.startswith("`python -m benchmarks.suite --rounds 3` on 2026-01-01: ")
+    assert "cores of" in page
+
+
+def test_a_regression_shows_in_the_history(history, tmp_path, capsys):
+    history("2026-01-01", 4.0)
+    history("2026-01-02", 3.9)
+    history("2026-01-03", 3.0)
+    capsys.readouterr()
+    RESULTS.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [("WORSE than 4" in line) for line in lines] == [False, False, True]
+    table = (tmp_path / "history.md").read_text()
+    assert "2026-01-01" in table
+    assert "3.9 (3.9 to 3.9)" in table
