@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
 PARTS = {"__init__", "__main__", "by_hand", "data", "limits", "made", "neighbor_indices",
-         "peer_models", "results", "running", "worker", "fetch_data", "calibrate_neighbors"}  # fmt: skip
+         "peer_models", "results", "running", "worker", "fetch_data",
+         "calibrate_neighbors"}  # fmt: skip
 
 
 def loaded(name):
