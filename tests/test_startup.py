@@ -44,14 +44,13 @@ def test_help_and_mistakes_import_no_library_of_the_work():
 WORK = """
 import sys
 from scalekern.cli import main
-fit, predict = sys.argv[1:]
-for words in (fit, predict):
+for words in sys.argv[1:]:
     try:
         main(words.split(), prog_name="scalekern")
     except SystemExit as stop:
         assert not stop.code, stop.code
     assert "sklearn.base" in sys.modules
-    assert "scipy.stats" not in sys.modules, words
+    assert not {"pandas", "scipy.stats", "matplotlib", "dask"} & set(sys.modules), words
 import pandas, sklearn.preprocessing, sklearn.utils.fixes
 from scipy import stats
 assert pandas.DataFrame({"a": [1]}).shape == (1, 1) and "core" in dir(pandas)
@@ -67,10 +66,15 @@ assert scipy.stats is stats
 def test_commands_that_work_leave_out_what_only_scikit_learn_imports(tmp_path):
     data = tmp_path / "some.csv"
     data.write_text("a,b,y\n" + "".join(f"{i},{i % 7},{i + i % 7}\n" for i in range(50)))
-    fit = f"fit {data} --target y --model knn -o {tmp_path}/model"
-    predict = f"predict {tmp_path}/model {data} -o {tmp_path}/some.parquet"
+    commands = [
+        f"fit {data} --target y --model knn -o {tmp_path}/model",
+        f"predict {tmp_path}/model {data} -o {tmp_path}/some.parquet",
+        f"neighbors {tmp_path}/model {data} --row 3",
+        f"plan {data} --target y",
+        f"compare {data} --target y --models linear,knn,exact",
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", WORK, fit, predict],
+        [sys.executable, "-c", WORK, *commands],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

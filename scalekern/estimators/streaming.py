@@ -19,6 +19,7 @@ from scalekern.estimators.neighbors import KNeighborsClassifier
 from scalekern.features import RowPreparer
 from scalekern.paths import RemotePath, whole_file
 from scalekern.rows import Block, RowSource
+from scalekern.rows.conversion import arrow_of
 from scalekern.rows.files import find_files
 from scalekern.rows.stream import ColumnStream
 from scalekern.rows.validate import predict_source
@@ -157,11 +158,11 @@ def predicted_table(columns: dict[str, Any], predictions: Any, half: np.ndarray 
     single = predictions.shape[1] == 1
     for j in range(predictions.shape[1]):
         end = "" if single else f"_{j}"
-        values = np.ascontiguousarray(predictions[:, j])
-        columns[f"prediction{end}"] = pa.array(values, pa.string() if values.dtype == "O" else None)
+        values = predictions[:, j]
+        columns[f"prediction{end}"] = arrow_of(values)
         if half is not None:
-            columns[f"lower{end}"] = pa.array(values - half[j])
-            columns[f"upper{end}"] = pa.array(values + half[j])
+            columns[f"lower{end}"] = arrow_of(values - half[j])
+            columns[f"upper{end}"] = arrow_of(values + half[j])
     return pa.table(columns)
 
 

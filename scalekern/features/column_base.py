@@ -17,6 +17,7 @@ from scalekern.engine import HashSample, Moments, Statistic
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block
 from scalekern.rows.column_types import as_plain
+from scalekern.rows.conversion import numpy_of
 from scalekern.rows.raw import RawRows
 
 MEDIAN_ROWS = 4_000
@@ -111,7 +112,7 @@ class Column(ABC):
             if not (pa.types.is_null(array.type) or array.type in (pa.int64(), pa.float64())):
                 raise self._wrong_type(block, array.type)
             array = array.cast(pa.float64(), safe=False)
-            values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+            values = np.asarray(numpy_of(array), dtype=np.float64)
         else:
             values = np.asarray(self._dense(block), dtype=np.float64)
         infinite = np.isinf(values)

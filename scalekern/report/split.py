@@ -5,9 +5,12 @@ Apart from `compare` because it is about containers and says nothing of models.
 
 from __future__ import annotations
 
+import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import SimilarityRegressor
@@ -39,22 +42,17 @@ def split_rows(
     train = _as_source(X, y, reader, missing)
     if test is not None:
         return train, _test_source(test, reader, missing)
-    from sklearn.model_selection import train_test_split  # slow to import
-
     # Numbers are read as such before the split: a missing one is named by its row in the file.
     train = plain_where_numbers(train) if missing == "error" else train
     rows = gather(train)
-    try:
-        parts = train_test_split(
-            np.arange(len(rows.y)), test_size=test_size, random_state=random_state
-        )
-    except ValueError as error:
-        n = len(rows.y)
+    n, n_test = len(rows.y), measured_rows(len(rows.y), test_size)
+    if not 0 < n_test < n:
         raise InvalidInputError(
             f"{train.name} has {n:,} row{'s' if n > 1 else ''}, of which test_size={test_size!r} "
             "does not leave some to fit on and some to measure on; give another test_size "
             "(--test-size), more rows, or others to measure on (test=, --test)"
-        ) from error
+        )
+    order = check_random_state(random_state).permutation(n)
     weight = rows.weight if train.has_weight else np.empty(0)
     first, second = (
         source_of_rows(
@@ -63,9 +61,23 @@ def split_rows(
             weight[part] if train.has_weight else None,
             train,
         )
-        for part in parts
+        for part in (order[n_test:], order[:n_test])
     )
     return first, second
+
+
+def measured_rows(n: int, test_size: Any) -> int:
+    """Return how many of n rows are measured on, 0 where `test_size` is neither share nor number.
+
+    With the permutation above this is the split of `sklearn.model_selection.train_test_split`,
+    whose import takes longer than a comparison of few rows.
+    """
+    if isinstance(test_size, bool) or not isinstance(test_size, Real):
+        return 0
+    if isinstance(test_size, Integral):
+        return int(test_size)
+    share = float(test_size)
+    return math.ceil(share * n) if 0 < share < 1 else 0
 
 
 def _as_source(X: Any, y: Any, reader: SimilarityRegressor, missing: str) -> RowSource:

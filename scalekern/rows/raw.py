@@ -16,6 +16,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.column_types import as_plain, common_type
+from scalekern.rows.conversion import arrow_of
 from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
 from scalekern.rows.parquet import ParquetRows, ParquetSource
@@ -54,7 +55,7 @@ class RawRows:
             start, stop, _ = rows.indices(len(self))
             table = self.table.slice(start, max(0, stop - start))
         else:
-            table = self.table.take(np.asarray(rows))
+            table = self.table.take(arrow_of(np.asarray(rows)))
         return replace(self, table=table, file=self.file[rows], row=self.row[rows])
 
     def joined(self, others: Sequence[RawRows]) -> RawRows:

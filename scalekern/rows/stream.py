@@ -42,7 +42,7 @@ class ColumnStream:
             ) from error
         self._present: set[str] = set()
         self._batches = self._read()
-        self._held = self.schema.empty_table()
+        self._held = pa.Table.from_batches([], self.schema)
 
     def refuse_missing(self, name: str) -> None:
         """Let `take` raise where a value of a column, which identifies rows, is missing."""

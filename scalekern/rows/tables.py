@@ -13,6 +13,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.conversion import numpy_of
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
 
@@ -219,8 +220,7 @@ def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray
 
 
 def _values(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
-    column = _without_nulls(part, name, place, cure)
-    return column.to_numpy(zero_copy_only=False) if _is_array(column) else column.to_numpy()
+    return numpy_of(_without_nulls(part, name, place, cure))
 
 
 def _without_nulls(part: Any, name: str, place: Place, cure: str = MEND) -> Any:
@@ -229,12 +229,6 @@ def _without_nulls(part: Any, name: str, place: Place, cure: str = MEND) -> Any:
         empty = np.asarray(column.is_null())
         raise _bad_values(name, place, "missing", np.flatnonzero(empty), cure)
     return column
-
-
-def _is_array(column: Any) -> bool:
-    import pyarrow as pa
-
-    return isinstance(column, pa.Array)
 
 
 def _bad_values(
