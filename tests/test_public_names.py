@@ -26,6 +26,12 @@ METHODS = {
 }
 
 
+def test_the_api_reference_lists_every_public_name_once():
+    page = Path(__file__).parents[1] / "docs" / "api" / "index.md"
+    groups = re.findall(r"^```\{api\}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert sorted(" ".join(groups).split()) == sorted(NAMES)
+
+
 def documented(docs: str, section: str = "Parameters") -> set[str]:
     """Return the names that a section of a docstring tells of."""
     parts = re.split(r"^(\w[\w ]*)\n-{3,}\n", docs, flags=re.MULTILINE)

@@ -233,9 +233,9 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
 
     Only shapes, types and the footers of Parquet files are looked at. The choices, the memory and
     the passes are those that `fit` goes by; seconds come from counted work and a measurement of
-    this machine of about half a second, once a process, and are not precise: fits on threads took
-    from 0.75 to 1.2 times as long as planned, on Dask up to 1.4 and linear ones up to 2.5 times,
-    predictions from 0.5 to 1.9 times (`python -m benchmarks.plan`).
+    this machine of about half a second, once a process, and are not precise: fits took 0.65 to
+    1.4 times as long as planned, k-NN and local models 0.5 to 1.7 times, predictions 0.5 to 1.8
+    times (`python -m benchmarks.plan`).
 
     Parameters
     ----------
