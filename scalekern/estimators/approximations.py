@@ -164,8 +164,7 @@ class MapApproximation(Approximation):
         """Return the feature map, and random rows that it is not built on."""
         feature_map, numbers = self.draw(job)
         others = without_landmarks(job.seen.sample, numbers)
-        wanted = max(sample_rows(job.params, LOO_ROWS), len(numbers))
-        return feature_map, others.part(np.arange(min(wanted, len(others.numbers))))
+        return feature_map, others.first(max(sample_rows(job.params, LOO_ROWS), len(numbers)))
 
     def fitted(
         self, feature_map: FeatureMap, solution: Solution, sample: HashSample | None = None

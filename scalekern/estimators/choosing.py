@@ -7,7 +7,6 @@ goes into the report.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,7 +196,7 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
     if known.scales:
         best = _in_units(engine, seen, params, rule, known, source.n_rows)
     else:
-        sample = _first(seen.sample, sample_size(source.n_rows, source.n_features))
+        sample = seen.sample.first(sample_size(source.n_rows, source.n_features))
         search = _Search(engine.local, params, rule, sample, source.n_rows, known.given)
         best = search.best(known.names, known.why, learn=known.learn)
     best.seen = seen
@@ -221,7 +220,7 @@ def _in_units(
     found: list[Choice] = []
     curved = normal_scores(seen.sample.X)
     for curves in (None,) if curved is None else (None, curved):
-        sample = _with(seen.sample, InputMap(curves)(seen.sample.X))
+        sample = seen.sample.over(InputMap(curves)(seen.sample.X))
         search = _Search(engine.local, params, rule, sample, n_rows, None)
         rows, spread = trial_rows(sample)
         found.append(search.of_one(rows, 1 / spread, held_out=False, preferred=True))
@@ -252,8 +251,8 @@ def survey_of(engine: Engine, source: RowSource, choice: Choice, params: dict[st
     to = InputMap(choice.curves, choice.input_map)
     if seen is None or (scales and to):
         return survey(engine, source, size, params["random_state"], gamma=params["gamma"])
-    sample = _first(seen.sample, max(size, BANDWIDTH_ROWS))
-    return replace(seen, sample=_with(sample, to(sample.X)))
+    sample = seen.sample.first(max(size, BANDWIDTH_ROWS))
+    return replace(seen, sample=sample.over(to(sample.X)))
 
 
 def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
@@ -346,7 +345,7 @@ class _Search:
     def best(self, names: list[str], why: str, *, learn: bool) -> Choice:
         """Try the approximations and return the best; a later one must be better."""
         if self.given is not None:
-            self.sample = _with(self.sample, in_map(self.sample.X, self.given))
+            self.sample = self.sample.over(in_map(self.sample.X, self.given))
         kernels = local_kernels(self.params)
         k = self.params["n_neighbors"]
         teacher = kernels[0] if len(kernels) == 1 else LOCAL_KERNELS[0]
@@ -354,7 +353,7 @@ class _Search:
         k = k if isinstance(k, int) else own
         curves, metric = self._curves(find, teacher, k)
         if curves is not None:
-            self.sample = _with(self.sample, curves(self.sample.X))
+            self.sample = self.sample.over(curves(self.sample.X))
         rows, spread = trial_rows(self.sample)
         metric = metric or find(self.engine, rows, spread, teacher, k)
         found: list[Choice] = []
@@ -395,10 +394,10 @@ class _Search:
         curves = normal_scores(self.sample.X) if chooses_map(self.params) else None
         if curves is None:
             return None, None
-        few = _first(self.sample, max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))
+        few = self.sample.first(max(FEWEST_ROWS, CURVED_VALUES // self.sample.X.shape[1]))
         plain, curved = (
             starting_metric(self.engine, *trial_rows(sample), teacher, min(k, len(few.X) - 1))
-            for sample in (few, _with(few, curves(few.X)))
+            for sample in (few, few.over(curves(few.X)))
         )
         if is_better(curved.trial.errors, plain.trial.errors):
             return curves, None
@@ -407,7 +406,7 @@ class _Search:
             return None, None
         plain, curved = (
             find(self.engine, *trial_rows(sample), teacher, k)
-            for sample in (self.sample, _with(self.sample, curves(self.sample.X)))
+            for sample in (self.sample, self.sample.over(curves(self.sample.X)))
         )
         better = is_better(curved.trial.errors, plain.trial.errors)
         return (curves, curved) if better else (None, plain)
@@ -502,7 +501,7 @@ class _Search:
         few = take_rows(X, np.arange(min(ALPHA_ROWS, len(rows.X))))
         if conditioning(choice.kernel, few, n, self.sample.seed).share <= MOST_LEFT:
             return False
-        sample = _with(self.sample, X)
+        sample = self.sample.over(X)
         sample.y, sample.weight = rows.y, rows.weight
         seen = Survey(sample, np.zeros(rows.y.shape[1]), 1.0)
         (left,) = left_out_errors(self.engine, [choice.kernel], self.rule, seen, ALPHA_ROWS)
@@ -515,7 +514,7 @@ class _Search:
     ) -> tuple[Kernel, dict[str, Any], Survey]:
         X = self.sample.X if transform is None else in_map(self.sample.X, transform)
         y_mean = np.average(np.asarray(self.sample.y), axis=0, weights=self.sample.weight)
-        seen = Survey(_with(self.sample, X), y_mean, _variance(X))
+        seen = Survey(self.sample.over(X), y_mean, _variance(X))
         found, report = select_kernel(self.engine, kernel, self.params["gamma"], self.rule, seen)
         return found, report, seen
 
@@ -565,16 +564,6 @@ def _composed(metric: LearnedMetric, spread: np.ndarray) -> np.ndarray | None:
         return None
     transform = metric.map / (spread if metric.map.ndim == 1 else spread[:, None])
     return np.asarray(transform)
-
-
-def _first(sample: HashSample, size: int) -> HashSample:
-    return sample.part(np.arange(min(size, len(sample.numbers))))
-
-
-def _with(sample: HashSample, X: Any) -> HashSample:
-    new = copy(sample)
-    new.X = X
-    return new
 
 
 def _variance(X: Any) -> float:

@@ -130,7 +130,7 @@ def gram_matrix(engine: Engine, kernel: Kernel, X: Any) -> np.ndarray:
     K = np.empty((source.n_rows, source.n_rows))
 
     def write(block: Block) -> None:
-        columns(block.X, K[block.start : block.start + len(block)])
+        columns(block.X, K[block.rows])
 
     engine.map_blocks(source, write, lambda block, _: None, "the Gram matrix", max_rows=512)
     K += K.T

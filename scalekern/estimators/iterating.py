@@ -81,7 +81,7 @@ def landmarks_by_cg(job: Job, feature_map: NystroemMap, rows: HashSample) -> Sol
         Random rows that are not landmarks: alpha is chosen, and leave-one-out errors are watched,
         on them.
     """
-    watched = rows.part(np.arange(min(WATCHED_ROWS, len(rows.numbers))))
+    watched = rows.first(WATCHED_ROWS)
     sample = features_of(watched if job.rule.rule == "fixed" else rows, feature_map)
     choice = choose_alpha(job.rule, sample, feature_map, job.fit_intercept)
     require_penalty(choice.alpha)
@@ -266,7 +266,7 @@ def _exact_choice(job: Job) -> Solution:
     if job.rule.rule == "fixed":
         nothing = np.zeros((0, 0))
         return Solution(nothing, nothing, job.rule.smallest)
-    sample = job.seen.sample.part(np.arange(min(ALPHA_ROWS, len(job.seen.sample.numbers))))
+    sample = job.seen.sample.first(ALPHA_ROWS)
     weight = np.ones(len(sample.numbers)) if sample.weight is None else sample.weight
     choice = solve_exact(
         gram_matrix(job.engine.local, job.kernel, sample.X),

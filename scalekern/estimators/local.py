@@ -282,7 +282,7 @@ def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray)
     near: list[tuple[np.ndarray, np.ndarray]] = []
     job.engine.local.map_blocks(
         ArraySource(X),
-        lambda block: local.others(block.X, own[block.start : block.start + len(block)]),
+        lambda block: local.others(block.X, own[block.rows]),
         lambda _, found: near.append(found),
         "searching neighbours",
         SEARCH_ROWS,
@@ -290,8 +290,7 @@ def _left_out(job: Job, local: LocalRows, numbers: np.ndarray, some: np.ndarray)
     distances, indices = (np.concatenate(parts) for parts in zip(*near, strict=True))
 
     def around(block: Block) -> Neighborhoods:
-        part = slice(block.start, block.start + len(block))
-        return local.gathered(block.X, distances[part], indices[part])
+        return local.gathered(block.X, distances[block.rows], indices[block.rows])
 
     return LeftOut(ArraySource(X, sample.y, sample.weight), around)
 

@@ -228,8 +228,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         indices = np.empty((source.n_rows, k), dtype=np.int64)
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
-            rows = slice(block.start, block.start + len(block))
-            distances[rows], indices[rows] = found
+            distances[block.rows], indices[block.rows] = found
 
         self._map_neighbors(source, k, lambda d, i: (d, i), write)
         return distances, indices

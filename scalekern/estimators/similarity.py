@@ -482,7 +482,7 @@ class SimilarityRegressor(RowPredictor):
         both = np.empty((2, source.n_rows, self.n_outputs_))
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
-            both[:, block.start : block.start + len(block)] = found
+            both[:, block.rows] = found
 
         engine = engine_for(source, self.n_jobs)
         engine.map_blocks(source, lambda block: predict(block.X), write)

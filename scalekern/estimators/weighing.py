@@ -199,7 +199,7 @@ def kept_of_features(
     """
     if smoother is None or sample is None or len(smoother.factor) > MOST_COMPONENTS:
         return {}
-    part = sample.part(np.arange(min(EXPLAIN_ROWS, len(sample.numbers))))
+    part = sample.first(EXPLAIN_ROWS)
     rows = {"explain_rows_": part.X, "explain_ids_": part.ids, "explain_targets_": part.y}
     weight = {} if part.weight is None else {"explain_weights_": part.weight}
     return kept_smoother(smoother, basis) | dict(more) | rows | weight

@@ -118,7 +118,7 @@ def _whole(source: RowSource, Z: Any, kernel: Kernel, n_jobs: int | None) -> np.
     K = np.empty((source.n_rows, columns.n_columns), dtype)
 
     def write(block: Block) -> None:
-        columns(block.X, K[block.start : block.start + len(block)])
+        columns(block.X, K[block.rows])
 
     ThreadEngine(n_jobs).map_blocks(
         source, write, lambda *_: None, "the Gram matrix", max_rows=TILE_ROWS

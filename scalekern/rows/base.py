@@ -43,6 +43,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def rows(self) -> slice:
+        """The numbers of the rows in the whole source."""
+        return slice(self.start, self.start + len(self))
+
 
 class RowSource(ABC):
     """Rows in a fixed order that can be read more than once.
@@ -233,6 +238,15 @@ def then(
 
 def _same(X: Any) -> Any:
     return X
+
+
+def into(out: np.ndarray) -> Callable[[Block, np.ndarray], None]:
+    """Return the sink that puts what is made of a block into its rows of `out`."""
+
+    def write(block: Block, part: np.ndarray) -> None:
+        out[block.rows] = part
+
+    return write
 
 
 def take_rows(X: Rows, numbers: np.ndarray) -> Rows:

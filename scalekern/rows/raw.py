@@ -129,7 +129,7 @@ class RawTableSource(RawSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order."""
         for block in self._rest.blocks(max_rows):
-            yield replace(block, X=self._X[block.start : block.start + len(block)])
+            yield replace(block, X=self._X[block.rows])
 
     def select(self, names: Sequence[str]) -> RawTableSource:
         """Return the same rows with the features `names`, in that order."""
