@@ -1,6 +1,6 @@
 """What a fit would do, from the outline of its rows: the passes, and what is needed and kept.
 
-The choices are the estimators' own, asked without rows (`_outset`, `exact_need`, `kind_for_rows`),
+The choices are the estimators' own, asked without rows (`outset`, `exact_need`, `kind_for_rows`),
 so that a plan cannot say one thing and the fit do another.
 """
 
@@ -22,14 +22,6 @@ from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
-from scalekern.estimators.choosing import (
-    MOST_DENSE_ROWS,
-    MOST_EXACT_ROWS,
-    Outset,
-    chooses_map,
-    local_kernels,
-    survey_size,
-)
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
@@ -45,6 +37,15 @@ from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
 from scalekern.estimators.neighbor_search import QUERY_ROWS
 from scalekern.estimators.neighbor_weights import WeighedNeighbors
+from scalekern.estimators.outset import (
+    MOST_EXACT_ROWS,
+    Outset,
+    chooses_map,
+    decomposes,
+    local_kernels,
+    outset,
+    survey_size,
+)
 from scalekern.estimators.sharding import shard_rows
 from scalekern.estimators.similarity import SimilarityRegressor
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
@@ -322,9 +323,9 @@ def _indexed(plan: Outlook, shape: _Shape, size: int) -> None:
 def _similarity(model: SimilarityRegressor, shape: _Shape) -> Outlook:
     # What `fit` itself asks first, so that the two cannot differ.
     rule, _ = model._checked()  # noqa: SLF001
-    known = model._outset(shape.source)  # noqa: SLF001
-    approximation = approximation_named(known.names[0], model.solver)
     params = model.get_params(deep=False)
+    known = outset(params, shape.source)
+    approximation = approximation_named(known.names[0], model.solver)
     kernel = as_kernel("rbf" if known.kernel == "auto" else known.kernel)
     plan = Outlook(approximation.name, known.why)
     size = max(BANDWIDTH_ROWS, approximation.sample_size(params))
@@ -388,7 +389,7 @@ def _trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: _Shap
     if len(known.names) > 1:
         first, other = known.names
         tile = Tile(np.dtype(float), shape.d)
-        if first == "exact" and rows <= MOST_DENSE_ROWS:
+        if first == "exact" and decomposes(rows):
             work = count.spectrum(rows, len(ALPHAS), 1)
         else:
             m = min(rows, int(params["n_components"]))

@@ -24,7 +24,8 @@ from scalekern.estimators.approximations import (
 from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
-from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
+from scalekern.estimators.choice import Choice
+from scalekern.estimators.choosing import choose, survey_of
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
@@ -344,10 +345,6 @@ class SimilarityRegressor(RowPredictor):
         if not isinstance(self.fit_intercept, (bool, np.bool_)):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), self._takes_objects()
-
-    def _outset(self, source: RowSource) -> Outset:
-        """Return what is decided before rows are read."""
-        return outset(self.get_params(deep=False), source)
 
     def _job(
         self, source: RowSource, rule: AlphaRule, name: str | None = None
