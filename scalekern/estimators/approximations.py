@@ -21,15 +21,10 @@ from scalekern.estimators.certificate import Gap, gap_to_exact
 from scalekern.estimators.combination import WithLocal
 from scalekern.estimators.descent import descend, sample_rows
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
-from scalekern.estimators.iterating import (
-    exact_by_cg,
-    exact_sample_rows,
-    exact_solver,
-    landmark_solver,
-    landmarks_by_cg,
-)
+from scalekern.estimators.iterating import exact_by_cg, landmarks_by_cg
 from scalekern.estimators.local import Local
 from scalekern.estimators.prediction import feature_predictor, kernel_predictor
+from scalekern.estimators.solver_choice import exact_sample_rows, exact_solver, landmark_solver
 from scalekern.estimators.variances import (
     amplitude_of,
     exact_variance,

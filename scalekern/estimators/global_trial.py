@@ -16,9 +16,9 @@ from scalekern.estimators.approximation import Job
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.choice import Choice
 from scalekern.estimators.input_map import InputMap
-from scalekern.estimators.iterating import ALPHA_ROWS, conditioning
 from scalekern.estimators.outset import candidates, decomposes
 from scalekern.estimators.prediction import kernel_predictor
+from scalekern.estimators.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource

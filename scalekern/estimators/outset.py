@@ -14,7 +14,7 @@ from scalekern.engine import memory_budget
 from scalekern.errors import UnsupportedError
 from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import check_metric, require_map_fits
-from scalekern.estimators.iterating import MOST_EXACT_WORK, fewest_passes
+from scalekern.estimators.solver_choice import MOST_EXACT_WORK, fewest_passes
 from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel

@@ -26,13 +26,6 @@ from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.fitting import exact_need, sums_need
 from scalekern.estimators.input_map import InputMap
-from scalekern.estimators.iterating import (
-    ALPHA_ROWS,
-    EXACT_PASSES,
-    USUAL_PASSES,
-    exact_solver,
-    landmark_solver,
-)
 from scalekern.estimators.linear import LinearRegressor
 from scalekern.estimators.local import SAMPLE_ROWS, local_need
 from scalekern.estimators.neighbor_search import QUERY_ROWS
@@ -48,6 +41,13 @@ from scalekern.estimators.outset import (
 )
 from scalekern.estimators.sharding import shard_rows
 from scalekern.estimators.similarity import SimilarityRegressor
+from scalekern.estimators.solver_choice import (
+    ALPHA_ROWS,
+    EXACT_PASSES,
+    USUAL_PASSES,
+    exact_solver,
+    landmark_solver,
+)
 from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.curves import most_bytes
 from scalekern.features.parameters import check_integer, tile_dtype_of
