@@ -20,6 +20,15 @@ from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.certificate import Gap, gap_to_exact
 from scalekern.estimators.combination import WithLocal
 from scalekern.estimators.descent import descend, sample_rows
+from scalekern.estimators.explain_arrays import (
+    elimination,
+    kept_elimination,
+    kept_of_exact,
+    kept_of_features,
+    kept_sample,
+    kept_smoother,
+    require_kept,
+)
 from scalekern.estimators.fitting import fit_exact, residual_pass, solve_sums, sum_over
 from scalekern.estimators.iterating import exact_by_cg, landmarks_by_cg
 from scalekern.estimators.local import Local
@@ -31,19 +40,7 @@ from scalekern.estimators.variances import (
     feature_variance,
     with_std,
 )
-from scalekern.estimators.weighing import (
-    ExactWeigher,
-    FeatureWeigher,
-    Weigher,
-    elimination,
-    kept_elimination,
-    kept_of_exact,
-    kept_of_features,
-    kept_sample,
-    kept_smoother,
-    kernel_similarity,
-    require_kept,
-)
+from scalekern.estimators.weighing import ExactWeigher, FeatureWeigher, Weigher, kernel_similarity
 from scalekern.features import (
     FeatureMap,
     NystroemMap,

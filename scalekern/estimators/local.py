@@ -15,6 +15,7 @@ import numpy as np
 from scalekern.engine import Engine, Need
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
+from scalekern.estimators.explain_arrays import kept_ids
 from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
 from scalekern.estimators.sharding import (
@@ -23,7 +24,7 @@ from scalekern.estimators.sharding import (
     indexes_in_shards,
     shard_algorithm,
 )
-from scalekern.estimators.weighing import Sink, Weigher, kept_ids
+from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
 from scalekern.neighbors import (

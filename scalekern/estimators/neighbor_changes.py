@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.errors import InvalidInputError
+from scalekern.estimators.explain_arrays import kept_ids
 from scalekern.estimators.fitting import gather
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.weighing import kept_ids
 from scalekern.neighbors import NeighborIndex, build_index, takes_objects
 from scalekern.neighbors.altered import AlteredIndex, added_rows, with_rows, without_rows
 from scalekern.rows.base import dense_rows

@@ -17,11 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
+from scalekern.estimators.explain_arrays import kept_ids
 from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
 from scalekern.estimators.sharding import index_in_shards, indexes_in_shards, shard_algorithm
-from scalekern.estimators.weighing import kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import (
     BuiltIndex,

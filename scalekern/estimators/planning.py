@@ -24,6 +24,7 @@ from scalekern.estimators import counting as count
 from scalekern.estimators.approximations import LOO_ROWS, approximation_named
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
+from scalekern.estimators.explain_arrays import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.estimators.fitting import exact_need, sums_need
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.linear import LinearRegressor
@@ -48,7 +49,6 @@ from scalekern.estimators.solver_choice import (
     exact_solver,
     landmark_solver,
 )
-from scalekern.estimators.weighing import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.features.curves import most_bytes
 from scalekern.features.parameters import check_integer, tile_dtype_of
 from scalekern.features.survey import BANDWIDTH_ROWS

@@ -27,10 +27,11 @@ from scalekern.estimators.checkpoints import checkpoint_identity
 from scalekern.estimators.choice import Choice
 from scalekern.estimators.choosing import choose, survey_of
 from scalekern.estimators.descent import check_descent
+from scalekern.estimators.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
 from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
+from scalekern.estimators.weighing import Weigher
 from scalekern.features.curves import Curves
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma

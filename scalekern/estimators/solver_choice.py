@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import memory_budget
+from scalekern.estimators.explain_arrays import MOST_COMPONENTS
 from scalekern.estimators.fitting import GRAM_MATRICES
-from scalekern.estimators.weighing import MOST_COMPONENTS
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.solvers import AlphaRule, sketch_size
