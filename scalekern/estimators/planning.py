@@ -21,10 +21,11 @@ from scalekern.engine.limits import resolve_threads
 from scalekern.engine.machine import tree_coordinates
 from scalekern.errors import UnsupportedError
 from scalekern.estimators import counting as count
-from scalekern.estimators.approximations import LOO_ROWS, approximation_named
+from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.counting import Tile
 from scalekern.estimators.descent import SGD_PASSES, most_passes, sample_rows
 from scalekern.estimators.explain_arrays import EXPLAIN_ROWS, MOST_COMPONENTS
+from scalekern.estimators.feature_model import LOO_ROWS
 from scalekern.estimators.fitting import exact_need, sums_need
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.linear import LinearRegressor

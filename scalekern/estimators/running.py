@@ -9,8 +9,8 @@ import numpy as np
 from scalekern.engine import Engine, HashSample, Together
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.approximation import Fitted, Job
-from scalekern.estimators.approximations import MapApproximation
 from scalekern.estimators.descent import descend
+from scalekern.estimators.feature_model import MapApproximation
 from scalekern.estimators.fitting import solve_sums
 from scalekern.features.landmarks import without_landmarks
 from scalekern.rows import RowSource

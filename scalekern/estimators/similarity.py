@@ -17,7 +17,6 @@ from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.approximations import (
     APPROXIMATIONS,
-    MapApproximation,
     approximation_named,
     solver_names,
 )
@@ -28,6 +27,7 @@ from scalekern.estimators.choice import Choice
 from scalekern.estimators.choosing import choose, survey_of
 from scalekern.estimators.descent import check_descent
 from scalekern.estimators.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
+from scalekern.estimators.feature_model import MapApproximation
 from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.running import RunningDescent, RunningSums
