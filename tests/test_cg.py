@@ -494,7 +494,7 @@ def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
     (RBF(0.1), 8, False), (RBF(0.1), 784, True), (Laplacian(0.1), 30, True),
 ])  # fmt: skip
 def test_what_is_cheap_to_compute_is_not_kept(kernel, d, kept):
-    from scalekern.estimators.counting import Tile, keeps_tiles
+    from scalekern.solvers.kernel_work import Tile, keeps_tiles
 
     assert keeps_tiles(kernel, 10_000, Tile(np.dtype(float), d)) == kept
     assert not keeps_tiles(kernel, 10**9, Tile(np.dtype(float), d))

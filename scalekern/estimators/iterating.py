@@ -10,7 +10,6 @@ import numpy as np
 from scalekern.engine import HashSample
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.approximation import Job
-from scalekern.estimators.counting import Tile, keeps_tiles
 from scalekern.estimators.descent import choose_alpha, most_passes
 from scalekern.estimators.fitting import GatheredRows, features_of, gather, gram_matrix
 from scalekern.estimators.solver_choice import ALPHA_ROWS, conditioning
@@ -25,6 +24,7 @@ from scalekern.solvers import (
     solve_landmarks,
 )
 from scalekern.solvers.exact_cg import cg_need
+from scalekern.solvers.kernel_work import Tile, keeps_tiles
 from scalekern.solvers.path import quickest
 
 CG_ITERATIONS = 200

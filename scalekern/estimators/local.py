@@ -18,12 +18,6 @@ from scalekern.estimators.approximation import Approximation, Fitted, Job
 from scalekern.estimators.explain_arrays import kept_ids
 from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.fitting import gather
-from scalekern.estimators.sharding import (
-    IndexedRows,
-    index_in_shards,
-    indexes_in_shards,
-    shard_algorithm,
-)
 from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
@@ -33,6 +27,12 @@ from scalekern.neighbors import (
     build_index,
     index_from_state,
     without_itself,
+)
+from scalekern.neighbors.sharding import (
+    IndexedRows,
+    index_in_shards,
+    indexes_in_shards,
+    shard_algorithm,
 )
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.base import dense_rows

@@ -21,7 +21,6 @@ from scalekern.estimators.explain_arrays import kept_ids
 from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
-from scalekern.estimators.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import (
     BuiltIndex,
@@ -33,6 +32,7 @@ from scalekern.neighbors import (
     without_itself,
 )
 from scalekern.neighbors.metrics import canonical_metric
+from scalekern.neighbors.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.rows import Block, RowSource, source_of
 from scalekern.rows.base import dense_rows, stack_rows
 from scalekern.rows.validate import predict_source
