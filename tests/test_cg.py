@@ -283,7 +283,7 @@ def test_an_error_that_is_flat_at_first_ends_no_exact_model_whose_alpha_is_tiny(
 
 @pytest.mark.parametrize("unit", [1e-8, 1e8])
 def test_units_of_weights_change_no_exact_model(monkeypatch, unit):
-    from scalekern.estimators import solver_choice
+    from scalekern.approximations import solver_choice
 
     monkeypatch.setattr(solver_choice, "MOST_EXACT_WORK", 0.0)  # alpha is the least
     rows, y, w = X[:600].astype(np.float32), np.sin(3 * X[:600, 0]), WEIGHT[:600]
@@ -295,7 +295,7 @@ def test_units_of_weights_change_no_exact_model(monkeypatch, unit):
 
 
 def test_alpha_is_chosen_no_smaller_than_iterations_can_solve_for(monkeypatch):
-    from scalekern.estimators import solver_choice
+    from scalekern.approximations import solver_choice
 
     y = np.sin(X[:, 0])  # without noise the smallest alpha is the best
     free = model("exact", alpha="loo").fit(X, y)
@@ -310,7 +310,7 @@ def test_alpha_is_chosen_no_smaller_than_iterations_can_solve_for(monkeypatch):
 
 
 def test_what_is_expected_of_iterations_is_about_what_they_are():
-    from scalekern.estimators import solver_choice
+    from scalekern.approximations import solver_choice
 
     rows = np.random.default_rng(0).normal(size=(4_000, 5))
     y = np.sin(rows).sum(axis=1)
@@ -439,7 +439,7 @@ def test_what_does_not_go_with_cg_is_refused_with_what_does():
 
 
 def test_auto_takes_cg_by_counted_work():
-    from scalekern.estimators.solver_choice import cg_is_cheaper, exact_work
+    from scalekern.approximations.solver_choice import cg_is_cheaper, exact_work
 
     assert not cg_is_cheaper(2_000_000, 1_000, 8)
     assert cg_is_cheaper(2_000_000, 4_096, 8)
@@ -470,7 +470,7 @@ class _Counted:
 
 
 def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
-    from scalekern.estimators import iterating
+    from scalekern.approximations import iterating
 
     X = np.random.default_rng(0).normal(size=(1_300, 2))
     y = np.sin(X).sum(axis=1)

@@ -15,9 +15,9 @@ from sklearn.neighbors import KNeighborsRegressor as SklearnNeighbors
 from sklearn.pipeline import make_pipeline
 
 import scalekern as sk
+from scalekern.approximations import explain_arrays
 from scalekern.cli import main
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators import explain_arrays
 from scalekern.kernels import (
     RBF,
     Cosine,

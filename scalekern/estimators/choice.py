@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.approximation import Approximation
+from scalekern.approximations.base import Approximation
 from scalekern.features.curves import Curves
 from scalekern.features.survey import Survey
 from scalekern.selection.metric import is_better

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from scalekern.approximations.fitting import require_room
+from scalekern.approximations.registry import approximation_named
 from scalekern.engine import Engine
-from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.choice import Choice, best_of
-from scalekern.estimators.fitting import require_room
 from scalekern.estimators.global_trial import GlobalTrial
 from scalekern.estimators.input_map import InputMap, in_map
 from scalekern.estimators.model_search import ModelSearch

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from scalekern.approximations.explanation import Candidates, Explanation
+from scalekern.approximations.weighing import Weigher
 from scalekern.engine import Engine, engine_for
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError
@@ -20,12 +22,10 @@ from scalekern.estimators.classes import (
     places_of,
 )
 from scalekern.estimators.explaining import Explains, check_output
-from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
-from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_choice, seed_of
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import into, take_rows

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.base import Job
+from scalekern.approximations.prediction import kernel_predictor
+from scalekern.approximations.registry import approximation_named
+from scalekern.approximations.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.engine import Engine, HashSample
-from scalekern.estimators.approximation import Job
-from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.choice import Choice
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.outset import candidates, decomposes
-from scalekern.estimators.prediction import kernel_predictor
-from scalekern.estimators.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.features.survey import BANDWIDTH_ROWS, Survey, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.registry import approximation_named
 from scalekern.engine import Engine, HashSample
-from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.choice import Choice, best_of
 from scalekern.estimators.global_trial import GlobalTrial
 from scalekern.estimators.outset import chooses_map, local_kernels

@@ -14,11 +14,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explain_arrays import kept_ids
+from scalekern.approximations.fitting import GatheredRows, gather
 from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explain_arrays import kept_ids
-from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
 from scalekern.features.parameters import check_integer, seed_of

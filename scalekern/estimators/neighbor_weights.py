@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.explanation import Candidates, named_rows
+from scalekern.approximations.weighing import Sink, Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
-from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.neighbors.tune import Losses
 from scalekern.rows import ArraySource, Block, RowSource
 

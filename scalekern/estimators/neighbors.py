@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explanation import Candidates, Explanation
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import check_output
-from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.label_columns import (
     Classes,

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.registry import approximation_named
+from scalekern.approximations.solver_choice import MOST_EXACT_WORK, fewest_passes
 from scalekern.engine import memory_budget
 from scalekern.errors import UnsupportedError
-from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import check_metric, require_map_fits
-from scalekern.estimators.solver_choice import MOST_EXACT_WORK, fewest_passes
 from scalekern.features.survey import BANDWIDTH_ROWS
 from scalekern.kernels import Precomputed, as_kernel
 from scalekern.kernels.radial import RadialKernel

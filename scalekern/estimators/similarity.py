@@ -10,28 +10,28 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from scalekern.engine import engine_for
-from scalekern.engine.checkpoint import checkpointed
-from scalekern.engine.lazy import lazy_on_dask
-from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.approximations import (
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.certificate import Gap
+from scalekern.approximations.descent import check_descent
+from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
+from scalekern.approximations.feature_model import MapApproximation
+from scalekern.approximations.registry import (
     APPROXIMATIONS,
     approximation_named,
     solver_names,
 )
+from scalekern.approximations.running import RunningDescent, RunningSums
+from scalekern.approximations.weighing import Weigher
+from scalekern.engine import engine_for
+from scalekern.engine.checkpoint import checkpointed
+from scalekern.engine.lazy import lazy_on_dask
+from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.base import RowPredictor, check_outputs
-from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
 from scalekern.estimators.choice import Choice
 from scalekern.estimators.choosing import choose, survey_of
-from scalekern.estimators.descent import check_descent
-from scalekern.estimators.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
-from scalekern.estimators.feature_model import MapApproximation
 from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import Weigher
 from scalekern.features.curves import Curves
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.fitting import exact_need
+from scalekern.approximations.solver_choice import ALPHA_ROWS, EXACT_PASSES, exact_solver
 from scalekern.engine.cost import Step
-from scalekern.estimators.fitting import exact_need
-from scalekern.estimators.solver_choice import ALPHA_ROWS, EXACT_PASSES, exact_solver
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.kernels import Precomputed
 from scalekern.planning import counting as count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from scalekern.estimators.local import SAMPLE_ROWS, local_need
+from scalekern.approximations.local import SAMPLE_ROWS, local_need
 from scalekern.kernels import Laplacian
 from scalekern.neighbors.kinds import kind_for_rows
 from scalekern.planning import counting as count

@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from scalekern.approximations.base import Approximation
+from scalekern.approximations.registry import approximation_named
 from scalekern.engine.cost import tasks_of
-from scalekern.estimators.approximation import Approximation
-from scalekern.estimators.approximations import approximation_named
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.outset import Outset, chooses_map, outset, survey_size
 from scalekern.estimators.similarity import SimilarityRegressor

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.feature_model import LOO_ROWS
+from scalekern.approximations.feature_model import LOO_ROWS
 from scalekern.estimators.outset import MOST_EXACT_ROWS, Outset, decomposes, local_kernels
 from scalekern.planning import counting as count
 from scalekern.planning.outlook import Outlook

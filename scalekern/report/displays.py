@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explanation import Explanation
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.explanation import Explanation
 from scalekern.estimators.streaming import last_step
 from scalekern.report.display import Display
 from scalekern.report.explanation import explanation_text, plot_explanation

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.fitting import gather
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import SimilarityRegressor
-from scalekern.estimators.fitting import gather
 from scalekern.report.possible import refuse_classes, rows_for
 from scalekern.rows import RowSource
 from scalekern.rows.base import take_rows

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.local import Local, LocalRows
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.local import Local, LocalRows
 from scalekern.features.survey import Survey, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.explain_arrays import MOST_COMPONENTS
+from scalekern.approximations.fitting import GRAM_MATRICES
 from scalekern.engine import memory_budget
-from scalekern.estimators.explain_arrays import MOST_COMPONENTS
-from scalekern.estimators.fitting import GRAM_MATRICES
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.solvers import AlphaRule, sketch_size

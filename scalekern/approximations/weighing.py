@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.explain_arrays import kept_sample, require_kept
+from scalekern.approximations.explanation import Candidates
+from scalekern.approximations.fitting import gram_matrix, most_rank
 from scalekern.engine import Engine, require_memory
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explain_arrays import kept_sample, require_kept
-from scalekern.estimators.explanation import Candidates
-from scalekern.estimators.fitting import gram_matrix, most_rank
 from scalekern.kernels import Precomputed
 from scalekern.kernels.precomputed import training_gram
 from scalekern.rows import Block, RowSource

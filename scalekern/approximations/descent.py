@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.fitting import features_of
 from scalekern.engine import Engine, HashSample
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import features_of
 from scalekern.features import FeatureMap
 from scalekern.rows import ArraySource, RowSource
 from scalekern.solvers import (

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.approximation import Fitted, Job
-from scalekern.estimators.descent import sample_rows
-from scalekern.estimators.explain_arrays import elimination, kept_elimination
-from scalekern.estimators.feature_model import LOO_ROWS, MapApproximation
-from scalekern.estimators.iterating import landmarks_by_cg
-from scalekern.estimators.prediction import weighted_sum
-from scalekern.estimators.solver_choice import landmark_solver
+from scalekern.approximations.base import Fitted, Job
+from scalekern.approximations.descent import sample_rows
+from scalekern.approximations.explain_arrays import elimination, kept_elimination
+from scalekern.approximations.feature_model import LOO_ROWS, MapApproximation
+from scalekern.approximations.iterating import landmarks_by_cg
+from scalekern.approximations.prediction import weighted_sum
+from scalekern.approximations.solver_choice import landmark_solver
 from scalekern.features import NystroemMap
 from scalekern.features.landmarks import choose_landmarks, landmark_sample_rows
 from scalekern.features.maps import UnfinishedNystroemMap

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.fitting import GatheredRows
 from scalekern.engine import HashSample
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import GatheredRows
 from scalekern.features import Whitening
 from scalekern.rows import ArraySource, RowSource
 from scalekern.solvers import Smoother

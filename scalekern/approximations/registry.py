@@ -5,13 +5,13 @@ Each says what it keeps, how it is fitted, predicts; the estimator only chooses 
 
 from __future__ import annotations
 
+from scalekern.approximations.base import Approximation
+from scalekern.approximations.combination import WithLocal
+from scalekern.approximations.exact import Exact
+from scalekern.approximations.fourier import Fourier
+from scalekern.approximations.local import Local
+from scalekern.approximations.nystroem import Nystroem
 from scalekern.errors import UnsupportedError
-from scalekern.estimators.approximation import Approximation
-from scalekern.estimators.combination import WithLocal
-from scalekern.estimators.exact import Exact
-from scalekern.estimators.fourier import Fourier
-from scalekern.estimators.local import Local
-from scalekern.estimators.nystroem import Nystroem
 
 APPROXIMATIONS: dict[str, Approximation] = {
     approximation.name: approximation

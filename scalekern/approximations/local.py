@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.explain_arrays import kept_ids
+from scalekern.approximations.explanation import Candidates, named_rows
+from scalekern.approximations.fitting import gather
+from scalekern.approximations.weighing import Sink, Weigher
 from scalekern.engine import Engine, Need
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.explain_arrays import kept_ids
-from scalekern.estimators.explanation import Candidates, named_rows
-from scalekern.estimators.fitting import gather
-from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
 from scalekern.neighbors import (

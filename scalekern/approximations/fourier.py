@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.approximation import Job
-from scalekern.estimators.descent import sample_rows
-from scalekern.estimators.feature_model import LOO_ROWS, MapApproximation
-from scalekern.estimators.prediction import as_columns, feature_predictor
+from scalekern.approximations.base import Job
+from scalekern.approximations.descent import sample_rows
+from scalekern.approximations.feature_model import LOO_ROWS, MapApproximation
+from scalekern.approximations.prediction import as_columns, feature_predictor
 from scalekern.features import (
     FeatureMap,
     ProjectedMap,

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.base import Fitted, Job
+from scalekern.approximations.descent import descend
+from scalekern.approximations.feature_model import MapApproximation
+from scalekern.approximations.fitting import solve_sums
 from scalekern.engine import Engine, HashSample, Together
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.approximation import Fitted, Job
-from scalekern.estimators.descent import descend
-from scalekern.estimators.feature_model import MapApproximation
-from scalekern.estimators.fitting import solve_sums
 from scalekern.features.landmarks import without_landmarks
 from scalekern.rows import RowSource
 from scalekern.solvers import AlphaRule, RidgeStatistic, SgdState, Solution

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.base import Job
+from scalekern.approximations.descent import choose_alpha, most_passes
+from scalekern.approximations.fitting import GatheredRows, features_of, gather, gram_matrix
+from scalekern.approximations.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.engine import HashSample
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.approximation import Job
-from scalekern.estimators.descent import choose_alpha, most_passes
-from scalekern.estimators.fitting import GatheredRows, features_of, gather, gram_matrix
-from scalekern.estimators.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.features import NystroemMap
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.solvers import (

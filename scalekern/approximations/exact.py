@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from scalekern._config import get_config
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.explain_arrays import kept_of_exact
-from scalekern.estimators.fitting import fit_exact
-from scalekern.estimators.iterating import exact_by_cg
-from scalekern.estimators.prediction import weighted_sum
-from scalekern.estimators.solver_choice import exact_sample_rows, exact_solver
-from scalekern.estimators.variances import amplitude_of, exact_variance, with_std
-from scalekern.estimators.weighing import ExactWeigher, Weigher
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.explain_arrays import kept_of_exact
+from scalekern.approximations.fitting import fit_exact
+from scalekern.approximations.iterating import exact_by_cg
+from scalekern.approximations.prediction import weighted_sum
+from scalekern.approximations.solver_choice import exact_sample_rows, exact_solver
+from scalekern.approximations.variances import amplitude_of, exact_variance, with_std
+from scalekern.approximations.weighing import ExactWeigher, Weigher
 from scalekern.rows import RowSource
 
 
