@@ -16,7 +16,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
-from scalekern.neighbors.tune import Losses
+from scalekern.neighbors.trial import Losses
 from scalekern.rows import ArraySource, Block, RowSource
 
 WEIGHTS = ("uniform", "distance", "kernel")

@@ -40,7 +40,8 @@ from scalekern.neighbors.metrics import (
 )
 from scalekern.neighbors.on_disk import build_on_disk
 from scalekern.neighbors.texts import TextIndex
-from scalekern.neighbors.tune import Goal, Losses, Tuned, completed, draw_sample, measured, tuned
+from scalekern.neighbors.trial import Goal, Losses, draw_sample
+from scalekern.neighbors.tune import Tuned, completed, measured, tuned
 from scalekern.rows import RowSource
 
 _log = logging.getLogger(__name__)

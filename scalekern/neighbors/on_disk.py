@@ -36,7 +36,7 @@ from scalekern.neighbors.ivf import (
     owning,
     projected,
 )
-from scalekern.neighbors.tune import held_rows
+from scalekern.neighbors.trial import held_rows
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import dense_rows
 from scalekern.storage.arrays import checksum
