@@ -31,7 +31,7 @@ from scalekern.solvers import (
     solve_ridge,
     solve_sgd,
 )
-from scalekern.solvers.sgd import BATCH_ROWS
+from scalekern.solvers.sgd_problem import BATCH_ROWS
 
 SGD_PASSES = 5
 

@@ -17,7 +17,7 @@ from scalekern.selection.bandwidth import FAMILIES, FEW_ROWS, LAST
 from scalekern.selection.local import FEWEST
 from scalekern.solvers import AlphaRule
 from scalekern.solvers.kernel_work import EXPONENTIALS, Tile, kernel_values, products
-from scalekern.solvers.sgd import POWER_STEPS, PROBES
+from scalekern.solvers.sgd_problem import POWER_STEPS, PROBES
 
 ELIMINATED, FINISHED = 0.5, 1.75
 """Multiplications and additions a row of Nyström features takes, in m^2: before sums, and in all.

@@ -21,8 +21,8 @@ from scalekern.planning.outlook import Limit, Outlook
 from scalekern.planning.shape import Shape
 from scalekern.solvers import AlphaRule
 from scalekern.solvers.kernel_work import Tile, kernel_values, products
-from scalekern.solvers.sgd import BATCH_ROWS, sketch_need
-from scalekern.solvers.sketch import sketch_size
+from scalekern.solvers.sgd_problem import BATCH_ROWS
+from scalekern.solvers.sketch import sketch_need, sketch_size
 
 
 def plan_linear(shape: Shape) -> Outlook:
