@@ -19,7 +19,15 @@ from scalekern.rows.column_types import as_plain, common_type
 from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
 from scalekern.rows.parquet import ParquetRows, ParquetSource
-from scalekern.rows.tables import Columns, Place, TableSource, check_schema, first_word, to_block
+from scalekern.rows.tables import (
+    Columns,
+    Place,
+    TableSource,
+    check_names,
+    check_schema,
+    first_word,
+    to_block,
+)
 
 
 @dataclass(frozen=True)
@@ -271,12 +279,7 @@ def raw_of(source: RowSource) -> RowSource:
 
 def check_roles(schema: Any, columns: Columns, where: str) -> None:
     """Raise where a column is not there or twice, or a target or weight is not a number."""
-    repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
-    if repeated:
-        raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
-    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
-    if missing:
-        raise missing_columns(where, missing, schema.names)
+    check_names(schema, columns, where)
     check_schema(schema, replace(columns, features=()), where)
 
 
