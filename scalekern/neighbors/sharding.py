@@ -20,7 +20,7 @@ import numpy as np
 
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, RecallWarning
-from scalekern.neighbors.choose import BuiltIndex
+from scalekern.neighbors.build import BuiltIndex
 from scalekern.neighbors.kinds import kind_for_rows
 from scalekern.neighbors.shards import Shard, ShardedIndex
 from scalekern.neighbors.stored import index_from_state

@@ -91,27 +91,14 @@ def solve_exact_by_cg(
     if alpha < rounding_norm(systems.largest, factor.trace / n * float(weight.mean())):
         dtype = np.float64
 
-    def solved(gram: GramProduct) -> CgResult:
-        return conjugate_gradients(
-            partial(systems.times, gram),
-            systems.right,
-            systems.inverse,
-            systems.excess,
-            settings,
-            held_out=systems.held_out_error if systems.watches else None,
-        )
-
     gram = GramProduct(engine, kernel, X, dtype, keep=keep)
-    found = solved(gram)
-    if gram.dtype != np.float64:
-        missed = _rounding(kernel, X, weight, systems.coef(found.x), gram.dtype)
-        stuck = "stagnation" in found.report["stopped"] and found.report["residual"] > WORST_EXCESS
-        if stuck or (systems.excess(found.x, missed, missed) > WORST_EXCESS).any():
-            # Rows far apart leave float32 similarities too few digits.
-            wasted = found.products
-            gram = GramProduct(engine, kernel, X, np.float64, keep=keep)
-            found = solved(gram)
-            found.report["float32_products"] = wasted
+    found = _solved(systems, gram, settings)
+    if _lost_in_rounding(systems, found, kernel, X, weight, gram.dtype):
+        # Rows far apart leave float32 similarities too few digits.
+        wasted = found.products
+        gram = GramProduct(engine, kernel, X, np.float64, keep=keep)
+        found = _solved(systems, gram, settings)
+        found.report["float32_products"] = wasted
     report = found.report | {
         "preconditioner": "pivoted cholesky",
         "preconditioner_rank": len(factor.F),
@@ -120,17 +107,37 @@ def solve_exact_by_cg(
         "tile_dtype": str(gram.dtype),
         "tiles": "kept in a file" if keep else "made anew for each product",
     }
-    freedom = max(weight.sum(), len(y)) - fit_intercept
-    energy = np.einsum("ij,ij->j", systems.right, found.x)[:t]
     seen = systems.unseen() if found.seen is None else found.seen
     return Solution(
         systems.coef(found.x)[:, :t],
         systems.intercept(seen),
         alpha,
         report=report,
-        amplitude=np.maximum(energy, 0.0) / max(freedom, 1.0),
+        amplitude=systems.amplitude(found.x, max(weight.sum(), n) - fit_intercept),
         left_out=systems.scores(seen) if systems.watches else None,
     )
+
+
+def _solved(systems: _Systems, gram: GramProduct, settings: CgSettings) -> CgResult:
+    return conjugate_gradients(
+        partial(systems.times, gram),
+        systems.right,
+        systems.inverse,
+        systems.excess,
+        settings,
+        held_out=systems.held_out_error if systems.watches else None,
+    )
+
+
+def _lost_in_rounding(
+    systems: _Systems, found: CgResult, kernel: Kernel, X: Any, weight: np.ndarray, dtype: np.dtype
+) -> bool:
+    """Return whether rounding in tiles of a dtype makes too much of the objective."""
+    if dtype == np.float64:
+        return False
+    missed = _rounding(kernel, X, weight, systems.coef(found.x), dtype)
+    stuck = "stagnation" in found.report["stopped"] and found.report["residual"] > WORST_EXCESS
+    return bool(stuck or (systems.excess(found.x, missed, missed) > WORST_EXCESS).any())
 
 
 class _Systems:
@@ -187,6 +194,11 @@ class _Systems:
     def coef(self, x: np.ndarray) -> np.ndarray:
         """Return the weights of rows in predictions."""
         return np.hstack([part.weighted(v) for part, v in self._split(x)])
+
+    def amplitude(self, x: np.ndarray, freedom: float) -> np.ndarray:
+        """Return the likeliest variance of the model of all rows, by its degrees of freedom."""
+        energy = np.einsum("ij,ij->j", self.right, x)[: self._t]
+        return np.maximum(energy, 0.0) / max(freedom, 1.0)
 
     def unseen(self) -> np.ndarray:
         """Return what products see of coefficients that are 0."""

@@ -145,7 +145,13 @@ def _passes(
             break
     # The last two of the default's four passes; the last half of more, which lowers the noise.
     answer = np.mean(means[-max(2, len(means) // 2) :], axis=0) if means else start
-    report = {
+    return answer, _report(problem, passes, reason, losses, retreats)
+
+
+def _report(
+    problem: Problem, passes: int, reason: str, losses: list[float], retreats: int
+) -> dict[str, Any]:
+    return {
         "loss": problem.loss.name,
         "passes": 1 if problem.solved else passes + 1,
         "stopped": reason,
@@ -155,7 +161,6 @@ def _passes(
         "largest_eigenvalue": problem.L,
         "retreats": retreats,
     }
-    return answer, report
 
 
 def _rises(sure: float, value: float, losses: list[float]) -> bool:
