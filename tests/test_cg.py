@@ -470,7 +470,7 @@ class _Counted:
 
 
 def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
-    from scalekern.approximations import iterating
+    from scalekern.approximations import by_cg
 
     X = np.random.default_rng(0).normal(size=(1_300, 2))
     y = np.sin(X).sum(axis=1)
@@ -478,7 +478,7 @@ def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
     for keep in (True, False):
         function = _Counted()
         if not keep:
-            monkeypatch.setattr(iterating, "keeps_tiles", lambda *_: False)
+            monkeypatch.setattr(by_cg, "keeps_tiles", lambda *_: False)
         model = sk.SimilarityRegressor(
             BlockKernel(function, is_positive_definite=True), approximation="exact", solver="cg",
             alpha=1e-3, fit_intercept=True, random_state=0, tol=1e-12,

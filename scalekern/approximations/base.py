@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalekern.approximations.certificate import Gap
-from scalekern.approximations.weighing import Weigher
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features.parameters import tile_dtype_of

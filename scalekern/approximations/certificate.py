@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from scalekern.approximations.fitting import GatheredRows, gather
+from scalekern.approximations.gathered import GatheredRows, gather
 from scalekern.engine import require_memory
 from scalekern.errors import InvalidInputError
 from scalekern.features import FeatureMap

@@ -9,13 +9,13 @@ import numpy as np
 
 from scalekern._config import get_config
 from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.by_cg import exact_by_cg
 from scalekern.approximations.explain_arrays import kept_of_exact
-from scalekern.approximations.fitting import fit_exact
-from scalekern.approximations.iterating import exact_by_cg
 from scalekern.approximations.prediction import weighted_sum
 from scalekern.approximations.solver_choice import exact_sample_rows, exact_solver
 from scalekern.approximations.variances import amplitude_of, exact_variance, with_std
-from scalekern.approximations.weighing import ExactWeigher, Weigher
+from scalekern.approximations.weighers import ExactWeigher, Weigher
+from scalekern.approximations.whole_gram import fit_exact
 from scalekern.rows import RowSource
 
 

@@ -2,7 +2,7 @@
 
 Weights of training rows come from the same system as the coefficients, with the query in place of
 the targets (`solvers.smoother`); what that needs beyond the model itself is kept here, and
-`weighing` makes weights of it.
+`weighers` make weights of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.fitting import GatheredRows
+from scalekern.approximations.gathered import GatheredRows
 from scalekern.engine import HashSample
 from scalekern.errors import InvalidInputError
 from scalekern.features import Whitening

@@ -13,17 +13,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.by_sgd import descend, sample_rows
 from scalekern.approximations.certificate import Gap, gap_to_exact
-from scalekern.approximations.descent import descend, sample_rows
 from scalekern.approximations.explain_arrays import (
     kept_of_features,
     kept_sample,
     kept_smoother,
     require_kept,
 )
-from scalekern.approximations.fitting import residual_pass, solve_sums, sum_over
+from scalekern.approximations.feature_sums import residual_pass, solve_sums, sum_over
 from scalekern.approximations.variances import amplitude_of, feature_variance, with_std
-from scalekern.approximations.weighing import FeatureWeigher, Weigher, kernel_similarity
+from scalekern.approximations.weighers import FeatureWeigher, Weigher, kernel_similarity
 from scalekern.engine import HashSample, engine_for
 from scalekern.features import FeatureMap
 from scalekern.features.landmarks import without_landmarks

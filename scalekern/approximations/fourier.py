@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.base import Job
-from scalekern.approximations.descent import sample_rows
+from scalekern.approximations.by_sgd import sample_rows
 from scalekern.approximations.feature_model import LOO_ROWS, MapApproximation
 from scalekern.approximations.prediction import as_columns, feature_predictor
 from scalekern.features import (

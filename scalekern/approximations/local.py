@@ -15,8 +15,8 @@ import numpy as np
 from scalekern.approximations.base import Approximation, Fitted, Job
 from scalekern.approximations.explain_arrays import kept_ids
 from scalekern.approximations.explanation import Candidates, named_rows
-from scalekern.approximations.fitting import gather
-from scalekern.approximations.weighing import Sink, Weigher
+from scalekern.approximations.gathered import gather
+from scalekern.approximations.weighers import Sink, Weigher
 from scalekern.engine import Engine, Need
 from scalekern.errors import InvalidInputError
 from scalekern.features.survey import Survey, resolve_kernel

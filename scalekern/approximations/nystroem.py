@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.base import Fitted, Job
-from scalekern.approximations.descent import sample_rows
+from scalekern.approximations.by_cg import landmarks_by_cg
+from scalekern.approximations.by_sgd import sample_rows
 from scalekern.approximations.explain_arrays import elimination, kept_elimination
 from scalekern.approximations.feature_model import LOO_ROWS, MapApproximation
-from scalekern.approximations.iterating import landmarks_by_cg
 from scalekern.approximations.prediction import weighted_sum
 from scalekern.approximations.solver_choice import landmark_solver
 from scalekern.features import NystroemMap

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.explain_arrays import MOST_COMPONENTS
-from scalekern.approximations.fitting import GRAM_MATRICES
+from scalekern.approximations.whole_gram import GRAM_MATRICES
 from scalekern.engine import memory_budget
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel

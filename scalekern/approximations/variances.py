@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.fitting import gram_matrix
+from scalekern.approximations.whole_gram import gram_matrix
 from scalekern.engine import ThreadEngine, require_memory
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features import FeatureMap

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from scalekern.approximations.fitting import require_room
+from scalekern.approximations.gathered import require_room
 from scalekern.approximations.registry import approximation_named
 from scalekern.engine import Engine
 from scalekern.estimators.choice import Choice, best_of

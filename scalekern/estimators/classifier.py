@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from scalekern.approximations.explanation import Candidates, Explanation
-from scalekern.approximations.weighing import Weigher
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine, engine_for
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.explanation import Candidates, Explanation, Strongest
-from scalekern.approximations.weighing import Weigher
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for, require_memory
 from scalekern.errors import InvalidInputError
 from scalekern.features.parameters import check_integer

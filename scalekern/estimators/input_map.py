@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scalekern.approximations.weighing import Sink, Weigher
+from scalekern.approximations.weighers import Sink, Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.features.curves import Curves

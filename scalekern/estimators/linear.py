@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, EXPLAIN_ROWS, kept_of_features
-from scalekern.approximations.weighing import FeatureWeigher, Weigher
+from scalekern.approximations.weighers import FeatureWeigher, Weigher
 from scalekern.engine import HashSample, Moments, Together, engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor, check_outputs

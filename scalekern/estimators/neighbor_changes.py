@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.explain_arrays import kept_ids
-from scalekern.approximations.fitting import gather
+from scalekern.approximations.gathered import gather
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.neighbors import NeighborIndex, build_index, takes_objects

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.explain_arrays import kept_ids
-from scalekern.approximations.fitting import GatheredRows, gather
+from scalekern.approximations.gathered import gather, gathered
 from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import InvalidInputError
@@ -34,7 +34,7 @@ from scalekern.neighbors import (
 from scalekern.neighbors.metrics import canonical_metric
 from scalekern.neighbors.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.rows import Block, RowSource, source_of
-from scalekern.rows.base import dense_rows, stack_rows
+from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import predict_source
 
 FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
@@ -71,7 +71,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         if indexes_in_shards(engine, source) and not takes_objects(self.metric):
             return self._fit_shards(engine, source, k)
         self._require_memory(source)
-        rows = gather(source) if source.n_outputs else _gather_rows(source)
+        rows = gather(source) if source.n_outputs else gathered(source)
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
         X = dense_rows(rows.X)
@@ -304,14 +304,6 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
 
     _own_names: tuple[str, ...] = ()
     _own_arrays: tuple[str, ...] = ()
-
-
-def _gather_rows(source: RowSource) -> GatheredRows:
-    """Read all rows that have no target."""
-    blocks = list(source.blocks(max(1, source.n_rows)))
-    X, ids = stack_rows([block.X for block in blocks]), np.concatenate([b.ids for b in blocks])
-    n = source.n_rows
-    return GatheredRows(X, np.zeros((n, 0)), np.ones(n), np.arange(n), ids)
 
 
 def query_rows(n_rows: int, n_threads: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.explanation import Candidates, named_rows
-from scalekern.approximations.weighing import Sink, Weigher
+from scalekern.approximations.weighers import Sink, Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains

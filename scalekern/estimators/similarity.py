@@ -11,17 +11,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.by_sgd import check_descent
 from scalekern.approximations.certificate import Gap
-from scalekern.approximations.descent import check_descent
 from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
 from scalekern.approximations.feature_model import MapApproximation
+from scalekern.approximations.partial_fit import RunningDescent, RunningSums
 from scalekern.approximations.registry import (
     APPROXIMATIONS,
     approximation_named,
     solver_names,
 )
-from scalekern.approximations.running import RunningDescent, RunningSums
-from scalekern.approximations.weighing import Weigher
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for
 from scalekern.engine.checkpoint import checkpointed
 from scalekern.engine.lazy import lazy_on_dask

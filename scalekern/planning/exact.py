@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.fitting import exact_need
 from scalekern.approximations.solver_choice import ALPHA_ROWS, EXACT_PASSES, exact_solver
+from scalekern.approximations.whole_gram import exact_need
 from scalekern.engine.cost import Step
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.kernels import Precomputed

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.descent import SGD_PASSES, most_passes, sample_rows
+from scalekern.approximations.by_sgd import SGD_PASSES, most_passes, sample_rows
 from scalekern.approximations.explain_arrays import EXPLAIN_ROWS, MOST_COMPONENTS
 from scalekern.approximations.feature_model import LOO_ROWS
-from scalekern.approximations.fitting import sums_need
+from scalekern.approximations.feature_sums import sums_need
 from scalekern.approximations.solver_choice import USUAL_PASSES, landmark_solver
 from scalekern.engine.cost import PLAIN_ROW_SECONDS, Step, tasks_of
 from scalekern.features.parameters import tile_dtype_of

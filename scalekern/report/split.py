@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.fitting import gather
+from scalekern.approximations.gathered import gather
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.report.possible import refuse_classes, rows_for

@@ -15,7 +15,7 @@ import numpy as np
 
 from scalekern.approximations.explain_arrays import kept_sample, require_kept
 from scalekern.approximations.explanation import Candidates
-from scalekern.approximations.fitting import gram_matrix, most_rank
+from scalekern.approximations.whole_gram import gram_matrix, most_rank
 from scalekern.engine import Engine, require_memory
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.errors import InvalidInputError

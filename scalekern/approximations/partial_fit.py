@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.base import Fitted, Job
-from scalekern.approximations.descent import descend
+from scalekern.approximations.by_sgd import descend
 from scalekern.approximations.feature_model import MapApproximation
-from scalekern.approximations.fitting import solve_sums
+from scalekern.approximations.feature_sums import solve_sums
 from scalekern.engine import Engine, HashSample, Together
 from scalekern.errors import InvalidInputError
 from scalekern.features.landmarks import without_landmarks

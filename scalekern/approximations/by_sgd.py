@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.fitting import features_of
+from scalekern.approximations.feature_sums import features_of
 from scalekern.engine import Engine, HashSample
 from scalekern.errors import InvalidInputError
 from scalekern.features import FeatureMap

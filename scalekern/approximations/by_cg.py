@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.base import Job
-from scalekern.approximations.descent import choose_alpha, most_passes
-from scalekern.approximations.fitting import GatheredRows, features_of, gather, gram_matrix
+from scalekern.approximations.by_sgd import choose_alpha, most_passes
+from scalekern.approximations.feature_sums import features_of
+from scalekern.approximations.gathered import GatheredRows, gather
 from scalekern.approximations.solver_choice import ALPHA_ROWS, conditioning
+from scalekern.approximations.whole_gram import gram_matrix
 from scalekern.engine import HashSample
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features import NystroemMap
