@@ -15,7 +15,7 @@ from scalekern.engine import Engine
 from scalekern.estimators.choice import Choice, best_of
 from scalekern.estimators.global_trial import GlobalTrial
 from scalekern.estimators.input_map import InputMap, in_map
-from scalekern.estimators.model_search import ModelSearch
+from scalekern.estimators.model_search import best_model
 from scalekern.estimators.outset import Outset, outset, survey_size
 from scalekern.features.curves import normal_scores
 from scalekern.features.parameters import seed_of
@@ -62,8 +62,8 @@ def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: Alph
         sample = seen.sample.first(sample_size(source.n_rows, source.n_features))
         if known.given is not None:
             sample = sample.over(in_map(sample.X, known.given))
-        search = ModelSearch(engine.local, params, rule, sample, source.n_rows)
-        best = search.best(known.names, known.why, learn=known.learn)
+        trial = GlobalTrial(engine.local, params, rule, sample, source.n_rows)
+        best = best_model(trial, known.names, known.why, learn=known.learn)
         best.input_map = best.input_map if known.given is None else known.given
     best.seen = seen
     if params["gamma"] == "scale" and params["kernel"] != "auto":

@@ -36,7 +36,7 @@ MOST_LEFT = 0.05
 
 @dataclass(frozen=True)
 class GlobalTrial:
-    """What a global model may be tried with.
+    """The sample that models are tried on, and with what; the global ones are tried here.
 
     Attributes
     ----------
