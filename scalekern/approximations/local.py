@@ -18,6 +18,7 @@ from scalekern.approximations.local_answers import LocalWeigher, local_predictio
 from scalekern.approximations.local_rows import LocalRows
 from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Need
+from scalekern.engine.statistic import under
 from scalekern.errors import InvalidInputError
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel, Laplacian, as_kernel
@@ -182,10 +183,8 @@ class Local(Approximation):
     def restored(self, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
         """Return the attributes of the model, with the index built again."""
         meta, arrays = dict(meta), dict(arrays)
-        parts = {n: arrays.pop(n) for n in list(arrays) if n.startswith(_INDEX)}
-        index = index_from_state(
-            meta.pop("index"), {name[len(_INDEX) :]: value for name, value in parts.items()}
-        )
+        index = index_from_state(meta.pop("index"), under(_INDEX, arrays))
+        arrays = {name: value for name, value in arrays.items() if not name.startswith(_INDEX)}
         targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
         if not 0 < k <= len(targets):
             raise ValueError(f"n_neighbors_={k!r}, but there are {len(targets)} rows")

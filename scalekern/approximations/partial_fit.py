@@ -1,4 +1,4 @@
-"""The state behind `partial_fit`: sums that go on, and the sample that leave-one-out needs."""
+"""The state behind `partial_fit`: sums that go on, with a sample for leave-one-out, or descent."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from scalekern.approximations.explain_arrays import kept_ids
 from scalekern.approximations.gathered import gather, gathered
 from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
+from scalekern.engine.statistic import under
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
@@ -291,11 +292,8 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
-        start = "index-"
-        parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-        index_meta = meta.pop("index")
         function = self.metric if callable(self.metric) else None
-        self._index = index_from_state(index_meta, parts, function)
+        self._index = index_from_state(meta.pop("index"), under("index-", arrays), function)
         # Models stored by the first version do not say what the tuning chose.
         for name, value in ({"tuned_": {}} | meta).items():
             setattr(self, name, value)
