@@ -1,6 +1,6 @@
 """Build the index that suits the rows, and measure what it finds: the way in for other floors.
 
-`kinds` makes the choice, the index modules build, `tune` measures; this module joins them.
+`kinds` chooses, the index modules build, `tune` finds the settings; this module joins them.
 """
 
 from __future__ import annotations

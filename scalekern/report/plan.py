@@ -1,6 +1,6 @@
 """scalekern.plan: what a fit would do, before anything is read, for a person to look at.
 
-The counts are made floors below (`planning`); here they become one object with seconds.
+The counts are made a floor below (`planning`); here they become one object with seconds.
 """
 
 from __future__ import annotations
