@@ -204,7 +204,7 @@ def _pass(
             step,
             _Walk(theta, problem.beta),
             seed=settings.seed,
-            first_pass=number,
+            number=number,
             batch_rows=settings.batch_rows,
             prepare=problem.batch,
             what=f"pass {number + 2} of at most {settings.max_iter}",
