@@ -25,7 +25,7 @@ from scalekern.planning.shape import Shape
 from scalekern.planning.similarity import plan_similarity
 from scalekern.rows import RowSource
 from scalekern.rows.outline import Outline
-from scalekern.storage.registry import array_bytes, is_storable
+from scalekern.storage.registry import array_bytes, is_storable, steps_of
 
 
 def foresee(model: Any, source: RowSource) -> tuple[Outlook, RowSource]:
@@ -36,7 +36,7 @@ def foresee(model: Any, source: RowSource) -> tuple[Outlook, RowSource]:
     UnsupportedError
         For a step or a model that cannot be planned.
     """
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = steps_of(model)
     before, kept, notes = [], 0, []
     for step in steps[:-1]:
         done, source, own, note = _prepared(step, source)

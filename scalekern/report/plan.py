@@ -20,6 +20,7 @@ from scalekern.planning import Limit, Outlook, foresee
 from scalekern.report.table import bytes_text
 from scalekern.rows import RowSource
 from scalekern.rows.outline import outline_of
+from scalekern.storage.registry import steps_of
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     model = SimilarityRegressor() if estimator is None else estimator
     source = outline_of(X, y)
     found, last = foresee(model, source)
-    end = model.steps[-1][1] if hasattr(model, "steps") else model
+    end = steps_of(model)[-1]
     crew = crew_for(source, getattr(end, "n_jobs", None))
     budget = memory_budget()
     over = [limit for limit in found.limits if limit.need.bytes > budget]
