@@ -283,9 +283,9 @@ def test_an_error_that_is_flat_at_first_ends_no_exact_model_whose_alpha_is_tiny(
 
 @pytest.mark.parametrize("unit", [1e-8, 1e8])
 def test_units_of_weights_change_no_exact_model(monkeypatch, unit):
-    from scalekern.estimators import iterating
+    from scalekern.approximations import solver_choice
 
-    monkeypatch.setattr(iterating, "MOST_EXACT_WORK", 0.0)  # alpha is the least
+    monkeypatch.setattr(solver_choice, "MOST_EXACT_WORK", 0.0)  # alpha is the least
     rows, y, w = X[:600].astype(np.float32), np.sin(3 * X[:600, 0]), WEIGHT[:600]
     params = {"alpha": "loo", "kernel": Matern(0.5, nu=0.5)}
     one, other = (model("exact", **params).fit(rows, y, w * c) for c in (1.0, unit))
@@ -295,28 +295,28 @@ def test_units_of_weights_change_no_exact_model(monkeypatch, unit):
 
 
 def test_alpha_is_chosen_no_smaller_than_iterations_can_solve_for(monkeypatch):
-    from scalekern.estimators import iterating
+    from scalekern.approximations import solver_choice
 
     y = np.sin(X[:, 0])  # without noise the smallest alpha is the best
     free = model("exact", alpha="loo").fit(X, y)
-    monkeypatch.setattr(iterating, "MOST_EXACT_WORK", 0.0)
+    monkeypatch.setattr(solver_choice, "MOST_EXACT_WORK", 0.0)
     bound = model("exact", alpha="loo").fit(X, y)
     assert bound.alpha_ > 10 * free.alpha_
-    assert bound.report_["iterations"] <= 2 * iterating.LEAST_PASSES
-    known = iterating.conditioning(RBF(0.7), X, len(X), 0)
+    assert bound.report_["iterations"] <= 2 * solver_choice.LEAST_PASSES
+    known = solver_choice.conditioning(RBF(0.7), X, len(X), 0)
     assert bound.alpha_ >= known.least_alpha(3, np.float64) > 0
     given = model("exact", alpha=free.alpha_).fit(X, y)
     assert given.alpha_ == free.alpha_
 
 
 def test_what_is_expected_of_iterations_is_about_what_they_are():
-    from scalekern.estimators import iterating
+    from scalekern.approximations import solver_choice
 
     rows = np.random.default_rng(0).normal(size=(4_000, 5))
     y = np.sin(rows).sum(axis=1)
     for alpha in (1e-3, 1.0):
         found = model("exact", alpha=alpha, kernel=RBF(0.05), tol=1e-8, max_iter=500).fit(rows, y)
-        known = iterating.conditioning(found.kernel_, rows[:3_000], 4_000, 0)
+        known = solver_choice.conditioning(found.kernel_, rows[:3_000], 4_000, 0)
         expected = 1 + known.left / alpha
         assert 0.2 * found.report_["condition"] < expected < 10 * found.report_["condition"]
 
@@ -439,7 +439,7 @@ def test_what_does_not_go_with_cg_is_refused_with_what_does():
 
 
 def test_auto_takes_cg_by_counted_work():
-    from scalekern.estimators.iterating import cg_is_cheaper, exact_work
+    from scalekern.approximations.solver_choice import cg_is_cheaper, exact_work
 
     assert not cg_is_cheaper(2_000_000, 1_000, 8)
     assert cg_is_cheaper(2_000_000, 4_096, 8)
@@ -470,7 +470,7 @@ class _Counted:
 
 
 def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
-    from scalekern.estimators import iterating
+    from scalekern.approximations import by_cg
 
     X = np.random.default_rng(0).normal(size=(1_300, 2))
     y = np.sin(X).sum(axis=1)
@@ -478,7 +478,7 @@ def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
     for keep in (True, False):
         function = _Counted()
         if not keep:
-            monkeypatch.setattr(iterating, "keeps_tiles", lambda *_: False)
+            monkeypatch.setattr(by_cg, "keeps_tiles", lambda *_: False)
         model = sk.SimilarityRegressor(
             BlockKernel(function, is_positive_definite=True), approximation="exact", solver="cg",
             alpha=1e-3, fit_intercept=True, random_state=0, tol=1e-12,
@@ -494,7 +494,7 @@ def test_values_of_dear_kernels_are_kept_and_give_the_same_bits(monkeypatch):
     (RBF(0.1), 8, False), (RBF(0.1), 784, True), (Laplacian(0.1), 30, True),
 ])  # fmt: skip
 def test_what_is_cheap_to_compute_is_not_kept(kernel, d, kept):
-    from scalekern.estimators.counting import Tile, keeps_tiles
+    from scalekern.solvers.kernel_work import Tile, keeps_tiles
 
     assert keeps_tiles(kernel, 10_000, Tile(np.dtype(float), d)) == kept
     assert not keeps_tiles(kernel, 10**9, Tile(np.dtype(float), d))

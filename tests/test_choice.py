@@ -344,14 +344,14 @@ def test_auto_is_local_only_where_that_is_better_on_rows_held_out():
 
 
 def test_where_landmarks_leave_much_of_the_trace_exact_is_tried_itself(monkeypatch):
-    from scalekern.estimators import choosing
+    from scalekern.estimators import global_trial
 
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(2_600, 24))
     target = np.tanh(rows[:, 0] + rows[:, 1] * rows[:, 2]) + 0.1 * rng.normal(size=2_600)
     model = regressor(approximation="auto", kernel="rbf", gamma="cv", metric="euclidean")
     wide = model.fit(rows, target).report_
-    monkeypatch.setattr(choosing, "MOST_LEFT", 1.0)
+    monkeypatch.setattr(global_trial, "MOST_LEFT", 1.0)
     stood_in = clone(model).fit(rows, target).report_
     assert set(wide["held_out_errors"]) == set(stood_in["held_out_errors"])
     # The exact model of all rows is no worse than what Nyström makes of them.

@@ -15,9 +15,9 @@ from sklearn.neighbors import KNeighborsRegressor as SklearnNeighbors
 from sklearn.pipeline import make_pipeline
 
 import scalekern as sk
+from scalekern.approximations import explain_arrays
 from scalekern.cli import main
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators import weighing
 from scalekern.kernels import (
     RBF,
     Cosine,
@@ -393,7 +393,7 @@ def test_too_many_components_to_keep_are_summed_again(approximation, monkeypatch
         approximation=approximation, n_components=60, alpha=0.1, random_state=0
     )
     kept = model.fit(X, Y).explain(Q, (X, Y))
-    monkeypatch.setattr(weighing, "MOST_COMPONENTS", 20)
+    monkeypatch.setattr(explain_arrays, "MOST_COMPONENTS", 20)
     assert model.fit(X, Y).report_["explain_bytes"] == 0
     again = model.explain(Q, (X, Y))
     weights = [np.take_along_axis(w.weight, w.row_id.argsort(1), 1) for w in (again, kept)]

@@ -164,7 +164,7 @@ def test_a_build_that_stopped_is_taken_up(
 def test_rows_that_were_safe_are_not_read_again(files, tmp_path, monkeypatch, small_blocks):
     path = tmp_path / "index"
     written = []
-    append = on_disk._Column.append
+    append = on_disk.Column.append
 
     def failing(self, part):
         if len(written) > 4 * 23:
@@ -173,7 +173,7 @@ def test_rows_that_were_safe_are_not_read_again(files, tmp_path, monkeypatch, sm
         append(self, part)
 
     with monkeypatch.context() as patch:
-        patch.setattr(on_disk._Column, "append", failing)
+        patch.setattr(on_disk.Column, "append", failing)
         with pytest.raises(KilledError):
             KNeighborsRegressor(index_path=path, random_state=0).fit(source(files))
     assert json.loads((path / "build.json").read_text())["done"] == 20_000
@@ -183,7 +183,7 @@ def test_rows_that_were_safe_are_not_read_again(files, tmp_path, monkeypatch, sm
         counted.append(len(part))
         append(self, part)
 
-    monkeypatch.setattr(on_disk._Column, "append", counting)
+    monkeypatch.setattr(on_disk.Column, "append", counting)
     model = KNeighborsRegressor(index_path=path, random_state=0).fit(source(files))
     assert sum(counted) == 4 * 20_000
     np.testing.assert_array_equal(model._index.rows, files[1])
@@ -193,10 +193,10 @@ KILLED = """
 import sys, scalekern
 from scalekern.neighbors import approximate, on_disk
 on_disk.BLOCK_ROWS, on_disk.SAFE_ROWS = 1_000, 2_000
-append = on_disk._Column.append
+append = on_disk.Column.append
 def slow(self, part):
     import time; time.sleep(0.02); append(self, part)
-on_disk._Column.append = slow
+on_disk.Column.append = slow
 features = [f"x{j}" for j in range(12)]
 source = scalekern.rows(sys.argv[1], target="y", features=features)
 scalekern.KNeighborsRegressor(index_path=sys.argv[2], random_state=0).fit(source)

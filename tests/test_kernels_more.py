@@ -279,7 +279,7 @@ def test_cross_validation_cuts_rows_and_columns_of_a_precomputed_matrix():
 
 
 def test_auto_is_exact_for_a_precomputed_matrix_of_any_size(monkeypatch):
-    monkeypatch.setattr("scalekern.estimators.choosing.MOST_DENSE_ROWS", 10)
+    monkeypatch.setattr("scalekern.estimators.outset.MOST_DENSE_ROWS", 10)
     model = sk.SimilarityRegressor("precomputed").fit(G, Y)
     assert model.report_["approximation"] == "exact"
     assert "precomputed" in model.report_["why"]

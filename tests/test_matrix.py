@@ -18,8 +18,8 @@ from scipy import sparse
 from sklearn.base import TransformerMixin, clone, is_classifier
 
 import scalekern as sk
+from scalekern.approximations.registry import APPROXIMATIONS, solver_names
 from scalekern.errors import ScalekernError, UnsupportedError
-from scalekern.estimators.approximations import APPROXIMATIONS, solver_names
 from scalekern.kernels import as_kernel
 from scalekern.kernels.registry import kernel_names
 from scalekern.neighbors.kinds import NAMES as ALGORITHMS

@@ -14,7 +14,7 @@ from scalekern.errors import InvalidInputError, RecallWarning
 from scalekern.neighbors import build_index
 from scalekern.neighbors.hnsw import HNSWIndex
 from scalekern.neighbors.ivf import IVFIndex
-from scalekern.neighbors.tune import draw_sample
+from scalekern.neighbors.trial import draw_sample
 
 
 def gaussian(n, d, seed=0, dtype=np.float64):
@@ -141,7 +141,7 @@ def test_rows_held_out_of_a_graph_are_put_into_it():
 
 
 def test_recall_is_measured_against_the_nearest_other_rows(monkeypatch):
-    monkeypatch.setattr("scalekern.neighbors.tune._EXACT_BLOCK_ROWS", 700)
+    monkeypatch.setattr("scalekern.neighbors.trial._EXACT_BLOCK_ROWS", 700)
     X = gaussian(2000, 4, 23)
     X[1000:1010] = X[0]
     sample = draw_sample(X, "euclidean", 5, seed=3)

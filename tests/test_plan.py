@@ -106,7 +106,7 @@ MODELS = {
 
 def few_are_many(monkeypatch, n=500):
     """Let no more than n rows count as few enough for a decomposition."""
-    monkeypatch.setattr("scalekern.estimators.choosing.MOST_DENSE_ROWS", n)
+    monkeypatch.setattr("scalekern.estimators.outset.MOST_DENSE_ROWS", n)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -50,7 +50,7 @@ def seen_order(source, *, batch=100, seed=1, number=0, n_jobs=2):
         lambda state, block: [*state, block.ids],
         [],
         seed=seed,
-        first_pass=number,
+        number=number,
         batch_rows=batch,
     )
 

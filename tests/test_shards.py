@@ -20,8 +20,7 @@ from scalekern import KNeighborsClassifier, KNeighborsRegressor, SimilarityRegre
 from scalekern.engine import parcels
 from scalekern.engine.parcels import Parcel, deliver, missing
 from scalekern.errors import ClusterError, ModelFormatError
-from scalekern.estimators import sharding
-from scalekern.neighbors import build_index, index_from_state
+from scalekern.neighbors import build_index, index_from_state, sharding
 from scalekern.neighbors.shards import Shard, ShardedIndex
 
 CUTS = (0, 700, 701, 1_500, 2_400)

@@ -269,11 +269,11 @@ def test_float32_rows_give_nearly_the_same_model(model):
 
 def test_auto_is_exact_for_few_rows_and_nystroem_else(monkeypatch):
     assert sk.SimilarityRegressor().fit(X, Y).report_["approximation"] == "exact"
-    monkeypatch.setattr("scalekern.estimators.choosing.MOST_DENSE_ROWS", N - 1)
+    monkeypatch.setattr("scalekern.estimators.outset.MOST_DENSE_ROWS", N - 1)
     assert sk.SimilarityRegressor().fit(X, Y).report_["approximation"] == "exact"
     given_landmarks = sk.SimilarityRegressor(landmarks=Z).fit(X, Y)
     assert given_landmarks.report_["approximation"] == "nystroem"
-    monkeypatch.setattr("scalekern.estimators.choosing.MOST_EXACT_ROWS", N - 1)
+    monkeypatch.setattr("scalekern.estimators.outset.MOST_EXACT_ROWS", N - 1)
     assert sk.SimilarityRegressor().fit(X, Y).report_["approximation"] == "nystroem"
 
 

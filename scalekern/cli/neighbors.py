@@ -46,9 +46,10 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
         check_output(options[name])
     from scalekern.estimators.streaming import last_step
     from scalekern.storage import load
+    from scalekern.storage.registry import steps_of
 
     model = load(model_path)
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = steps_of(model)
     from scalekern.features import RowPreparer
 
     names = getattr(steps[0], "feature_names_in_", None)

@@ -140,12 +140,13 @@ def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
     from scalekern.paths import is_url, place_of
     from scalekern.rows import rows
     from scalekern.storage import load
+    from scalekern.storage.registry import steps_of
 
     output = place_of(options["output"])
     if not is_url(output):
         check_output(str(output))
     model = load(model_path)
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = steps_of(model)
     if options["n_jobs"] is not None and "n_jobs" in steps[-1].get_params():
         steps[-1].set_params(n_jobs=options["n_jobs"])
     names = getattr(steps[0], "feature_names_in_", None)

@@ -77,13 +77,12 @@ class Engine(ABC):
         state: T,
         *,
         seed: int,
-        n_passes: int = 1,
-        first_pass: int = 0,
+        number: int = 0,
         batch_rows: int = 256,
         prepare: Callable[[Block], Any] | None = None,
         what: str = "learning",
     ) -> T:
-        """Return the state after one step for each batch of rows, in an order drawn anew each pass.
+        """Return the state after one step for each batch of rows, in an order drawn for the pass.
 
         What is not a sum runs here: one holder has the state, in this process. The order and the
         result do not depend on threads.
@@ -96,8 +95,8 @@ class Engine(ABC):
         state : object
         seed : int
             Of the order, together with the number of the pass.
-        n_passes, first_pass : int
-            How many passes, and the number of the first.
+        number : int, default=0
+            Of the pass.
         batch_rows : int, default=256
         prepare : callable, optional
             `prepare(block) -> prepared`, called ahead of the steps; by default the block itself.

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine.merging import MergeTree
+from scalekern.engine.statistic import under
 from scalekern.errors import InvalidInputError, UnsupportedError
 
 EVERY_BLOCKS = 64
@@ -74,11 +75,9 @@ class PassFile:
             return 0
         levels: list[tuple[int, Any] | None] = []
         for level, count in enumerate(arrays["counts"].tolist()):
-            start = f"{level}/"
-            own = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
             part = make() if count else None
             if part is not None:
-                part.restore(own)
+                part.restore(under(f"{level}/", arrays))
             levels.append((count, part) if count else None)
         tree.levels = levels
         return int(arrays["blocks"])

@@ -68,7 +68,7 @@ class Scheduler:
         """The threads of all workers, at least 1."""
         if self._client is None:
             return available_cores()
-        with _failures(self._client):
+        with failures(self._client):
             return max(1, sum(self._client.nthreads().values()))
 
     @property
@@ -76,7 +76,7 @@ class Scheduler:
         """The processes of the workers, at least 1."""
         if self._client is None:
             return 1
-        with _failures(self._client):
+        with failures(self._client):
             return max(1, len(self._client.nthreads()))
 
     def run(
@@ -90,7 +90,7 @@ class Scheduler:
             return dask.compute(graph(parcel, list(map(_literal, pieces))))[0]
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _failures(self._client):
+                with failures(self._client):
                     return self._client.compute(graph(*self._sent(job, pieces))).result()
             except LostData:
                 _log.warning("%s: data were lost with a worker (attempt %d)", what, attempt)
@@ -109,7 +109,7 @@ class Scheduler:
         while done < len(pieces):
             attempt += 1
             try:
-                with _failures(self._client):
+                with failures(self._client):
                     shared, rest = self._sent(job, pieces[done:])
                 for value in self._window([delayed(function)(shared, p) for p in rest]):
                     yield value
@@ -124,12 +124,12 @@ class Scheduler:
         client, waiting = self._client, deque[Any]()
         most = IN_FLIGHT * self.n_threads
         for start in range(0, len(tasks) + most, most):
-            with _failures(client):
+            with failures(client):
                 waiting.extend(client.compute(tasks[start : start + most]))
             # Half of them stay in flight while the other half is taken.
             last = start + most >= len(tasks)
             while len(waiting) > (0 if last else most):
-                with _failures(client):
+                with failures(client):
                     value = waiting.popleft().result()
                 yield value
 
@@ -162,7 +162,7 @@ def _literal(value: Any) -> Any:
 
 
 @contextmanager
-def _failures(client: Any) -> Iterator[None]:
+def failures(client: Any) -> Iterator[None]:
     """Turn what the cluster reports of itself into our errors; those of tasks stay as they are."""
     from asyncio import CancelledError as AsyncCancelledError
     from concurrent.futures import CancelledError

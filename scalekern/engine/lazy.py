@@ -20,7 +20,7 @@ from scalekern.engine.dask import worker_settings
 from scalekern.engine.parcels import Parcel, deliver
 from scalekern.errors import UnsupportedError
 from scalekern.rows.dask_blocks import labelled
-from scalekern.rows.dask_rows import is_dask
+from scalekern.rows.dask_pieces import is_dask, is_dask_array
 
 
 def lazy_on_dask(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,7 +83,7 @@ def _lazily(model: Any, method: str, X: Any, args: Any, kwargs: Any) -> Any:
 
     check_is_fitted(model)
     applied = Applied(_light(model), method, args, kwargs)
-    array = hasattr(X, "map_blocks")
+    array = is_dask_array(X)
     # Of a frame's example rows the second may be missing.
     row = np.ones((1, X.shape[1]), X.dtype) if array else X._meta_nonempty.iloc[:1]  # noqa: SLF001
     like = applied(row)

@@ -7,6 +7,7 @@ the same ones, whatever the order in which they are read.
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,16 @@ class HashSample(Statistic):
             None if self.weight is None else self.weight[rows],
         )
         return part
+
+    def first(self, size: int) -> HashSample:
+        """Return the rows of the `size` smallest hashes, or all if there are fewer."""
+        return self.part(np.arange(min(size, len(self.numbers))))
+
+    def over(self, X: Any) -> HashSample:
+        """Return the sample with its rows in other coordinates."""
+        new = copy(self)
+        new.X = X
+        return new
 
     def _take(self, hashes: Any, numbers: Any, ids: Any, X: Any, y: Any, weight: Any) -> None:
         self.hashes, self.numbers, self.ids = hashes, numbers, ids

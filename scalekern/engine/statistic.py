@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,15 @@ class Together(Statistic):
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Give each part its arrays back."""
         for name, part in self.parts.items():
-            start = f"{name}."
-            own = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-            part.restore(own)
+            part.restore(under(f"{name}.", arrays))
+
+
+def under(start: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays whose names begin with `start`, by the rest of their names.
+
+    Examples
+    --------
+    >>> under("x.", {"x.sum": 1, "x.count": 2, "y.sum": 3})
+    {'sum': 1, 'count': 2}
+    """
+    return {name[len(start) :]: v for name, v in arrays.items() if name.startswith(start)}

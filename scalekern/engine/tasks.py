@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from scalekern._config import config_context, get_config
-from scalekern.engine.cluster import _failures, current_client
+from scalekern.engine.cluster import current_client, failures
 from scalekern.engine.dask import worker_settings
 from scalekern.engine.limits import resolve_threads
 from scalekern.errors import ClusterError
@@ -72,13 +72,13 @@ def _on_cluster(client: Any, function: Callable[[Any], Any], pieces: list[Any]) 
     from distributed import as_completed as as_finished
 
     dtype = get_config().tile_dtype
-    with _failures(client):
+    with failures(client):
         futures = client.map(partial(_alone, function, dtype), pieces, pure=False)
     of = {future.key: piece for future, piece in zip(futures, pieces, strict=True)}
     try:
         finished = as_finished(futures)
         while of:
-            with _failures(client):
+            with failures(client):
                 future = next(finished)
             yield of.pop(future.key), _result_of(client, future)
     finally:
@@ -90,7 +90,7 @@ def _on_cluster(client: Any, function: Callable[[Any], Any], pieces: list[Any]) 
 def _result_of(client: Any, future: Any) -> Any:
     """Return what a task gave, or what stopped it; raise where the scheduler is gone."""
     try:
-        with _failures(client):
+        with failures(client):
             return future.result()
     except ClusterError as error:
         if client.status != "running":

@@ -94,33 +94,16 @@ class ThreadEngine(Engine):
         state: T,
         *,
         seed: int,
-        n_passes: int = 1,
-        first_pass: int = 0,
+        number: int = 0,
         batch_rows: int = 256,
         prepare: Callable[[Block], Any] | None = None,
         what: str = "learning",
     ) -> T:
-        """Return the state after one step for each batch of rows, in an order drawn anew each pass.
+        """Return the state after one step for each batch of rows; a checkpoint remembers it.
 
         The calling thread holds the state, while it reads ahead and the workers prepare batches.
         """
         ready = prepare or (lambda block: block)
-        for number in range(first_pass, first_pass + n_passes):
-            state = self._walk(source, step, state, seed, number, batch_rows, ready, what)
-        return state
-
-    def _walk(
-        self,
-        source: RowSource,
-        step: Callable[[T, Any], T],
-        state: T,
-        seed: int,
-        number: int,
-        batch_rows: int,
-        ready: Callable[[Block], Any],
-        what: str,
-    ) -> T:
-        """Return the state after one pass; a checkpoint remembers it on the way."""
         checkpoint = current_checkpoint() if isinstance(state, Walk) else None
         file = None if checkpoint is None else checkpoint.next_pass()
         saved = None if file is None else file.load()

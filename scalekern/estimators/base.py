@@ -20,6 +20,7 @@ from scalekern.estimators.explaining import Explains
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.rows import Block, RowSource
+from scalekern.rows.base import into
 from scalekern.rows.validate import predict_source
 
 
@@ -72,11 +73,7 @@ class RowPredictor(Explains, SplitConformal, ScoresRows, RegressorMixin, BaseEst
         check_is_fitted(self)
         source = predict_source(self, X, objects=self._takes_objects())
         out = np.empty((source.n_rows, self.n_outputs_))
-
-        def write(block: Block, part: np.ndarray) -> None:
-            out[block.start : block.start + len(block)] = part
-
-        self.predict_blocks(source, write)
+        self.predict_blocks(source, into(out))
         return out[:, 0] if self.target_is_vector_ else out
 
     def predict_blocks(

@@ -18,7 +18,8 @@ from scalekern.engine import Engine, Statistic
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import then
-from scalekern.rows.dask_rows import dask_labels, is_dask
+from scalekern.rows.dask_pieces import is_dask
+from scalekern.rows.dask_results import dask_labels
 from scalekern.rows.validate import fit_source
 
 _SAME = ("n_rows", "n_features", "dtype", "feature_names", "in_memory", "name")

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from scalekern.approximations.explanation import Candidates, Explanation
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine, engine_for
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError
@@ -20,15 +22,13 @@ from scalekern.estimators.classes import (
     places_of,
 )
 from scalekern.estimators.explaining import Explains, check_output
-from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.input_map import InputMap
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.estimators.scores import Folds, fit_calibration, folds_of, probabilities
 from scalekern.estimators.similarity import SimilarityRegressor
-from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_choice, seed_of
 from scalekern.rows import Block, RowSource
-from scalekern.rows.base import take_rows
+from scalekern.rows.base import into, take_rows
 from scalekern.rows.validate import predict_source
 from scalekern.storage import storable
 
@@ -315,11 +315,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         check_is_fitted(self)
         source = predict_source(self, X, objects=self._takes_objects())
         out = np.empty((source.n_rows, len(self.calibration_) - 1))
-
-        def write(block: Block, odds: np.ndarray) -> None:
-            out[block.start : block.start + len(block)] = odds
-
-        self._odds_blocks(source, write, "predicting")
+        self._odds_blocks(source, into(out), "predicting")
         return out
 
     def _odds_blocks(self, X: Any, sink: Callable[[Block, np.ndarray], None], what: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explanation import Candidates, Explanation, Strongest
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for, require_memory
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explanation import Candidates, Explanation, Strongest
-from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import check_integer
 from scalekern.rows import RowSource
 from scalekern.rows.base import stack_rows

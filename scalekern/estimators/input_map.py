@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from scalekern.approximations.weighers import Sink, Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.weighing import Sink, Weigher
 from scalekern.features.curves import Curves
 from scalekern.rows import RowSource
 

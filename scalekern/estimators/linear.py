@@ -9,17 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, EXPLAIN_ROWS, kept_of_features
+from scalekern.approximations.weighers import FeatureWeigher, Weigher
 from scalekern.engine import HashSample, Moments, Together, engine_for
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.weighing import (
-    EXPLAIN_ARRAYS,
-    EXPLAIN_ROWS,
-    FeatureWeigher,
-    Weigher,
-    kept_of_features,
-)
 from scalekern.features import StandardizedMap
 from scalekern.rows import RowSource
 from scalekern.rows.base import dense_rows

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explain_arrays import kept_ids
+from scalekern.approximations.gathered import gather
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import gather
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.weighing import kept_ids
 from scalekern.neighbors import NeighborIndex, build_index, takes_objects
 from scalekern.neighbors.altered import AlteredIndex, added_rows, with_rows, without_rows
 from scalekern.rows.base import dense_rows

@@ -14,14 +14,14 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explain_arrays import kept_ids
+from scalekern.approximations.gathered import gather, gathered
 from scalekern.engine import Engine, engine_for, require_memory
 from scalekern.engine.limits import resolve_threads
+from scalekern.engine.statistic import under
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.neighbor_graphs import NeighborGraphs
-from scalekern.estimators.sharding import index_in_shards, indexes_in_shards, shard_algorithm
-from scalekern.estimators.weighing import kept_ids
 from scalekern.features.parameters import check_integer, seed_of
 from scalekern.neighbors import (
     BuiltIndex,
@@ -33,8 +33,9 @@ from scalekern.neighbors import (
     without_itself,
 )
 from scalekern.neighbors.metrics import canonical_metric
+from scalekern.neighbors.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.rows import Block, RowSource, source_of
-from scalekern.rows.base import dense_rows, stack_rows
+from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import predict_source
 
 FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
@@ -71,7 +72,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         if indexes_in_shards(engine, source) and not takes_objects(self.metric):
             return self._fit_shards(engine, source, k)
         self._require_memory(source)
-        rows = gather(source) if source.n_outputs else _gather_rows(source)
+        rows = gather(source) if source.n_outputs else gathered(source)
         for name, ids in kept_ids(rows.ids).items():
             setattr(self, name, ids)
         X = dense_rows(rows.X)
@@ -228,8 +229,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         indices = np.empty((source.n_rows, k), dtype=np.int64)
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
-            rows = slice(block.start, block.start + len(block))
-            distances[rows], indices[rows] = found
+            distances[block.rows], indices[block.rows] = found
 
         self._map_neighbors(source, k, lambda d, i: (d, i), write)
         return distances, indices
@@ -292,11 +292,8 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
-        start = "index-"
-        parts = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-        index_meta = meta.pop("index")
         function = self.metric if callable(self.metric) else None
-        self._index = index_from_state(index_meta, parts, function)
+        self._index = index_from_state(meta.pop("index"), under("index-", arrays), function)
         # Models stored by the first version do not say what the tuning chose.
         for name, value in ({"tuned_": {}} | meta).items():
             setattr(self, name, value)
@@ -305,14 +302,6 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
 
     _own_names: tuple[str, ...] = ()
     _own_arrays: tuple[str, ...] = ()
-
-
-def _gather_rows(source: RowSource) -> GatheredRows:
-    """Read all rows that have no target."""
-    blocks = list(source.blocks(max(1, source.n_rows)))
-    X, ids = stack_rows([block.X for block in blocks]), np.concatenate([b.ids for b in blocks])
-    n = source.n_rows
-    return GatheredRows(X, np.zeros((n, 0)), np.ones(n), np.arange(n), ids)
 
 
 def query_rows(n_rows: int, n_threads: int) -> int:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.explanation import Candidates, named_rows
+from scalekern.approximations.weighers import Sink, Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
-from scalekern.estimators.explanation import Candidates, named_rows
 from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
-from scalekern.estimators.weighing import Sink, Weigher
-from scalekern.neighbors.tune import Losses
+from scalekern.neighbors.trial import Losses
 from scalekern.rows import ArraySource, Block, RowSource
 
 WEIGHTS = ("uniform", "distance", "kernel")

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explanation import Candidates, Explanation
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import check_output
-from scalekern.estimators.explanation import Candidates, Explanation
 from scalekern.estimators.intervals import SplitConformal
 from scalekern.estimators.label_columns import (
     Classes,
@@ -28,6 +28,7 @@ from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.estimators.own_targets import ScoresRows
 from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
+from scalekern.rows.base import into
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.storage import storable
 
@@ -142,11 +143,7 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
         check_is_fitted(self)
         source = predict_source(self, X, objects=takes_objects(self.metric))
         out = np.empty((source.n_rows, self.y_.shape[1]))
-
-        def write(block: Block, part: np.ndarray) -> None:
-            out[block.start : block.start + len(block)] = part
-
-        self.predict_blocks(source, write)
+        self.predict_blocks(source, into(out))
         return out[:, 0] if self.target_is_vector_ else out
 
     def predict_blocks(
@@ -311,11 +308,7 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
         check_is_fitted(self)
         source = predict_source(self, X, objects=takes_objects(self.metric))
         out = np.empty((source.n_rows, sum(map(len, self._columns))))
-
-        def write(block: Block, part: np.ndarray) -> None:
-            out[block.start : block.start + len(block)] = part
-
-        self._map_weighted(source, self._votes, write, "predicting")
+        self._map_weighted(source, self._votes, into(out), "predicting")
         return out
 
     def _votes(self, distances: np.ndarray, indices: np.ndarray) -> np.ndarray:

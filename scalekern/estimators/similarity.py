@@ -10,26 +10,28 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.by_sgd import check_descent
+from scalekern.approximations.certificate import Gap
+from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
+from scalekern.approximations.feature_model import MapApproximation
+from scalekern.approximations.partial_fit import RunningDescent, RunningSums
+from scalekern.approximations.registry import (
+    APPROXIMATIONS,
+    approximation_named,
+    solver_names,
+)
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for
 from scalekern.engine.checkpoint import checkpointed
 from scalekern.engine.lazy import lazy_on_dask
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.approximations import (
-    APPROXIMATIONS,
-    MapApproximation,
-    approximation_named,
-    solver_names,
-)
 from scalekern.estimators.base import RowPredictor, check_outputs
-from scalekern.estimators.certificate import Gap
 from scalekern.estimators.checkpoints import checkpoint_identity
-from scalekern.estimators.choosing import Choice, Outset, choose, outset, survey_of
-from scalekern.estimators.descent import check_descent
+from scalekern.estimators.choice import Choice
+from scalekern.estimators.choosing import choose, survey_of
 from scalekern.estimators.input_map import InputMap, MappedWeigher, check_metric
 from scalekern.estimators.intervals import RESIDUALS
-from scalekern.estimators.running import RunningDescent, RunningSums
-from scalekern.estimators.weighing import EXPLAIN_ARRAYS, Weigher, explain_bytes
 from scalekern.features.curves import Curves
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma
@@ -345,10 +347,6 @@ class SimilarityRegressor(RowPredictor):
             raise InvalidInputError(f"fit_intercept={self.fit_intercept!r}; use True or False")
         return alpha_rule(self.alpha), self._takes_objects()
 
-    def _outset(self, source: RowSource) -> Outset:
-        """Return what is decided before rows are read."""
-        return outset(self.get_params(deep=False), source)
-
     def _job(
         self, source: RowSource, rule: AlphaRule, name: str | None = None
     ) -> tuple[Job, Choice]:
@@ -482,7 +480,7 @@ class SimilarityRegressor(RowPredictor):
         both = np.empty((2, source.n_rows, self.n_outputs_))
 
         def write(block: Block, found: tuple[np.ndarray, np.ndarray]) -> None:
-            both[:, block.start : block.start + len(block)] = found
+            both[:, block.rows] = found
 
         engine = engine_for(source, self.n_jobs)
         engine.map_blocks(source, lambda block: predict(block.X), write)

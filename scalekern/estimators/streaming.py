@@ -23,6 +23,7 @@ from scalekern.rows.conversion import arrow_of
 from scalekern.rows.files import find_files
 from scalekern.rows.stream import ColumnStream
 from scalekern.rows.validate import predict_source
+from scalekern.storage.registry import steps_of
 
 Sink = Callable[[Block, np.ndarray], None]
 
@@ -35,7 +36,7 @@ def predict_blocks(model: Any, source: RowSource, sink: Sink) -> None:
 
 def last_step(model: Any, source: RowSource) -> tuple[Any, RowSource]:
     """Return the estimator at the end of a pipeline, and the rows as the steps before make them."""
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = steps_of(model)
     if not isinstance(steps[-1], (RowPredictor, WeighedNeighbors, SimilarityClassifier)):
         raise InvalidInputError(
             f"the model is a {type(steps[-1]).__name__}, which does not predict; "

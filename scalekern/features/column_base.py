@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalekern.engine import HashSample, Moments, Statistic
+from scalekern.engine.statistic import under
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block
 from scalekern.rows.column_types import as_plain
@@ -204,15 +205,10 @@ class NumberSums(Statistic):
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take the sums that `arrays` gave."""
         self.missing = float(arrays["missing"])
-        self.moments.restore(_under("moments", arrays))
-        sample = _under("sample", arrays)
+        self.moments.restore(under("moments.", arrays))
+        sample = under("sample.", arrays)
         if sample:
             self.sample.restore(sample)
-
-
-def _under(part: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    start = f"{part}."
-    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
 
 
 def no_values(name: str) -> InvalidInputError:

@@ -20,7 +20,8 @@ from scalekern.features.survey import check_gamma, resolve_kernel, survey
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.rows.containers import is_frame, is_objects, objects_of, source_of
-from scalekern.rows.dask_rows import dask_source, is_dask
+from scalekern.rows.dask_pieces import is_dask, is_dask_array
+from scalekern.rows.dask_rows import dask_source
 
 TILE_ROWS = 512
 
@@ -118,7 +119,7 @@ def _whole(source: RowSource, Z: Any, kernel: Kernel, n_jobs: int | None) -> np.
     K = np.empty((source.n_rows, columns.n_columns), dtype)
 
     def write(block: Block) -> None:
-        columns(block.X, K[block.start : block.start + len(block)])
+        columns(block.X, K[block.rows])
 
     ThreadEngine(n_jobs).map_blocks(
         source, write, lambda *_: None, "the Gram matrix", max_rows=TILE_ROWS
@@ -131,7 +132,7 @@ def _lazy(X: Any, Z: Any, kernel: Kernel, dtype: np.dtype) -> Any:
     import dask.array as da
     from dask import delayed
 
-    if not hasattr(X, "map_blocks"):
+    if not is_dask_array(X):
         X = X.to_dask_array(lengths=True)
     shared = delayed(Z, traverse=False)
     m = len(Z) if isinstance(Z, list) else Z.shape[0]

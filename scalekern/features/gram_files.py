@@ -72,7 +72,7 @@ def _tile(engine: ThreadEngine, kernel: Kernel, X: Any, Z: Any, dtype: np.dtype)
     tile = np.empty((rows.n_rows, columns.n_columns), dtype)
 
     def write(block: Block) -> None:
-        columns(block.X, tile[block.start : block.start + len(block)])
+        columns(block.X, tile[block.rows])
 
     engine.map_blocks(rows, write, lambda *_: None, "the Gram matrix", max_rows=TILE_ROWS)
     if X is Z:

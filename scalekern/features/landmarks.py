@@ -81,7 +81,7 @@ def choose_landmarks(
     if not isinstance(landmarks, str):
         numbers = np.asarray(landmarks) if _are_numbers(landmarks) else NONE
         return Landmarks(_given(landmarks, source), numbers)
-    sample = sample.part(np.arange(min(landmark_sample_rows(landmarks, m), len(sample.numbers))))
+    sample = sample.first(landmark_sample_rows(landmarks, m))
     if landmarks == "kmeans":
         if isinstance(sample.X, list):
             raise UnsupportedError(

@@ -23,7 +23,9 @@ from scalekern.features.output import rows_for_rows
 from scalekern.features.parameters import check_choice, check_integer
 from scalekern.features.target_column import TargetColumn
 from scalekern.rows import Block, RowSource, is_frame
-from scalekern.rows.dask_rows import collection_of, dask_source, is_dask, is_dask_frame
+from scalekern.rows.dask_pieces import is_dask, is_dask_frame
+from scalekern.rows.dask_results import collection_of
+from scalekern.rows.dask_rows import dask_source
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable

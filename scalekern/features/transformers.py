@@ -77,7 +77,7 @@ class _MapTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         out = np.empty((source.n_rows, self._map.n_features), dtype=dtype)
 
         def write(block: Any) -> None:
-            out[block.start : block.start + len(block)] = self._map(block.X)
+            out[block.rows] = self._map(block.X)
 
         ThreadEngine(self.n_jobs).map_blocks(source, write, lambda block, _: None, "features")
         return out

@@ -5,7 +5,7 @@ Nothing here knows about targets or estimators; those live floors above. An inde
 """
 
 from scalekern.neighbors.base import NeighborIndex, without_itself
-from scalekern.neighbors.choose import BuiltIndex, build_index, build_index_on_disk
+from scalekern.neighbors.build import BuiltIndex, build_index, build_index_on_disk
 from scalekern.neighbors.metrics import takes_objects
 from scalekern.neighbors.stored import index_from_state
 

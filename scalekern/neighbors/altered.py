@@ -13,6 +13,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from scalekern.engine.statistic import under
 from scalekern.errors import ModelFormatError
 from scalekern.neighbors.base import (
     Distances,
@@ -130,8 +131,7 @@ class AlteredIndex(NeighborIndex):
         parts = []
         removed = np.asarray(stored(arrays, "removed"))
         for place, own in enumerate(stored(meta, "parts")):
-            start = f"{place}-"
-            of_part = {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+            of_part = under(f"{place}-", arrays)
             numbers = np.asarray(of_part.pop("numbers", None))
             index = restore(own, of_part)
             whole = numbers.dtype == np.int64 and numbers.shape == (index.n_rows,)

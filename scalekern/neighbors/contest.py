@@ -20,7 +20,8 @@ from scalekern.neighbors.faiss_index import one_openmp_thread
 from scalekern.neighbors.hnsw import LINKS, HNSWIndex
 from scalekern.neighbors.ivf import IVFIndex, IVFPQIndex, Lists, lists_for, projected
 from scalekern.neighbors.knobs import NEW_SHARE, SMALLEST_EF_SEARCH
-from scalekern.neighbors.tune import Goal, Recall, Sample, Tuned, draw_sample, tuned
+from scalekern.neighbors.trial import Goal, Recall, Sample, draw_sample
+from scalekern.neighbors.tune import Tuned, tuned
 from scalekern.neighbors.work import work_of
 
 GRAPH_ROWS = 16_384

@@ -9,22 +9,18 @@ memory then, an eighth of a byte or less for each byte of the rows; the rows are
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scalekern.engine import ThreadEngine
-from scalekern.engine.checkpoint import write_whole
-from scalekern.errors import InvalidInputError, ModelFormatError
 from scalekern.neighbors.base import FloatArray
+from scalekern.neighbors.build_folder import BuildFolder, Column
 from scalekern.neighbors.centres import lists_of, quantizer_of
 from scalekern.neighbors.embedding import Embedding
 from scalekern.neighbors.faiss_index import faiss_module, one_openmp_thread
@@ -36,13 +32,11 @@ from scalekern.neighbors.ivf import (
     owning,
     projected,
 )
-from scalekern.neighbors.tune import held_rows
+from scalekern.neighbors.trial import held_rows
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import dense_rows
-from scalekern.storage.arrays import checksum
-from scalekern.storage.document import seal
 
-NOTE, TRAINED, INDEX, CENTER = "build.json", "trained.faiss", "index.faiss", "center.npy"
+TRAINED, INDEX, CENTER = "trained.faiss", "index.faiss", "center.npy"
 KEPT = (INDEX, "rows.npy", "targets.npy")
 VERSION = 2
 BLOCK_ROWS = 16_384
@@ -91,8 +85,8 @@ def build_on_disk(
         If a file in it was altered or truncated.
     """
     work = _Build(source, folder, metric, seed)
-    work.open()
-    if work.note.get("finished"):
+    work.folder.open(work.description())
+    if work.folder.note.get("finished"):
         work.check()
     else:
         work.train(n_jobs)
@@ -105,8 +99,8 @@ class _Build:
     """The state of a build, in its folder."""
 
     def __init__(self, source: RowSource, folder: Path, metric: str, seed: int) -> None:
-        self._source, self._folder, self._metric, self._seed = source, folder, metric, seed
-        self.note: dict[str, Any] = {}
+        self._source, self._metric, self._seed = source, metric, seed
+        self.folder = BuildFolder(folder)
         kind = np.dtype(source.dtype)
         n, d, t = source.n_rows, source.n_features, source.n_outputs
         self._arrays: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
@@ -114,35 +108,7 @@ class _Build:
             "targets": (np.dtype(np.float64), (n, t)),
         }
 
-    def open(self) -> None:
-        """Read the note of an earlier build of these rows, or begin one."""
-        is_new = not self._folder.exists() or not any(self._folder.iterdir())
-        self._folder.mkdir(parents=True, exist_ok=True)
-        mine = self._description()
-        if is_new:
-            self.note = mine | {"done": 0}
-            self._write_note()
-            return
-        path = self._folder / NOTE
-        try:
-            self.note = json.loads(path.read_text(encoding="utf-8"))
-            whole = self.note["sha256"] == seal(self.note)
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            whole = False
-        if not whole:
-            raise InvalidInputError(
-                f"{self._folder} is not empty and holds no index, or its {NOTE} was altered; give "
-                "a new folder as index_path"
-            )
-        differs = [name for name, value in mine.items() if self.note.get(name) != value]
-        if differs:
-            raise InvalidInputError(
-                f"{self._folder} holds an index of other rows or settings (its {differs[0]} is "
-                f"{self.note.get(differs[0])!r}, not {mine[differs[0]]!r}); remove it, or give "
-                "another index_path"
-            )
-
-    def _description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """Return what an index is of; the first rows stand for all of them."""
         source = self._source
         first = next(iter(source.blocks(1_024)))
@@ -160,13 +126,9 @@ class _Build:
             "first_rows": digest.hexdigest(),
         }
 
-    def _write_note(self) -> None:
-        self.note["sha256"] = seal(self.note)
-        write_whole(self._folder / NOTE, json.dumps(self.note).encode())
-
     def train(self, n_jobs: int | None) -> None:
         """Choose centres and codes by a sample of rows, and write the empty index."""
-        if "scale" in self.note:
+        if "scale" in self.folder.note:
             return
         n = self._source.n_rows
         n_lists = lists_for(n, IVFPQIndex.density)
@@ -175,11 +137,11 @@ class _Build:
         lists = Lists.of(sample, self._metric, n_lists, self._seed, n_jobs, multiple)
         quantizer = quantizer_of(lists.centres)
         index = owning(IVFPQIndex.trained(quantizer, lists), quantizer, lists.projection)
-        faiss_module().write_index(index, str(self._folder / TRAINED))
+        faiss_module().write_index(index, str(self.folder.path / TRAINED))
         embedding = lists.embedding
-        np.save(self._folder / CENTER, embedding.center)
-        self.note |= {"scale": embedding.scale, "norm": self._norm(embedding)}
-        self._note_checksums(TRAINED, CENTER)
+        np.save(self.folder.path / CENTER, embedding.center)
+        self.folder.note |= {"scale": embedding.scale, "norm": self._norm(embedding)}
+        self.folder.note_files(TRAINED, CENTER)
 
     def _norm(self, embedding: Embedding) -> float:
         """Return the length of the longest row, which a sample does not know."""
@@ -218,8 +180,8 @@ class _Build:
         }
         embedding = self._embedding(np.empty((0, self._source.n_features), self._source.dtype))
         quantizer = faiss_module().downcast_index(inner.quantizer)
-        first = self.note["done"]
-        files: dict[str, _Column] = {}
+        first = self.folder.note["done"]
+        files: dict[str, Column] = {}
 
         def encode(block: Block) -> dict[str, NDArray[Any]]:
             X = dense_rows(block.X)
@@ -236,29 +198,29 @@ class _Build:
             for name, part in parts.items():
                 files[name].append(part)
             done = files["lists"].rows
-            if done - self.note["done"] >= SAFE_ROWS:
+            if done - self.folder.note["done"] >= SAFE_ROWS:
                 self._safe(files, done)
 
         with ExitStack() as opened:
             for name, (dtype, shape) in arrays.items():
-                column = _Column(self._folder / f"{name}.npy", dtype, shape, first)
+                column = Column(self.folder.path / f"{name}.npy", dtype, shape, first)
                 files[name] = opened.enter_context(closing(column))
             rest = _Rest(self._source, first)
             engine.map_blocks(rest, encode, write, "indexing", BLOCK_ROWS)
             self._safe(files, files["lists"].rows)
 
-    def _safe(self, files: dict[str, _Column], done: int) -> None:
+    def _safe(self, files: dict[str, Column], done: int) -> None:
         for file in files.values():
             file.sync()
-        self.note["done"] = done
-        self._write_note()
+        self.folder.note["done"] = done
+        self.folder.save()
 
     def assemble(self) -> None:
         """Put the codes into their lists, and leave only what searches need."""
         faiss = faiss_module()
         inner, projection = _parts(self._trained())
-        labels = np.load(self._folder / "lists.npy", mmap_mode="r")
-        codes = np.load(self._folder / "codes.npy", mmap_mode="r")
+        labels = np.load(self.folder.path / "lists.npy", mmap_mode="r")
+        codes = np.load(self.folder.path / "codes.npy", mmap_mode="r")
         order = np.argsort(labels, kind="stable")
         ends = np.searchsorted(labels[order], np.arange(inner.nlist), side="right")
         start = 0
@@ -274,80 +236,39 @@ class _Build:
         index: Any = faiss.IndexIVFPQFastScan(inner)
         if projection is not None:
             index = faiss.IndexPreTransform(projection, index)
-        partial = self._folder / f"{INDEX}.partial"
+        partial = self.folder.path / f"{INDEX}.partial"
         faiss.write_index(index, str(partial))
-        partial.replace(self._folder / INDEX)
-        self.note["finished"] = True
-        self._note_checksums(*KEPT)
+        partial.replace(self.folder.path / INDEX)
+        self.folder.note["finished"] = True
+        self.folder.note_files(*KEPT)
         for name in ("lists.npy", "codes.npy", TRAINED):
-            (self._folder / name).unlink(missing_ok=True)
+            (self.folder.path / name).unlink(missing_ok=True)
 
     def check(self) -> None:
         """Read every file of a finished index once, and refuse it if one was altered."""
         for name in KEPT:
-            self._unaltered(name)
+            self.folder.unaltered(name)
 
     def result(self) -> OnDisk:
         """Open what was built."""
         rows, targets = (self._mapped(name) for name in ("rows", "targets"))
-        index = faiss_module().read_index(str(self._folder / INDEX))
+        index = faiss_module().read_index(str(self.folder.path / INDEX))
         return OnDisk(IVFPQIndex(self._embedding(rows), index), targets)
 
     def _mapped(self, name: str) -> NDArray[Any]:
         dtype, shape = self._arrays[name]
         if 0 in shape:
             return np.zeros(shape, dtype)
-        return np.load(self._folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return np.load(self.folder.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def _embedding(self, rows: FloatArray) -> Embedding:
-        center = np.load(self._unaltered(CENTER), allow_pickle=False)
-        return Embedding(rows, self._metric, center, self.note["scale"], self.note["norm"])
+        center = np.load(self.folder.unaltered(CENTER), allow_pickle=False)
+        return Embedding(
+            rows, self._metric, center, self.folder.note["scale"], self.folder.note["norm"]
+        )
 
     def _trained(self) -> Any:
-        return faiss_module().read_index(str(self._unaltered(TRAINED)))
-
-    def _note_checksums(self, *names: str) -> None:
-        sums = {name: checksum(self._folder / name) for name in names}
-        self.note["files"] = self.note.get("files", {}) | sums
-        self._write_note()
-
-    def _unaltered(self, name: str) -> Path:
-        """Return the path of a file whose checksum is the one noted."""
-        path = self._folder / name
-        if not path.is_file() or checksum(path) != self.note["files"][name]:
-            raise ModelFormatError(f"{path} is altered or truncated; remove {self._folder}")
-        return path
-
-
-class _Column:
-    """A plain array on disk that rows are appended to, with its header written first."""
-
-    def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...], first: int) -> None:
-        self._dtype, self.rows = dtype, first
-        header = io.BytesIO()
-        about = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, about)
-        row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
-        start = header.tell() + first * row_bytes
-        if first and (not path.is_file() or path.stat().st_size < start):
-            raise ModelFormatError(f"{path} lacks rows that were written; remove {path.parent}")
-        self._file: BinaryIO = path.open("r+b" if first else "w+b")
-        self._file.write(header.getvalue())
-        self._file.seek(start)
-
-    def append(self, part: NDArray[Any]) -> None:
-        """Write the next rows."""
-        self._file.write(np.ascontiguousarray(part, dtype=self._dtype).data)
-        self.rows += len(part)
-
-    def sync(self) -> None:
-        """Return when all rows so far are safe on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        return faiss_module().read_index(str(self.folder.unaltered(TRAINED)))
 
 
 class _Rest(RowSource):

@@ -27,6 +27,7 @@ from scalekern.neighbors.base import (
     stored,
 )
 from scalekern.rows import Block, RowSource
+from scalekern.rows.base import FoundRows
 
 _opening = threading.Lock()
 
@@ -159,10 +160,8 @@ class ShardedIndex(NeighborIndex):
         return cls(shards, exact=bool(stored(meta, "exact")), words=str(meta.get("words", "")))
 
 
-class ShardRows(RowSource):
+class ShardRows(FoundRows):
     """The rows of all shards, for those who ask for them by number or go over them."""
-
-    finds_rows = True
 
     def __init__(self, parts: list[FloatArray], starts: Indices) -> None:
         self._parts, self._starts = parts, starts
@@ -182,18 +181,9 @@ class ShardRows(RowSource):
             found[own] = self._parts[i][wanted.ravel()[own] - self._starts[i]]
         return found.reshape(*wanted.shape, self.n_features)
 
-    def blocks(self, max_rows: int) -> Iterator[Block]:
-        """Yield all rows in order."""
-        for start in range(0, self.n_rows, max_rows):
-            ids = np.arange(start, min(start + max_rows, self.n_rows))
-            yield Block(self[ids], None, None, start, ids)
-
-    def runs(self, numbers: NDArray[np.int64], length: int) -> Iterator[Block]:
-        """Yield some of the blocks."""
-        for number in numbers:
-            start = int(number) * length
-            ids = np.arange(start, min(start + length, self.n_rows))
-            yield Block(self[ids], None, None, start, ids)
+    def _block(self, start: int, stop: int) -> Block:
+        ids = np.arange(start, stop)
+        return Block(self[ids], None, None, start, ids)
 
     def select(self, names: Sequence[str]) -> RowSource:
         """Raise: rows of an index have no names."""

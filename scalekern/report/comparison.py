@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from scalekern.estimators.certificate import Gap, rms_interval
+from scalekern.approximations.certificate import Gap, rms_interval
 from scalekern.features import RowPreparer
 from scalekern.report.measured import Result
 from scalekern.report.names import family_of

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from scalekern.approximations.explanation import Explanation
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.explanation import Explanation
 from scalekern.estimators.streaming import last_step
 from scalekern.report.display import Display
 from scalekern.report.explanation import explanation_text, plot_explanation
@@ -20,6 +20,7 @@ from scalekern.report.pictures import (
     plot_alpha_path,
     plot_predictions,
 )
+from scalekern.storage.registry import steps_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -192,7 +193,7 @@ class AlphaPathDisplay(Display):
         UnsupportedError
             If alpha was given, so that there is no path.
         """
-        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        last = steps_of(estimator)[-1]
         check_is_fitted(last)
         model = getattr(last, "model_", last)  # a classifier's scores are a model's
         if getattr(model, "alphas_", None) is None:

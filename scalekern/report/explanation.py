@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalekern.approximations.explanation import Explanation
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explanation import Explanation
 from scalekern.report.style import (
     COLOURS,
     INK,

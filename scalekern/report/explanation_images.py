@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalekern.approximations.explanation import Explanation
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.explanation import Explanation
 from scalekern.report.explanation import cell, outcome, single_output, steps_of
 from scalekern.report.style import INK, QUIET, axes_to_draw_on, finish
 

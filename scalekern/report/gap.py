@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalekern.estimators.certificate import Gap
+from scalekern.approximations.certificate import Gap
 from scalekern.report.style import COLOURS, QUIET, axes_to_draw_on, dress, finish
 
 if TYPE_CHECKING:

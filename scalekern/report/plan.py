@@ -1,6 +1,6 @@
 """scalekern.plan: what a fit would do, before anything is read, for a person to look at.
 
-The counts are made floors below (`estimators.foresight`); here they become one object with seconds.
+The counts are made a floor below (`planning`); here they become one object with seconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from scalekern.engine.limits import memory_budget
 from scalekern.engine.machine import rates
 from scalekern.engine.plan import chunk_rows
 from scalekern.estimators import SimilarityRegressor
-from scalekern.estimators.foresight import foresee
-from scalekern.estimators.planning import Limit, Outlook
 from scalekern.features.parameters import tile_dtype_of
+from scalekern.planning import Limit, Outlook, foresee
 from scalekern.report.table import bytes_text
 from scalekern.rows import RowSource
 from scalekern.rows.outline import outline_of
+from scalekern.storage.registry import steps_of
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     model = SimilarityRegressor() if estimator is None else estimator
     source = outline_of(X, y)
     found, last = foresee(model, source)
-    end = model.steps[-1][1] if hasattr(model, "steps") else model
+    end = steps_of(model)[-1]
     crew = crew_for(source, getattr(end, "n_jobs", None))
     budget = memory_budget()
     over = [limit for limit in found.limits if limit.need.bytes > budget]

@@ -15,7 +15,7 @@ from scalekern.estimators import SimilarityRegressor
 from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import RowSource
 from scalekern.rows.containers import is_frame
-from scalekern.rows.dask_rows import is_dask_frame
+from scalekern.rows.dask_pieces import is_dask_frame
 from scalekern.rows.validate import fit_source, objects_error
 from scalekern.solvers.local import is_local
 

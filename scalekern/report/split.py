@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from scalekern.approximations.gathered import gather
 from scalekern.errors import InvalidInputError
 from scalekern.estimators import SimilarityRegressor
-from scalekern.estimators.fitting import gather
 from scalekern.report.possible import refuse_classes, rows_for
 from scalekern.rows import RowSource
 from scalekern.rows.base import take_rows

@@ -43,6 +43,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def rows(self) -> slice:
+        """The numbers of the rows in the whole source."""
+        return slice(self.start, self.start + len(self))
+
 
 class RowSource(ABC):
     """Rows in a fixed order that can be read more than once.
@@ -145,6 +150,27 @@ class RowSource(ABC):
         return MappedSource(self, function, n_features)
 
 
+class FoundRows(RowSource):
+    """Rows of which any run can be made a block without those before it."""
+
+    finds_rows = True
+
+    @abstractmethod
+    def _block(self, start: int, stop: int) -> Block:
+        """Return the rows from start to stop, which are there."""
+
+    def blocks(self, max_rows: int) -> Iterator[Block]:
+        """Yield all rows in order, a block at a time."""
+        for start in range(0, self.n_rows, max_rows):
+            yield self._block(start, min(start + max_rows, self.n_rows))
+
+    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
+        """Yield some of the blocks, and read only those."""
+        for number in numbers:
+            start = int(number) * length
+            yield self._block(start, min(start + length, self.n_rows))
+
+
 class MappedSource(RowSource):
     """The rows of another source with a function of its vectors, applied block by block.
 
@@ -233,6 +259,15 @@ def then(
 
 def _same(X: Any) -> Any:
     return X
+
+
+def into(out: np.ndarray) -> Callable[[Block, np.ndarray], None]:
+    """Return the sink that puts what is made of a block into its rows of `out`."""
+
+    def write(block: Block, part: np.ndarray) -> None:
+        out[block.rows] = part
+
+    return write
 
 
 def take_rows(X: Rows, numbers: np.ndarray) -> Rows:

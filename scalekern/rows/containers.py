@@ -31,7 +31,7 @@ def is_frame(X: Any) -> bool:
     return names is not None and all(isinstance(name, str) for name in names)
 
 
-def source_of(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> RowSource:
+def source_of(X: Any, y: Any = None, weight: Any = None) -> RowSource:
     """Return a source for a frame, an array, a sparse matrix or objects; a source as it is."""
     if isinstance(X, RowSource):
         if y is not None or weight is not None:
@@ -41,8 +41,8 @@ def source_of(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> 
             )
         return X
     if is_frame(X):
-        return frame_source(X, y, weight, name=name)
-    return ArraySource(X, y, weight, name=name)
+        return frame_source(X, y, weight)
+    return ArraySource(X, y, weight)
 
 
 def frame_source(X: Any, y: Any = None, weight: Any = None, *, name: str = "X") -> RowSource:

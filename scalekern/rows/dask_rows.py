@@ -8,7 +8,7 @@ position.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,65 +17,12 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
 from scalekern.rows.containers import to_arrow
-from scalekern.rows.dask_blocks import (
-    ArrayReader,
-    BlockReader,
-    FrameReader,
-    Reading,
-    distinct,
-    framed_like,
-    labelled,
-    prepared,
-    read,
-    row_count,
-)
+from scalekern.rows.dask_blocks import ArrayReader, BlockReader, FrameReader, Reading, read
+from scalekern.rows.dask_pieces import Pieces, as_dask, is_dask_array, pieces_of
 from scalekern.rows.raw import RawSource, raw_table
 from scalekern.rows.tables import Columns, check_schema
 
 WINDOW_BYTES = 64 << 20
-
-
-def is_dask(X: Any) -> bool:
-    """Return whether X is a Dask collection; Dask is not imported to find out."""
-    return hasattr(X, "__dask_graph__")
-
-
-def is_dask_frame(X: Any) -> bool:
-    """Return whether X is a Dask DataFrame whose columns have text names."""
-    return is_dask(X) and all(isinstance(name, str) for name in getattr(X, "columns", [0]))
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """A collection cut by rows.
-
-    Attributes
-    ----------
-    parts : tuple of Delayed
-    offsets : int64 array of shape (n_parts + 1,)
-        The number of the first row of each part; the last is that of all rows.
-    """
-
-    parts: tuple[Any, ...]
-    offsets: np.ndarray
-
-    @property
-    def n_rows(self) -> int:
-        """The number of all rows."""
-        return int(self.offsets[-1])
-
-    def within(self, start: int, stop: int) -> tuple[list[Any], list[tuple[int, int, int]]]:
-        """Return the parts with rows from start to stop; their numbers, and the rows of each."""
-        first = int(np.searchsorted(self.offsets, start, side="right")) - 1
-        parts, cuts = [], []
-        for number in range(first, len(self.parts)):
-            low, high = (int(offset) for offset in self.offsets[number : number + 2])
-            if low >= stop:
-                break
-            if high > max(low, start):
-                parts.append(self.parts[number])
-                cuts.append((number, max(start - low, 0), min(stop, high) - low))
-        return parts, cuts
 
 
 class DaskSource(RowSource):
@@ -218,9 +165,9 @@ def dask_source(X: Any, y: Any = None, weight: Any = None, *, raw: bool = False)
         If there are no rows, or numbers of rows do not agree.
     """
     reader = _reader_of(X, raw)
-    given = [_as_dask(X), None if y is None else _as_dask(y)]
-    given.append(None if weight is None else _as_dask(weight))
-    pieces = _pieces_of(given)
+    given = [as_dask(X), None if y is None else as_dask(y)]
+    given.append(None if weight is None else as_dask(weight))
+    pieces = pieces_of(given)
     of_X, of_y, of_weight = pieces
     assert of_X is not None
     if not of_X.n_rows:
@@ -240,7 +187,7 @@ def dask_table(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool = F
     """Return the rows of a Dask DataFrame whose columns play the parts `columns`."""
     frame = frame[columns.all()]
     reader = frame_reader(frame, columns, dtype, raw=raw)
-    (pieces,) = _pieces_of([frame])
+    (pieces,) = pieces_of([frame])
     assert pieces is not None
     if not pieces.n_rows:
         raise empty_error("the frame")
@@ -248,61 +195,8 @@ def dask_table(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool = F
     return kind(pieces, reader, n_outputs=outputs, target_is_vector=outputs == 1)
 
 
-def collection_of(source: RowSource, X: Any) -> Any:
-    """Return the rows that were prepared from those of a Dask collection as one like it.
-
-    Parameters
-    ----------
-    source : RowSource
-        Made of `dask_source(X)` by functions of blocks.
-    X : Dask array or DataFrame
-    """
-    from dask import delayed
-
-    bottom, prepare = source.split()
-    assert isinstance(bottom, DaskSource)
-    shared = delayed(prepare, traverse=False)
-    parts = [
-        delayed(prepared)(shared, bottom.delayed_block(low, high)) if low < high else None
-        for low, high in pairwise(bottom.borders.tolist())
-    ]
-    width, dtype = source.n_features, source.dtype
-    if hasattr(X, "map_blocks"):
-        import dask.array as da
-
-        return da.concatenate([
-            da.from_delayed(part, (high - low, width), dtype)
-            for part, (low, high) in zip(parts, pairwise(bottom.borders.tolist()), strict=True)
-            if part is not None
-        ])  # fmt: skip
-    import dask.dataframe as dd
-
-    columns = list(range(width))
-    meta = labelled(np.empty((0, width), dtype), X._meta.iloc[:0].index, columns)  # noqa: SLF001
-    framed = [delayed(framed_like)(*pair, meta) for pair in zip(X.to_delayed(), parts, strict=True)]
-    return dd.from_delayed(framed, meta=meta, divisions=X.divisions, verify_meta=False)
-
-
-def dask_labels(y: Any) -> tuple[np.ndarray, Any]:
-    """Return the distinct labels of a Dask y, and the collection of their numbers."""
-    import dask
-
-    parts = _parts(y)
-    found = dask.compute(*(dask.delayed(distinct)(part) for part in parts))
-    kept = [labels for labels in found if len(labels)]
-    classes = np.unique(np.concatenate(kept)) if kept else np.zeros(0)
-
-    def numbered(part: Any) -> Any:
-        numbers = np.searchsorted(classes, np.asarray(part))
-        return type(part)(numbers, index=part.index) if hasattr(part, "iloc") else numbers
-
-    if hasattr(y, "map_partitions"):
-        return classes, y.map_partitions(numbered, meta=(None, "int64"))
-    return classes, y.map_blocks(numbered, dtype=np.int64)
-
-
 def _reader_of(X: Any, raw: bool) -> BlockReader:
-    if hasattr(X, "map_blocks"):
+    if is_dask_array(X):
         if X.ndim != 2:
             raise InvalidInputError(
                 f"X is a Dask array of {X.ndim} dimension(s); give one of shape (rows, columns)"
@@ -334,46 +228,3 @@ def frame_reader(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool =
     found = check_schema(example.schema, columns, "X")
     kept = found if dtype is None or found.hasobject else np.dtype(dtype)
     return FrameReader(columns, kept)
-
-
-def _as_dask(values: Any) -> Any:
-    if is_dask(values):
-        return values
-    import dask.array as da
-
-    array = np.asarray(values)
-    return da.from_array(array, chunks=(65_536, *array.shape[1:]))
-
-
-def _pieces_of(collections: list[Any]) -> list[Pieces | None]:
-    """Return the pieces of each; those of unknown lengths are counted in one pass."""
-    import dask
-
-    parts = [None if c is None else _parts(c) for c in collections]
-    known = [None if c is None else _known_lengths(c) for c in collections]
-    counting = [
-        [] if p is None or k is not None else [dask.delayed(row_count)(part) for part in p]
-        for p, k in zip(parts, known, strict=True)
-    ]
-    counted = dask.compute(*counting)
-    found: list[Pieces | None] = []
-    for p, k, c in zip(parts, known, counted, strict=True):
-        lengths = list(c) if k is None else k
-        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-        found.append(None if p is None else Pieces(tuple(p), offsets))
-    return found
-
-
-def _parts(collection: Any) -> list[Any]:
-    if hasattr(collection, "map_blocks"):
-        if collection.ndim == 2 and len(collection.chunks[1]) > 1:
-            collection = collection.rechunk({1: -1})
-        return list(collection.to_delayed().ravel())
-    return list(collection.to_delayed())
-
-
-def _known_lengths(collection: Any) -> list[int] | None:
-    if not hasattr(collection, "map_blocks"):
-        return None
-    rows = collection.chunks[0]
-    return None if any(np.isnan(size) for size in rows) else [int(size) for size in rows]

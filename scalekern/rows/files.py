@@ -12,7 +12,8 @@ from scalekern.errors import InvalidInputError
 from scalekern.paths import find_remote, is_url, place_of
 from scalekern.rows.base import RowSource
 from scalekern.rows.containers import is_frame, to_arrow
-from scalekern.rows.dask_rows import dask_table, is_dask_frame
+from scalekern.rows.dask_pieces import is_dask_frame
+from scalekern.rows.dask_rows import dask_table
 from scalekern.rows.hive import with_partitions
 from scalekern.rows.matrix import MatrixSource, is_zarr, open_zarr
 from scalekern.rows.memory import missing_columns

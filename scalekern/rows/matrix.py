@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.errors import InvalidInputError, missing_extra
-from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.base import Block, FoundRows, RowSource, empty_error
 from scalekern.rows.cutting import recut
 from scalekern.rows.finite import not_finite
 from scalekern.rows.memory import checked_weight, missing_columns
@@ -100,7 +100,7 @@ def open_zarr(data: Any) -> Matrices:
     return Matrices(data, others, name)
 
 
-class MatrixSource(RowSource):
+class MatrixSource(FoundRows):
     """Rows of matrices.
 
     Parameters
@@ -114,7 +114,6 @@ class MatrixSource(RowSource):
     """
 
     in_memory = False
-    finds_rows = True
 
     def __init__(
         self, data: Matrices, columns: Columns, dtype: Any = None, *, missing_ok: bool = False
@@ -134,17 +133,9 @@ class MatrixSource(RowSource):
 
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order; whole chunks are read at a time."""
-        step = self._data.band_rows
-        bands = (self._block(start, start + step) for start in range(0, self.n_rows, step))
-        return recut(bands, max_rows)
-
-    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
-        """Yield some of the blocks; only their chunks are read."""
-        for number in numbers:
-            yield self._block(int(number) * length, (int(number) + 1) * length)
+        return recut(super().blocks(self._data.band_rows), max_rows)
 
     def _block(self, start: int, stop: int) -> Block:
-        stop = min(stop, self.n_rows)
         matrix = np.asarray(self._data.X[start:stop])
         chosen = self._columns
         X = self._values(

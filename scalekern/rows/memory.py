@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from scalekern.errors import InvalidInputError
-from scalekern.rows.base import Block, RowSource, slice_rows
+from scalekern.rows.base import Block, FoundRows, RowSource, slice_rows
 
 
-class ArraySource(RowSource):
+class ArraySource(FoundRows):
     """Rows of one array, CSR matrix, or list of objects; a dense block is a view.
 
     Parameters
@@ -24,8 +24,6 @@ class ArraySource(RowSource):
     ids : ndarray of shape (n,), optional
         Row ids; the row numbers where not given.
     """
-
-    finds_rows = True
 
     def __init__(
         self,
@@ -50,18 +48,7 @@ class ArraySource(RowSource):
         self._weight = _as_weight(weight, self.n_rows)
         self.has_weight = self._weight is not None
 
-    def blocks(self, max_rows: int) -> Iterator[Block]:
-        """Yield views of the rows in order."""
-        for start in range(0, self.n_rows, max_rows):
-            yield self._block(start, max_rows)
-
-    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
-        """Yield views of some of the rows."""
-        for number in numbers:
-            yield self._block(int(number) * length, length)
-
-    def _block(self, start: int, max_rows: int) -> Block:
-        stop = min(start + max_rows, self.n_rows)
+    def _block(self, start: int, stop: int) -> Block:
         return Block(
             X=slice_rows(self._X, start, stop),
             y=None if self._y is None else self._y[start:stop],

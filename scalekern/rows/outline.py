@@ -14,7 +14,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource
 from scalekern.rows.column_types import common_type
 from scalekern.rows.containers import is_frame, is_objects, to_arrow
-from scalekern.rows.dask_rows import is_dask
+from scalekern.rows.dask_pieces import is_dask
 from scalekern.rows.raw import RawSource, numbers_dtype
 from scalekern.rows.tables import Columns
 

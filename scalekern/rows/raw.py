@@ -20,7 +20,15 @@ from scalekern.rows.conversion import arrow_of
 from scalekern.rows.matrix import MatrixSource
 from scalekern.rows.memory import ArraySource, missing_columns
 from scalekern.rows.parquet import ParquetRows, ParquetSource
-from scalekern.rows.tables import Columns, Place, TableSource, check_schema, first_word, to_block
+from scalekern.rows.tables import (
+    Columns,
+    Place,
+    TableSource,
+    check_names,
+    check_schema,
+    first_word,
+    to_block,
+)
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class RawTableSource(RawSource):
     def blocks(self, max_rows: int) -> Iterator[Block]:
         """Yield the rows in order."""
         for block in self._rest.blocks(max_rows):
-            yield replace(block, X=self._X[block.start : block.start + len(block)])
+            yield replace(block, X=self._X[block.rows])
 
     def select(self, names: Sequence[str]) -> RawTableSource:
         """Return the same rows with the features `names`, in that order."""
@@ -272,12 +280,7 @@ def raw_of(source: RowSource) -> RowSource:
 
 def check_roles(schema: Any, columns: Columns, where: str) -> None:
     """Raise where a column is not there or twice, or a target or weight is not a number."""
-    repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
-    if repeated:
-        raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
-    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
-    if missing:
-        raise missing_columns(where, missing, schema.names)
+    check_names(schema, columns, where)
     check_schema(schema, replace(columns, features=()), where)
 
 

@@ -5,14 +5,14 @@ The conversion of Arrow columns into a numeric matrix lives here too, since file
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scalekern.errors import InvalidInputError
-from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.base import Block, FoundRows, RowSource, empty_error
 from scalekern.rows.conversion import numpy_of
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
@@ -36,7 +36,7 @@ class Columns:
         return list(dict.fromkeys([*self.features, *self.targets, *extra]))
 
 
-class TableSource(RowSource):
+class TableSource(FoundRows):
     """Rows of an Arrow table.
 
     Parameters
@@ -46,8 +46,6 @@ class TableSource(RowSource):
     dtype : numpy dtype, optional
         float32 where every feature is float32 or smaller, else float64.
     """
-
-    finds_rows = True
 
     def __init__(
         self, table: Any, columns: Columns, dtype: Any = None, *, name: str = "the table"
@@ -77,18 +75,8 @@ class TableSource(RowSource):
         """The parts that columns play."""
         return self._columns
 
-    def blocks(self, max_rows: int) -> Iterator[Block]:
-        """Yield the rows in order, converted a block at a time."""
-        for start in range(0, self.n_rows, max_rows):
-            yield self._block(start, max_rows)
-
-    def runs(self, numbers: np.ndarray, length: int) -> Iterator[Block]:
-        """Yield some of the rows."""
-        for number in numbers:
-            yield self._block(int(number) * length, length)
-
-    def _block(self, start: int, max_rows: int) -> Block:
-        part = self._table.slice(start, max_rows)
+    def _block(self, start: int, stop: int) -> Block:
+        part = self._table.slice(start, stop - start)
         place = Place(self.name, start, part.num_rows == self.n_rows)
         return to_block(part, self._columns, self.dtype, start, place)
 
@@ -122,6 +110,16 @@ class Place:
     is_whole: bool
 
 
+def check_names(schema: Any, columns: Columns, where: str) -> None:
+    """Raise where a column is not there, or there twice."""
+    repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
+    if repeated:
+        raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
+    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
+    if missing:
+        raise missing_columns(where, missing, schema.names)
+
+
 def check_schema(schema: Any, columns: Columns, where: str, table: Any = None) -> np.dtype:
     """Return the dtype that the features share, or raise for a column that is not a number.
 
@@ -129,12 +127,7 @@ def check_schema(schema: Any, columns: Columns, where: str, table: Any = None) -
     """
     import pyarrow.types as pt
 
-    repeated = [n for n in columns.all() if len(schema.get_all_field_indices(n)) > 1]
-    if repeated:
-        raise InvalidInputError(f"{where} has more than one column {repeated[0]!r}; rename one")
-    missing = [name for name in columns.all() if schema.get_field_index(name) < 0]
-    if missing:
-        raise missing_columns(where, missing, schema.names)
+    check_names(schema, columns, where)
     texts = is_text_feature(schema, columns.features)
     single = True
     weights = () if columns.weight is None else (columns.weight,)

@@ -24,7 +24,8 @@ from scalekern.rows.containers import (
     source_of,
     to_arrow,
 )
-from scalekern.rows.dask_rows import dask_source, is_dask
+from scalekern.rows.dask_pieces import is_dask
+from scalekern.rows.dask_rows import dask_source
 from scalekern.rows.finite import located
 from scalekern.rows.memory import ArraySource
 from scalekern.rows.raw import plain_of, raw_table

@@ -22,6 +22,7 @@ from scalekern.scoring.parts import Part, parts_of, with_columns_of_paths
 from scalekern.scoring.run import Run
 from scalekern.scoring.summary import Scoring
 from scalekern.storage.hosted import model_seal
+from scalekern.storage.registry import steps_of
 
 MOST_FAILURES = 20
 """Of parts, before a run stops: it is most likely wrong by then."""
@@ -169,7 +170,7 @@ def _checked_model(
     model = loaded(str(folder), stored.seal)
     features, _ = features_of(model)
     if coverage is not None:
-        half_width(model.steps[-1][1] if hasattr(model, "steps") else model, coverage)
+        half_width(steps_of(model)[-1], coverage)
     check_kept_names(kept, interval=coverage is not None)
     return stored, features or ()
 

@@ -32,6 +32,7 @@ from scalekern.scoring.columns import check_columns
 from scalekern.scoring.parts import Part
 from scalekern.storage import load
 from scalekern.storage.hosted import copy_of, local_model, model_seal
+from scalekern.storage.registry import steps_of
 
 FOOTER = "scalekern"
 DONE, FAILED, NO_MODEL = "done", "failed", "no model"
@@ -146,7 +147,7 @@ def loaded(folder: str, _seal: str) -> Any:
 
 def features_of(model: Any) -> tuple[list[str] | None, bool]:
     """Return the names of the columns that a model reads, and whether they may be of any type."""
-    first = model.steps[0][1] if hasattr(model, "steps") else model
+    first = steps_of(model)[0]
     names = getattr(first, "feature_names_in_", None)
     return None if names is None else [str(n) for n in names], isinstance(first, RowPreparer)
 
@@ -186,7 +187,7 @@ def _write_none(
 ) -> int:
     import pyarrow.parquet as pq
 
-    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    last = steps_of(model)[-1]
     half = None if job.coverage is None else half_width(last, job.coverage)
     columns = {} if kept is None else kept.take(0)
     table = predicted_table(columns, no_predictions(last), half)

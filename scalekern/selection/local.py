@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,21 +116,54 @@ def choose_local(
     """
     factors = np.ones(1) if length is not None else FACTORS
     alphas = ALPHAS if rule.candidates is None else rule.candidates
+    trial = _Trial(engine, kernel, length, centre, block_rows)
+    look = partial(trial.errors, sample.around, factors, alphas)
+    place = None if start is None else (_nearest(factors, start[0]), _nearest(alphas, start[1]))
+    known, i = _search(sample.rows, look, (len(factors), len(alphas)), place)
+    tried = sorted({k for k, _ in known})
+    lowest = [min(error for (k, _), error in known.items() if k == one) for one in tried]
+    scores = np.array([known[i, j] for j in range(len(alphas))])
+    factor, alpha = float(factors[i]), float(alphas[best(scores)])
+    spread = trial.spread(measured_on, factor, alpha)
+    report: dict[str, Any] = {"selection_rows": sample.rows.n_rows}
+    if length is None:
+        report |= {"length_factors": factors[tried].tolist(), "factor_errors": lowest}
+    if len(alphas) == 1:
+        return LocalChoice(alpha, factor, spread, report=report)
+    return LocalChoice(alpha, factor, spread, alphas, scores, report | {"alpha_rule": "loo"})
 
-    def look(rows: RowSource, places: Sequence[Place]) -> dict[Place, float]:
-        """Return the mean squared errors at some places on the grid."""
+
+@dataclass(frozen=True)
+class _Trial:
+    """How models of rows left out are made, but for their factor and alpha."""
+
+    engine: Engine
+    kernel: Kernel
+    length: float | None
+    centre: bool
+    block_rows: int
+
+    def errors(
+        self,
+        around: Around,
+        factors: np.ndarray,
+        alphas: np.ndarray,
+        rows: RowSource,
+        places: Sequence[Place],
+    ) -> dict[Place, float]:
+        """Return the mean squared errors of rows at some places on the grid."""
         of_factor = {i: [j for k, j in places if k == i] for i, _ in places}
         sums, total = np.zeros(len(places)), 0.0
 
-        def errors(block: Block) -> np.ndarray:
-            hoods = sample.around(block)
-            E = exponents(kernel, hoods, _lengths(hoods, length))
+        def of_block(block: Block) -> np.ndarray:
+            hoods = around(block)
+            E = self._exponents(hoods)
             weight = np.ones(len(block)) if block.weight is None else block.weight
             out = []
             for i, columns in of_factor.items():
-                K = similarities(kernel, rescaled(kernel, E, factors[i]))
+                K = similarities(self.kernel, rescaled(self.kernel, E, factors[i]))
                 for j in columns:
-                    found = solve_gram(K, hoods, float(alphas[j]), centre=centre).prediction
+                    found = solve_gram(K, hoods, float(alphas[j]), centre=self.centre).prediction
                     out.append(weight @ np.square(found - block.y).mean(axis=1))
             return np.array(out)
 
@@ -138,23 +172,37 @@ def choose_local(
             sums[...] += part
             total += len(block) if block.weight is None else float(block.weight.sum())
 
-        engine.map_blocks(rows, errors, add, "choosing the length scale", block_rows)
+        what = "choosing the length scale"
+        self.engine.map_blocks(rows, of_block, add, what, self.block_rows)
         keys = [(i, j) for i, columns in of_factor.items() for j in columns]
         return dict(zip(keys, (sums / total).tolist(), strict=True))
 
-    place = None if start is None else (_nearest(factors, start[0]), _nearest(alphas, start[1]))
-    known, i = _search(sample.rows, look, (len(factors), len(alphas)), place)
-    tried = sorted({k for k, _ in known})
-    lowest = [min(error for (k, _), error in known.items() if k == one) for one in tried]
-    scores = np.array([known[i, j] for j in range(len(alphas))])
-    factor, alpha = float(factors[i]), float(alphas[best(scores)])
-    spread = _spread(engine, measured_on, kernel, length, factor, alpha, centre, block_rows)
-    report: dict[str, Any] = {"selection_rows": sample.rows.n_rows}
-    if length is None:
-        report |= {"length_factors": factors[tried].tolist(), "factor_errors": lowest}
-    if len(alphas) == 1:
-        return LocalChoice(alpha, factor, spread, report=report)
-    return LocalChoice(alpha, factor, spread, alphas, scores, report | {"alpha_rule": "loo"})
+    def spread(self, sample: LeftOut, factor: float, alpha: float) -> np.ndarray:
+        """Return what variances must be multiplied by, for each output."""
+        parts: list[np.ndarray] = []
+
+        def of_block(block: Block) -> np.ndarray:
+            hoods = sample.around(block)
+            E = rescaled(self.kernel, self._exponents(hoods), factor)
+            K = similarities(self.kernel, E)
+            found = solve_gram(K, hoods, alpha, centre=self.centre, with_scale=True)
+            variance = found.variance[:, None] * found.scale2
+            return np.stack([np.square(found.prediction - block.y), variance])
+
+        self.engine.map_blocks(
+            sample.rows,
+            of_block,
+            lambda _, part: parts.append(part),
+            "measuring the errors",
+            self.block_rows,
+        )
+        errors, variances = np.concatenate(parts, axis=1)
+        return np.array([spread_of(e, v) for e, v in zip(errors.T, variances.T, strict=True)])
+
+    def _exponents(self, hoods: Neighborhoods) -> np.ndarray:
+        own = self.length is None
+        lengths = hoods.radius if own else np.full(len(hoods.queries), self.length)
+        return exponents(self.kernel, hoods, lengths)
 
 
 def _search(
@@ -188,41 +236,6 @@ def _nearest(values: np.ndarray, value: float) -> int:
     # The path of a user may hold an alpha of 0.
     tiny = np.finfo(np.float64).tiny
     return int(np.abs(np.log(np.maximum(values, tiny) / max(value, tiny))).argmin())
-
-
-def _lengths(hoods: Neighborhoods, length: float | None) -> np.ndarray:
-    return hoods.radius if length is None else np.full(len(hoods.queries), length)
-
-
-def _spread(
-    engine: Engine,
-    sample: LeftOut,
-    kernel: Kernel,
-    length: float | None,
-    factor: float,
-    alpha: float,
-    centre: bool,
-    block_rows: int,
-) -> np.ndarray:
-    parts: list[np.ndarray] = []
-
-    def of_block(block: Block) -> np.ndarray:
-        hoods = sample.around(block)
-        E = rescaled(kernel, exponents(kernel, hoods, _lengths(hoods, length)), factor)
-        K = similarities(kernel, E)
-        found = solve_gram(K, hoods, alpha, centre=centre, with_scale=True)
-        variance = found.variance[:, None] * found.scale2
-        return np.stack([np.square(found.prediction - block.y), variance])
-
-    engine.map_blocks(
-        sample.rows,
-        of_block,
-        lambda _, part: parts.append(part),
-        "measuring the errors",
-        block_rows,
-    )
-    errors, variances = np.concatenate(parts, axis=1)
-    return np.array([spread_of(e, v) for e, v in zip(errors.T, variances.T, strict=True)])
 
 
 def spread_of(errors: np.ndarray, variances: np.ndarray) -> float:

@@ -84,7 +84,6 @@ def learn_metric(
     make_trial: MakeTrial,
     starts: Sequence[tuple[str, np.ndarray]],
     *,
-    full: bool = True,
     narrow: Narrow = lambda transform: transform,
 ) -> LearnedMetric:
     """Return the map with the least held-out error, or the first start if none is better.
@@ -95,8 +94,6 @@ def learn_metric(
         From a map and the trial before to the trial in that map.
     starts : sequence of (str, array of shape (d,) or (d, k))
         Names and scales, or fewer columns, to begin from; the first is what remains without a gain.
-    full : bool, default=True
-        Whether full matrices are tried beside scales.
     narrow : callable
         From a full matrix to one without the directions that hardly matter.
 
@@ -110,9 +107,7 @@ def learn_metric(
     for number in range(1, MOST_ROUNDS + 1):
         candidates = [
             LearnedMetric(new, make_trial(new, last.trial), kind)
-            for kind, new in _roots(
-                last, narrow, full=full and (number <= FULL_ROUNDS or last.kind == "full")
-            )
+            for kind, new in _roots(last, narrow, full=number <= FULL_ROUNDS or last.kind == "full")
         ]
         tried += [_noted(candidate, number) for candidate in candidates]
         if not candidates:

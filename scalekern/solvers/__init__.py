@@ -7,7 +7,8 @@ from scalekern.solvers.landmark_cg import LandmarkProblem, solve_landmarks
 from scalekern.solvers.losses import loss_named
 from scalekern.solvers.path import AlphaRule, alpha_rule
 from scalekern.solvers.ridge import FeatureSample, Solution, solve_ridge
-from scalekern.solvers.sgd import SgdSettings, SgdState, solve_sgd
+from scalekern.solvers.sgd import solve_sgd
+from scalekern.solvers.sgd_problem import SgdSettings, SgdState
 from scalekern.solvers.sketch import Sketch, sketch_size
 from scalekern.solvers.smoother import Smoother
 from scalekern.solvers.spd import solve_spd

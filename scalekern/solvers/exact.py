@@ -70,14 +70,12 @@ def solve_exact(
     if rule.rule == "fixed":
         return problem.solution(spectrum.solve(rule.smallest), rule.smallest, report=report)
     alphas = rule.path(float(np.abs(spectrum.L).max(initial=0.0)), np.float64)
-    if rule.rule == "loo":
-        scores = spectrum.leave_one_out(alphas)
-    elif rule.rule == "gcv":
-        scores = spectrum.gcv(alphas)
-    else:
+    if rule.rule == "cv":
         scores = _k_fold(
             K, y, weight, alphas, rule.n_folds, solver, fit_intercept, positive_definite, rank
         )
+    else:
+        scores = spectrum.leave_one_out(alphas) if rule.rule == "loo" else spectrum.gcv(alphas)
     chosen = best(scores)
     report |= {
         "alpha_rule": rule.rule,

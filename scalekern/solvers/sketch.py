@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine import Sums
+from scalekern.engine import Need, Sums
 from scalekern.engine.plan import TILE_ROWS
 from scalekern.features import FeatureMap
 from scalekern.rows import Block
@@ -26,6 +26,12 @@ def sketch_size(m: int, times: int = 4) -> int:
     4m rows bound the condition number of what it preconditions by 9, 2m rows by 34.
     """
     return max(LEAST_SIZE, times * m) if times else 0
+
+
+def sketch_need(n_threads: int, m: int, t: int) -> Need:
+    """Return what the sketch of m features and t outputs needs: one a chunk in flight."""
+    size = (n_threads + 4) * 8 * sketch_size(m) * (m + t + 1)
+    return Need(size, f"a sketch of {m} components", "use fewer n_components")
 
 
 class Sketch(Sums):

@@ -188,14 +188,18 @@ def model_bytes(model: Any, *, explain: bool = True) -> int:
     >>> model_bytes(model, explain=False), model_bytes(model)
     (16, 96)
     """
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
-    states = [state_of(step)[1] for step in steps if is_storable(step)]
+    states = [state_of(step)[1] for step in steps_of(model) if is_storable(step)]
     return sum(
         array_bytes(value)
         for arrays in states
         for name, value in arrays.items()
         if explain or not name.startswith("explain_")
     )
+
+
+def steps_of(model: Any) -> list[Any]:
+    """Return the steps of a pipeline, without their names; of another model itself."""
+    return [step for _, step in model.steps] if hasattr(model, "steps") else [model]
 
 
 def array_bytes(value: Any) -> int:

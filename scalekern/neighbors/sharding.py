@@ -20,9 +20,10 @@ import numpy as np
 
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, RecallWarning
-from scalekern.neighbors import BuiltIndex, index_from_state
+from scalekern.neighbors.build import BuiltIndex
 from scalekern.neighbors.kinds import kind_for_rows
 from scalekern.neighbors.shards import Shard, ShardedIndex
+from scalekern.neighbors.stored import index_from_state
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import dense_rows, take_rows
 

@@ -33,6 +33,17 @@ def feature_predictor(
     return _tiled(feature_map, feature_map.n_features, coef, intercept, feature_map.dtype)
 
 
+def weighted_sum(model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
+    """Return the sum over the landmarks of a fitted model."""
+    dual, intercept = as_columns(model.dual_coef_), np.atleast_1d(model.intercept_)
+    return kernel_predictor(model.kernel_, model.landmarks_, dual, intercept, dtype)
+
+
+def as_columns(coef: np.ndarray) -> np.ndarray:
+    """Return coefficients with a column for each output, also of a vector."""
+    return coef.reshape(len(coef), -1)
+
+
 def _tiled(
     tile_of: Callable[[Any, np.ndarray], np.ndarray],
     width: int,

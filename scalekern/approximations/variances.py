@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.whole_gram import gram_matrix
 from scalekern.engine import ThreadEngine, require_memory
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.fitting import gram_matrix
 from scalekern.features import FeatureMap
 from scalekern.rows.base import slice_rows
 from scalekern.solvers import Solution

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from scalekern.approximations.certificate import Gap
+from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
-from scalekern.estimators.certificate import Gap
-from scalekern.estimators.weighing import Weigher
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.feature_sums import features_of
 from scalekern.engine import Engine, HashSample
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import features_of
 from scalekern.features import FeatureMap
 from scalekern.rows import ArraySource, RowSource
 from scalekern.solvers import (
@@ -31,7 +31,7 @@ from scalekern.solvers import (
     solve_ridge,
     solve_sgd,
 )
-from scalekern.solvers.sgd import BATCH_ROWS
+from scalekern.solvers.sgd_problem import BATCH_ROWS
 
 SGD_PASSES = 5
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
+from scalekern.approximations.gathered import GatheredRows, gather
 from scalekern.engine import require_memory
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.fitting import GatheredRows, gather
 from scalekern.features import FeatureMap
 from scalekern.kernels import Kernel
 from scalekern.rows import RowSource

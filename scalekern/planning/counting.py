@@ -1,32 +1,24 @@
 """How much work the parts of a fit are, in counts of each kind: what plans are made of.
 
-Separate from `planning`, which says what parts there are, since these are formulas of shapes alone.
+Separate from the modules that say what parts there are, since these are formulas of shapes alone.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scalekern.engine import memory_budget
 from scalekern.features.survey import BANDWIDTH_ROWS
-from scalekern.kernels import BlockKernel, Kernel, Laplacian, Linear, PairwiseKernel, Precomputed
-from scalekern.kernels.combinations import Combination, Constant
-from scalekern.kernels.radial import RadialKernel
+from scalekern.kernels import Kernel
 from scalekern.selection.bandwidth import FAMILIES, FEW_ROWS, LAST
 from scalekern.selection.local import FEWEST
-from scalekern.solvers.sgd import POWER_STEPS, PROBES
-from scalekern.solvers.tiles import kept_bytes
+from scalekern.solvers import AlphaRule
+from scalekern.solvers.kernel_work import EXPONENTIALS, Tile, kernel_values, products
+from scalekern.solvers.sgd_problem import POWER_STEPS, PROBES
 
-EXPONENTIALS = {"RBF": 1.0, "Matern": 2.0}
-"""What a value of a kernel costs beyond its product, in exponentials; 3 for others, with powers."""
-EXPONENTIAL, READ_BYTE = 20.0, 25.0
-"""What an exponential, and a byte that is read from a file, cost in multiplications."""
 ELIMINATED, FINISHED = 0.5, 1.75
 """Multiplications and additions a row of Nyström features takes, in m^2: before sums, and in all.
 
@@ -36,79 +28,8 @@ GATHERED = 24.0
 """What a number that is taken from rows anywhere in memory costs, in numbers moved; as measured."""
 CURVE_BITS = 10
 """Of each column in the order in which rows go into a KD-tree, 62 in all at most."""
-SHARE_OF_DISK = 0.5
 PLACES, PLACES_OF_MORE = 14, 5
 """Bandwidths that are usually looked at, on few rows and on more."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """The dtype of tiles and the columns of rows, which the counts of one fit share."""
-
-    dtype: np.dtype
-    d: int
-
-    @property
-    def bits(self) -> str:
-        """The bits of a number, as the kinds of work name them."""
-        return "32" if self.dtype == np.float32 else "64"
-
-
-def products(flops: float, bits: str = "64") -> Counter[str]:
-    """Return the work of matrix products."""
-    return Counter({"product" + bits: flops})
-
-
-def kernel_values(kernel: Kernel, count: float, tile: Tile) -> Counter[str] | None:
-    """Return the work of `count` kernel values; None for kernels that only a run could time."""
-    work: Counter[str] = Counter({"kernel_values": count})
-    if isinstance(kernel, Constant):
-        return work
-    if isinstance(kernel, Combination):
-        parts = [kernel_values(part, count, tile) for part in (kernel.k1, kernel.k2)]
-        if parts[0] is None or parts[1] is None:
-            return None
-        return parts[0] + parts[1] - work
-    if not kernel.takes_vectors or isinstance(kernel, (PairwiseKernel, BlockKernel)):
-        return None
-    return work + _of_vectors(kernel, count, tile)
-
-
-def _of_vectors(kernel: Kernel, count: float, tile: Tile) -> Counter[str]:
-    size = tile.dtype.itemsize
-    if isinstance(kernel, Precomputed):
-        return Counter({"move": 2.0 * size * count})
-    if isinstance(kernel, Laplacian):
-        # Differences column by column: each is an elementwise step over the tile.
-        return Counter({"exp" + tile.bits: count, "move": 3.0 * size * tile.d * count})
-    # Products of few columns are over before the tile is written.
-    work = products(2.0 * (tile.d + 2) * count, tile.bits) + Counter({"move": size * count})
-    if isinstance(kernel, Linear):
-        return work
-    cost = EXPONENTIALS.get(type(kernel).__name__, 3.0 if isinstance(kernel, RadialKernel) else 1.0)
-    return work + Counter({"exp" + tile.bits: cost * count})
-
-
-def keeps_tiles(kernel: Kernel, n: int, tile: Tile) -> bool:
-    """Return whether kernel values are dearer than to read them again, and a file of them fits.
-
-    Of vectors a file must fit in memory, too, or it would be read from the disk. The results are
-    the same either way.
-    """
-    work = kernel_values(kernel, 1.0, tile)
-    if isinstance(kernel, Precomputed) or not _fits_on_disk(n, tile):
-        return False
-    if work is None:
-        return True
-    if kept_bytes(n, tile.dtype) > memory_budget() // 2:
-        return False
-    flops, exps = (sum(v for k, v in work.items() if k.startswith(w)) for w in ("product", "exp"))
-    return flops / 2 + EXPONENTIAL * exps + work["move"] > READ_BYTE * tile.dtype.itemsize
-
-
-def _fits_on_disk(n: int, tile: Tile) -> bool:
-    free = shutil.disk_usage(tempfile.gettempdir()).free
-    return kept_bytes(n, tile.dtype) < SHARE_OF_DISK * free
 
 
 def whitening(m: int) -> Counter[str]:
@@ -267,3 +188,18 @@ def bandwidth(
     eigen = grid * PLACES * float(few) ** 3 + last * PLACES_OF_MORE * float(more) ** 3
     squares = grid * PLACES * few**2 + last * PLACES_OF_MORE * more**2
     return median + Counter({"eigen": eigen, "move": 57 * 16.0 * squares})
+
+
+def alpha_path(rule: AlphaRule, dtype: Any) -> tuple[int, int]:
+    """Return how many alphas are tried, and the bytes of them and their scores."""
+    if rule.rule == "fixed":
+        return 0, 0
+    alphas = rule.path(1.0, np.dtype(dtype))
+    return len(alphas), alphas.nbytes + 8 * len(alphas)
+
+
+def solving_words(rule: AlphaRule, path: int) -> str:
+    """Return what is solved for: how many alphas, and by which rule."""
+    if not path:
+        return "one alpha"
+    return f"eigenvalues, {path} alphas by alpha={rule.rule!r}"

@@ -1,4 +1,4 @@
-"""The state behind `partial_fit`: sums that go on, and the sample that leave-one-out needs."""
+"""The state behind `partial_fit`: sums that go on, with a sample for leave-one-out, or descent."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.approximations.base import Fitted, Job
+from scalekern.approximations.by_sgd import descend
+from scalekern.approximations.feature_model import MapApproximation
+from scalekern.approximations.feature_sums import solve_sums
 from scalekern.engine import Engine, HashSample, Together
 from scalekern.errors import InvalidInputError
-from scalekern.estimators.approximation import Fitted, Job
-from scalekern.estimators.approximations import MapApproximation
-from scalekern.estimators.descent import descend
-from scalekern.estimators.fitting import solve_sums
 from scalekern.features.landmarks import without_landmarks
 from scalekern.rows import RowSource
 from scalekern.solvers import AlphaRule, RidgeStatistic, SgdState, Solution
@@ -42,11 +42,8 @@ class RunningSums:
 
     def add(self, engine: Engine, source: RowSource) -> None:
         """Add rows, which follow those seen so far."""
-        outputs, first = self._make["n_outputs"], self.n_rows
-        if source.n_outputs != outputs:
-            raise InvalidInputError(
-                f"y has {source.n_outputs} outputs, but earlier calls had {outputs}"
-            )
+        _require_outputs(source, self._make["n_outputs"])
+        first = self.n_rows
 
         def make() -> Together:
             return Together(
@@ -96,10 +93,7 @@ class RunningDescent:
 
     def add(self, engine: Engine, source: RowSource) -> None:
         """Learn from rows, which follow those seen so far."""
-        if source.n_outputs != self._n_outputs:
-            raise InvalidInputError(
-                f"y has {source.n_outputs} outputs, but earlier calls had {self._n_outputs}"
-            )
+        _require_outputs(source, self._n_outputs)
         sample = engine.reduce(source, lambda: HashSample(self._size, self._seed, self.n_rows))
         if len(sample.numbers):
             self._solution, self._state = descend(
@@ -121,3 +115,10 @@ class RunningDescent:
         del rule, fit_intercept
         assert self._solution is not None
         return self._approximation.fitted(self._map, self._solution)
+
+
+def _require_outputs(source: RowSource, n_outputs: int) -> None:
+    if source.n_outputs != n_outputs:
+        raise InvalidInputError(
+            f"y has {source.n_outputs} outputs, but earlier calls had {n_outputs}"
+        )

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.estimators.approximation import Approximation, Fitted, Job
-from scalekern.estimators.local import Local, LocalRows
+from scalekern.approximations.base import Approximation, Fitted, Job
+from scalekern.approximations.local import Local, is_local_array
+from scalekern.approximations.local_rows import LocalRows
 from scalekern.features.survey import Survey, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource
@@ -124,7 +125,7 @@ class WithLocal(Approximation):
         intercept = arrays.pop("rest_intercept_")
         local = self._second.restored(
             {"index": own["index"], "n_neighbors_": own["n_neighbors_"]},
-            {name: arrays.pop(name) for name in list(arrays) if _is_local(name)},
+            {name: arrays.pop(name) for name in list(arrays) if is_local_array(name)},
         )["local_"]
         part = LocalPart(
             own["kernel"],
@@ -172,7 +173,3 @@ def _global_part(job: Job, fitted: Fitted) -> Any:
         intercept_=solution.intercept,
         **fitted.arrays,
     )
-
-
-def _is_local(name: str) -> bool:
-    return name in ("targets_", "spread_", "weight_") or name.startswith("index-")

@@ -1,6 +1,6 @@
 """Build the index that suits the rows, and measure what it finds: the way in for other floors.
 
-`kinds` makes the choice, the index modules build, `tune` measures; this module joins them.
+`kinds` chooses, the index modules build, `tune` finds the settings; this module joins them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from scalekern.neighbors.metrics import (
 )
 from scalekern.neighbors.on_disk import build_on_disk
 from scalekern.neighbors.texts import TextIndex
-from scalekern.neighbors.tune import Goal, Losses, Tuned, completed, draw_sample, measured, tuned
+from scalekern.neighbors.trial import Goal, Losses, draw_sample
+from scalekern.neighbors.tune import Tuned, completed, measured, tuned
 from scalekern.rows import RowSource
 
 _log = logging.getLogger(__name__)
@@ -140,15 +141,7 @@ def build_index(
     """
     metric = canonical_metric(metric)
     goal = Goal(target_recall, target_error, losses)
-    if takes_objects(metric):
-        rows: Any = as_objects(X)
-        kind = kind_for_function(algorithm) if callable(metric) else kind_for_texts(algorithm)
-    else:
-        rows = as_rows(X)
-        shape = rows.shape[0], rows.shape[1]
-        kind = kind_for_rows(algorithm, *shape, str(metric), target_recall, expected_queries)
-        if len(rows) == 1:  # nothing to be approximate about, or to measure
-            kind = kind_for_rows("brute", *shape, str(metric), 1.0)
+    rows, kind = _rows_and_kind(X, metric, algorithm, target_recall, expected_queries)
     _check(len(rows), goal, n_neighbors)
     _log.info("building a neighbour index of kind %s over %d rows", kind, len(rows))
     exact = _exact(kind, rows, metric)
@@ -160,7 +153,7 @@ def build_index(
             )
         return BuiltIndex(exact, 1.0, exact.description)
     name = str(metric)
-    apart = is_tuned_apart(kind, shape[1])
+    apart = is_tuned_apart(kind, rows.shape[1])
     sample = draw_sample(rows, name, n_neighbors, seed, n_jobs, apart=apart)
     if kind == "contest" and not search_parameters:
         won = contest(rows, name, sample, goal, seed, n_jobs, graph_threads)
@@ -227,6 +220,21 @@ def build_index_on_disk(
         at = measured(_at(found.index, search_parameters), sample, goal)
         return _described(at, goal, n_neighbors, asked=False), found.targets
     return _described(tuned(found.index, sample, goal), goal, n_neighbors), found.targets
+
+
+def _rows_and_kind(
+    X: Any, metric: Metric, algorithm: str, target_recall: float, expected_queries: int | None
+) -> tuple[Any, str]:
+    """Return the rows as their index takes them, and its kind."""
+    if takes_objects(metric):
+        of_objects = kind_for_function if callable(metric) else kind_for_texts
+        return as_objects(X), of_objects(algorithm)
+    rows = as_rows(X)
+    shape = rows.shape[0], rows.shape[1]
+    kind = kind_for_rows(algorithm, *shape, str(metric), target_recall, expected_queries)
+    if len(rows) == 1:  # nothing to be approximate about, or to measure
+        kind = kind_for_rows("brute", *shape, str(metric), 1.0)
+    return rows, kind
 
 
 def _check(n_rows: int, goal: Goal, n_neighbors: int) -> None:

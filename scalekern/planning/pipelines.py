@@ -1,7 +1,4 @@
-"""What a pipeline would do before its model: the steps in front, and the columns that they make.
-
-Apart from `planning`, which knows models: here are only the steps that may stand before one.
-"""
+"""The plan of a model or a pipeline: the steps in front, and the columns that they make of rows."""
 
 from __future__ import annotations
 
@@ -11,17 +8,24 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine.cost import Step, rows_of_task, tasks_of
+from scalekern.engine.limits import resolve_threads
 from scalekern.errors import UnsupportedError
-from scalekern.estimators.planning import Outlook, outlook
+from scalekern.estimators import LinearRegressor, SimilarityRegressor
+from scalekern.estimators.neighbor_weights import WeighedNeighbors
 from scalekern.features import RowPreparer
 from scalekern.features.category_column import OneHotColumn
 from scalekern.features.column_base import Column
 from scalekern.features.column_kinds import columns_of
 from scalekern.features.date_column import PARTS, DateColumn
 from scalekern.features.number_column import NumberColumn
+from scalekern.planning.features import plan_linear
+from scalekern.planning.neighbors import plan_neighbors
+from scalekern.planning.outlook import Outlook
+from scalekern.planning.shape import Shape
+from scalekern.planning.similarity import plan_similarity
 from scalekern.rows import RowSource
 from scalekern.rows.outline import Outline
-from scalekern.storage.registry import array_bytes, is_storable
+from scalekern.storage.registry import array_bytes, is_storable, steps_of
 
 
 def foresee(model: Any, source: RowSource) -> tuple[Outlook, RowSource]:
@@ -32,18 +36,33 @@ def foresee(model: Any, source: RowSource) -> tuple[Outlook, RowSource]:
     UnsupportedError
         For a step or a model that cannot be planned.
     """
-    steps = [step for _, step in model.steps] if hasattr(model, "steps") else [model]
+    steps = steps_of(model)
     before, kept, notes = [], 0, []
     for step in steps[:-1]:
         done, source, own, note = _prepared(step, source)
         before += done
         kept += own
         notes += note
-    found = outlook(steps[-1], source)
+    found = _outlook(steps[-1], source)
     found.steps[:0] = before
     found.model_bytes += kept
     found.notes[:0] = notes
     return found, source
+
+
+def _outlook(model: Any, source: RowSource) -> Outlook:
+    """Return what a fit of an unfitted estimator on rows like these would do."""
+    shape = Shape(source, resolve_threads(getattr(model, "n_jobs", None)))
+    if isinstance(model, LinearRegressor):
+        return plan_linear(shape)
+    if isinstance(model, WeighedNeighbors):
+        return plan_neighbors(model, shape)
+    if isinstance(model, SimilarityRegressor):
+        return plan_similarity(model, shape)
+    raise UnsupportedError(
+        f"a {type(model).__name__} cannot be planned; SimilarityRegressor, KNeighborsRegressor, "
+        "KNeighborsClassifier, LinearRegressor and pipelines that end in one can"
+    )
 
 
 def _prepared(step: Any, source: RowSource) -> tuple[list[Step], RowSource, int, list[str]]:
