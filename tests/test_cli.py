@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -18,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import scalekern as sk
 from scalekern.cli import main
+from scalekern.cli.options import Bytes
 
 N = 240
 RNG = np.random.default_rng(4)
@@ -505,12 +508,13 @@ WRONG_OPTIONS = {
     "--alpha -1": (["--alpha", "-1"], "alpha"),
     "--alpha nan": (["--alpha", "nan"], "alpha"),
     "--scaler": (["--scaler", "robust"], "'robust' is not one of 'standard'"),
-    "--n-components": (["--n-components", "0"], "0 is not in the range x>=1"),
+    "--n-components": (["--n-components", "0"], "0 is not in the range x>=1|whole number above 0"),
     "--n-neighbors": (["--n-neighbors", "500"], "n_neighbors=500 but n_samples"),
     "--n-neighbors 0": (["--n-neighbors", "0"], "0 is not in the range"),
     "--random-state": (["--random-state", "-1"], "-1 is not in the range"),
     "--n-jobs": (["--n-jobs", "two"], "'two' is not a valid int"),
     "--memory-limit": (["--memory-limit", "0"], "memory_limit=0"),
+    "--memory-limit much": (["--memory-limit", "much"], "'much' is not a size; write one such as"),
     "--tile-dtype": (["--tile-dtype", "int8"], "'int8' is not one of"),
     "--json": (["--json", "FOLDER"], "is a folder; give the name of a file"),
     "--unknown": (["--unknown"], "No such option:? '?--unknown"),
@@ -557,7 +561,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fit"], "Missing argument 'TRAIN'"),
+        (["fit"], "Missing argument 'DATA'"),
         (["fit", "x.csv"], "Missing option '--target'"),
         (["fit", "x.csv", "--target", "y"], "Missing option '-o'"),
         (["compare"], "Missing argument 'DATA'"),
@@ -766,6 +770,33 @@ def test_help_names_every_command_and_the_first_thing_to_do():
     assert succeeds("--version").split()[-1] == sk.__version__
     for command in ("compare", "fit", "predict"):
         assert "--json" in succeeds(command, "--help")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", main.commands)
+def test_help_has_an_example_and_a_purpose_for_each_option(command, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = succeeds(command, "--help")
+    assert re.search(r"^Examples?:\n +", shown, re.MULTILINE)
+    text = shown[: re.search(r"^Examples?:", shown, re.MULTILINE).start()]
+    assert max(map(len, text.splitlines())) <= columns
+    for param in main.commands[command].params:
+        if isinstance(param, click.Option):
+            assert param.help.endswith(".")
+            assert shown.count(f"{param.opts[-1]} ") >= 1
+    for line in main.commands[command].examples:
+        words = shlex.split(line, comments=True)
+        assert command in words
+        options = {name for param in main.commands[command].params for name in param.opts}
+        assert {word for word in words if word.startswith("-")} <= options
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1000", 1000), ("4GB", 4 * 10**9), ("4gib", 4 << 30), ("1.5 MB", 1_500_000), ("2k", 2000)],
+)
+def test_sizes_of_memory_may_have_a_unit(text, size):
+    assert Bytes().convert(text, None, None) == size
 
 
 def test_words_of_options_may_be_written_as_the_help_writes_them(data, tmp_path):

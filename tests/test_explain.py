@@ -571,7 +571,9 @@ def test_labels_of_numbers_columns_are_told_by_a_command(tmp_path):
     assert CliRunner().invoke(main, fit).exit_code == 0
     assert CliRunner().invoke(main, ["predict", folder, file, "-o", out]).exit_code == 0
     assert pq.read_table(out)["prediction"].to_pylist() == labels.tolist()
-    told = CliRunner().invoke(main, ["neighbors", folder, file, "--row", "5", "--output", "0"])
+    told = CliRunner().invoke(
+        main, ["neighbors", folder, file, "--row", "5", "--output-index", "0"]
+    )
     assert f"share of votes of class {labels[5]}" in told.output
     wrong = CliRunner().invoke(main, [*fit[:-1], str(tmp_path / "n"), "--calibrate", "0.2"])
     assert "--calibrate does not go with a target of labels" in wrong.output

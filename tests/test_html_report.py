@@ -191,7 +191,7 @@ def test_the_command_line_writes_the_report(tmp_path):
     name = "<i>height</i>"
     pa.csv.write_csv(pa.table({"a": X[:, 0], "b": X[:, 1], name: Y}), tmp_path / "x.csv")
     out = tmp_path / "report.html"
-    words = ["compare", str(tmp_path / "x.csv"), "--target", name, "--sizes", "5,20",
+    words = ["compare", str(tmp_path / "x.csv"), "--target", name, "--n-components", "5,20",
              "--report", str(out), "--json", str(tmp_path / "out.json")]  # fmt: skip
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
@@ -202,7 +202,7 @@ def test_the_command_line_writes_the_report(tmp_path):
     for line, row in zip(lines, rows, strict=True):
         assert float(line[1].rstrip("* ")) == pytest.approx(row["rmse"], rel=1e-5)
     assert "Predicting <i>" in Page(out.read_text(encoding="utf-8")).all_text
-    for more in (["--sizes", "5,x"], ["--report", str(tmp_path)], ["--sizes", "0"]):
+    for more in (["--n-components", "5,x"], ["--report", str(tmp_path)]):
         assert CliRunner().invoke(main, words + more).exit_code == 2
 
 

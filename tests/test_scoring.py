@@ -336,7 +336,7 @@ def test_a_full_disk_is_an_error_of_its_part_and_leaves_no_half(model, data, tmp
     [
         (lambda t: t.drop(["a"]), "no column 'a'", None),
         (lambda t: t.rename_columns(["id", "aa", "b", "kind", "y"]),
-         r"'a'; it has 'aa' instead.*--map a=NAME", None),
+         r"'a'; it has 'aa' instead.*--rename a=NAME", None),
         (lambda t: t.append_column("new", t["a"]), "has the column 'new'", {"columns": "used"}),
         (lambda t: t.drop(["y"]), "no column 'y'", {"columns": "used"}),
         (lambda t: t.set_column(1, "a", t["a"].cast(pa.string())), "is string, but double.*--cast",
@@ -490,10 +490,10 @@ def test_the_command_says_what_failed_and_its_exit_code_too(model, data, tmp_pat
 
 def test_options_of_folders_are_refused_with_a_file(model, data, tmp_path):
     path, _ = model
-    for words in (["--resume"], ["--map", "a=b"], ["--max-failures", "3"]):
+    for words in (["--resume"], ["--rename", "a=b"], ["--max-failures", "3"]):
         result = run("predict", path, data, "-o", tmp_path / "out.parquet", *words)
         assert result.exit_code == 2
-        assert f"{words[0]} goes with a folder" in result.stderr
+        assert f"{words[0]} is only for a folder" in result.stderr
     result = run("predict", path, data, "-o", tmp_path / "out", "--cast", "a")
     assert "--cast a: write NAME=VALUE" in result.stderr
     result = run("predict", path, data, "-o", tmp_path / "out", "--cast", "a=floaty")

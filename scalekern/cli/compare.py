@@ -8,53 +8,81 @@ from typing import Any
 
 import click
 
+from scalekern.cli.help import HelpfulCommand, under
 from scalekern.cli.options import (
     KERNELS,
+    Command,
+    Numbers,
+    add_options,
+    alpha_options,
     check_output,
     data_options,
     kernel_options,
-    model_options,
     preparation,
     prepare_options,
     run_options,
     run_settings,
+    seed_option,
     several,
     source_from,
     write_json,
 )
 from scalekern.cli.stopping import leaving
 
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
 
-@click.command("compare")
+
+def compare_options(command: Command) -> Command:
+    """Add what is compared, and on which rows."""
+    test, model = under("Test rows"), under("Model")
+    command = kernel_options(KERNELS, "rbf", "median")(alpha_options(command))
+    return add_options(
+        command,
+        under("Report")("--report", metavar="FILE.html", help="Also write a report to send to "
+                        "somebody: one HTML file with the table, pictures, and which model to take "
+                        "and why."),
+        test("--test", "test_data", metavar="DATA", help="Other data with the same columns to "
+             "measure errors on. Default: a part of DATA is split off."),
+        test("--test-size", type=float, metavar="SHARE", default=0.25, help="The share of the "
+             "rows to split off at random; a number above 1 is a number of rows."),
+        model("--models", multiple=True, metavar="NAMES", help="Which models to fit, separated by "
+              f"commas: of {', '.join(MODELS)}. Default: all."),
+        model("--n-components", type=Numbers(), default="1000", help="The landmarks of Nyström and "
+              "the random features of Fourier. Several, such as 125,250,500, fit both at each; "
+              "--report takes a quarter, half and all of a single number."),
+        model("--n-neighbors", type=click.IntRange(1), metavar="N", help="The neighbours that k-NN "
+              "and local models predict from. Default: 5 for k-NN, 32 for local."),
+        model("--exact-rows", type=click.IntRange(2), metavar="N", help="Fit the exact model on "
+              "a random sample of this many rows. Default: on all, if they are at most 10,000."),
+    )  # fmt: skip
+
+
+@click.command(
+    "compare",
+    cls=HelpfulCommand,
+    short_help="Fit every model and compare error, time and size.",
+    examples=(
+        "scalekern compare airfoil.csv --target pressure --report report.html",
+        "scalekern compare 'flights/*.parquet' --target delay --drop id --models knn,nystroem",
+    ),
+)
 @click.argument("data")
 @data_options
-@click.option("--test", "test_data", help="Rows to measure on; by default some are split off.")
-@click.option("--test-size", type=float, default=0.25, show_default=True,
-              help="Share of the rows to split off; above 1, their number.")  # fmt: skip
-@click.option("--models", multiple=True, metavar="NAMES",
-              help="Of exact, linear, knn, local, nystroem, fourier; all by default.")  # fmt: skip
-@click.option("--exact-rows", type=click.IntRange(2),
-              help="Fit the exact model on a sample of so many rows.")  # fmt: skip
-@click.option("--sizes", metavar="NUMBERS", multiple=True,
-              help="Fit Nyström and Fourier at several sizes, such as 125,250,500; instead of "
-              "--n-components, of which --report takes a quarter, half and all.")  # fmt: skip
-@click.option("--report", metavar="FILE.html", default=None,
-              help="Also write one HTML file to send around: table, pictures, and which model to "
-              "take.")  # fmt: skip
+@compare_options
+@seed_option
 @prepare_options
-@kernel_options(KERNELS, "rbf", "median")
-@model_options
 @run_options
 def compare_command(data: str, **options: Any) -> None:
-    """Fit every model on the rows of DATA and print error, time, size and gap to the exact model.
+    """Fit every model on a part of DATA, and compare them on the rest.
 
-    DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    Prints the error, time and size of each, how far it is from the exact model, and which one to
+    take. DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
     """
     for name in ("json_path", "report"):
         check_output(options[name])
-    sizes = _sizes(options["sizes"])
-    if options["report"] and not sizes:
-        sizes = _parts(options["n_components"])
+    sizes = options["n_components"]
+    if options["report"] and len(sizes) == 1:
+        sizes = _parts(sizes[0])
     from scalekern.rows import rows
 
     train = source_from(data, options)
@@ -80,7 +108,7 @@ def compare_command(data: str, **options: Any) -> None:
             gamma=options["gamma"],
             alpha=options["alpha"],
             fit_intercept=options["intercept"],
-            n_components=sizes or options["n_components"],
+            n_components=sizes if len(sizes) > 1 else sizes[0],
             n_neighbors=options["n_neighbors"],
             exact_rows=options["exact_rows"],
             random_state=options["random_state"],
@@ -122,15 +150,6 @@ def _tell(comparison: Any, options: dict[str, Any]) -> None:
             click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
         elif name == "knn":
             click.echo(f"k-NN was left out: {reason}.")
-
-
-def _sizes(values: tuple[str, ...]) -> list[int]:
-    try:
-        return [int(word) for word in several(values)]
-    except ValueError:
-        raise click.UsageError(
-            f"--sizes {','.join(values)}: give whole numbers with commas"
-        ) from None
 
 
 def _parts(most: int) -> list[int]:

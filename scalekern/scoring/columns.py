@@ -49,7 +49,7 @@ def check_columns(
         other = f"; it has {_some(spare)} instead" if spare else ""
         raise InvalidInputError(
             f"{label} has no column {_some(missing)}{other}: give the name that it has there "
-            f"(--map {missing[0]}=NAME)" + ("" if missing[0] in used else _OR_USED)
+            f"(--rename {missing[0]}=NAME)" + ("" if missing[0] in used else _OR_USED)
         )
     added = [name for name in found if name not in expected and name not in used]
     if added and columns == STRICT:
