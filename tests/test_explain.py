@@ -576,11 +576,11 @@ def test_labels_of_numbers_columns_are_told_by_a_command(tmp_path):
     )
     assert f"share of votes of class {labels[5]}" in told.output
     wrong = CliRunner().invoke(main, [*fit[:-1], str(tmp_path / "n"), "--calibrate", "0.2"])
-    assert "--calibrate does not go with a target of labels" in wrong.output
+    assert "--calibrate cannot be used with the target" in wrong.output
 
 
 def test_a_table_of_texts_must_say_which_column_they_are_in(dna, tmp_path):
     fit = ["fit", dna, "--target", "number", "--model", "knn", "--metric", "levenshtein"]
     told = CliRunner().invoke(main, [*fit, "-o", str(tmp_path / "m")])
     assert told.exit_code == 2
-    assert "name it with --features" in told.output
+    assert "give exactly one with --features" in told.output

@@ -68,9 +68,9 @@ def examine(checks: Sequence[tuple[str, Check]]) -> Checkup:
         try:
             found.extend(check())
         except ImportError as error:
-            cure = "install what is missing above, then run the doctor again"
-            found.append(Finding(PROBLEM, name, f"cannot be looked at: {error}", cure))
+            cure = "install what is missing above, then run `scalekern doctor` again"
+            found.append(Finding(PROBLEM, name, f"could not be checked: {error}", cure))
         except Exception as error:  # noqa: BLE001  a doctor that stops helps nobody
-            text = f"cannot be looked at: {type(error).__name__}: {error}"
-            found.append(Finding(WARNING, name, text, "please report it"))
+            text = f"could not be checked: {type(error).__name__}: {error}"
+            found.append(Finding(WARNING, name, text, "please report this as a bug of scalekern"))
     return Checkup(tuple(found))

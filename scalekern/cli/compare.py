@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from scalekern.cli.help import HelpfulCommand, under
 from scalekern.cli.options import (
@@ -119,37 +120,63 @@ def compare_command(data: str, **options: Any) -> None:
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))
-        _tell(comparison, options)
+        _tell(comparison, data, options)
 
 
-def _tell(comparison: Any, options: dict[str, Any]) -> None:
+FIT_OPTIONS = ("target", "features", "drop", "weight", "key", "scaler", "missing", "categories",
+               "max_categories")  # fmt: skip
+"""What a fit of the recommended model shares with the comparison."""
+
+
+def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
     from scalekern.report.more_time import trends
     from scalekern.report.names import name_of
 
-    click.echo(f"\n{len(comparison.y_test):,} test rows; errors are in the units of "
-               f"{options['target']}.")  # fmt: skip
+    click.echo(f"\nErrors are on {len(comparison.y_test):,} test rows, in the units of "
+               f"{options['target']}; * marks the smallest RMSE.")  # fmt: skip
+    if any(result.gap_to_exact is not None for result in comparison.fitted):
+        click.echo("Gap to exact: the RMS difference from the exact model's predictions, in "
+                   "standard deviations of the target.")  # fmt: skip
     if comparison.kernel:
-        click.echo(f"The similarity models share {comparison.kernel} and alpha "
-                   f"{comparison.alpha:.4g}.")  # fmt: skip
+        click.echo(f"Exact, Nyström and Fourier models share one kernel, {comparison.kernel}, and "
+                   f"alpha {comparison.alpha:.4g}.")  # fmt: skip
     if "local" in comparison.models:
         local = comparison.models["local"]
-        click.echo(f"The local model has {local.kernel_!r} of length {local.report_['length']} and "
-                   f"alpha {local.alpha_:.4g}.")  # fmt: skip
+        click.echo(f"The local model has the kernel {local.kernel_!r}, alpha {local.alpha_:.4g} "
+                   f"and length scale {local.report_['length']} (radius: the distance to the last "
+                   "neighbour).")  # fmt: skip
     for name in comparison.certificates:
         gap, low, high = comparison.gap_interval(name)
-        click.echo(f"{name_of(name)}: gap to exact {gap:.2%} ({low:.2%} to {high:.2%}) of the "
-                   "target's standard deviation, measured on parts of the rows.")  # fmt: skip
+        click.echo(f"{name_of(name)}: the gap to an exact model is {gap:.3g} (95% interval "
+                   f"{low:.3g} to {high:.3g}), measured on parts of the rows.")  # fmt: skip
     for trend in trends(comparison):
         click.echo(str(trend))
-    advice = comparison.recommended
-    click.echo(f"Recommended: {name_of(advice.model)}. {advice.reason}")
-    if options["report"]:
-        click.echo(f"Wrote {options['report']}")
     for name, reason in comparison.left_out.items():
         if name == "exact":
-            click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
+            click.echo("The exact model was left out: there are too many rows for it; "
+                       "--exact-rows 5000 fits it on a random sample.")  # fmt: skip
         elif name == "knn":
             click.echo(f"k-NN was left out: {reason}.")
+    advice = comparison.recommended
+    click.echo(f"\nRecommended: {name_of(advice.model)}. {advice.reason}")
+    if options["report"]:
+        click.echo(f"Wrote {options['report']}")
+    click.echo(f"Next: {_fit_command(advice.model, data)}")
+
+
+def _fit_command(model: str, data: str) -> str:
+    """Return the command that fits a model of the comparison, with the same columns."""
+    context = click.get_current_context()
+    words = ["scalekern", "fit", data]
+    for param in context.command.params:
+        given = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and param.name in FIT_OPTIONS:
+            value = context.params[param.name]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [param.opts[-1], str(one)]
+    family, _, size = model.partition("-")
+    words += ["--model", family, *(["--n-components", size] if size else []), "-o", "MODEL"]
+    return shlex.join(words)
 
 
 def _parts(most: int) -> list[int]:

@@ -55,8 +55,8 @@ def refuse_unused(model: str) -> None:
         if given and model not in models:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(
-                f"{option} does nothing with --model {model}, but with {', '.join(models)}; "
-                "leave it out, or take one of these"
+                f"{option} does nothing with --model {model}, only with {', '.join(models)}; "
+                "leave it out, or choose one of these models"
             )
 
 
@@ -132,7 +132,10 @@ def fit_command(data: str, **options: Any) -> None:
     check_target(options["output"])
     summed = options["model"] in ("nystroem", "fourier")
     if options["checkpoint"] and not (summed or options["solver"] == "cg"):
-        raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
+        raise click.UsageError(
+            "--checkpoint needs a fit that goes in passes: --model nystroem or fourier, or "
+            "--solver cg"
+        )
     texts, labelled = of_texts(options), _is_labelled(data, options)
     if labelled:
         train: tuple[Any, ...] = rows_and_labels(data, options, texts=texts)
@@ -144,9 +147,9 @@ def fit_command(data: str, **options: Any) -> None:
     start = time.perf_counter()
     kept = options["checkpoint"]
     left = (
-        "nothing was saved"
+        "no model was saved"
         if kept is None
-        else (f"the passes so far are in {kept}, and the same command goes on from there")
+        else (f"the progress is in {kept}, and the same command goes on from there")
     )
     with leaving(left), on_cluster(options), run_settings(options):
         model.fit(*train, **({} if kept is None else {"model__checkpoint": kept}))
@@ -168,7 +171,7 @@ def fit_command(data: str, **options: Any) -> None:
     }
     write_json(options["json_path"], report)
     if options["json_path"] != "-" and not options["quiet"]:
-        _tell(report, data)
+        _tell(report)
 
 
 def _parts(source: Any, share: float | None) -> tuple[Any, Any]:
@@ -245,24 +248,44 @@ def of_texts(options: dict[str, Any]) -> bool:
     return takes_objects(options["metric"] or "euclidean")
 
 
-def _tell(report: dict[str, Any], data: str) -> None:
+TOLD = {
+    "approximation": "approximation",
+    "why": "because",
+    "kernel": "kernel",
+    "length": "length scale",
+    "alpha": "alpha",
+    "landmarks": "landmarks",
+    "n_neighbors": "neighbours",
+    "index": "index",
+    "recall": "recall",
+}
+"""What is printed of a model's `report_`, and how it is called there."""
+
+
+def _tell(report: dict[str, Any]) -> None:
     from scalekern.report.table import bytes_text
 
-    detail = report["report"]
+    detail, model = report["report"], shlex.quote(report["output"])
     click.echo(
-        f"Fitted {report['model']} on {_counted(report['rows'], 'row')} x "
+        f"Fitted a {report['model']} on {_counted(report['rows'], 'row')} x "
         f"{_counted(len(report['features']), 'feature')} in {report['fit_seconds']:.2f} s."
     )
     for name, text in report["prepared"].items():
-        click.echo(f"  {name:<14}{text}")
-    for name in ("approximation", "why", "kernel", "alpha", "length", "landmarks", "index"):
+        click.echo(f"  column {name}: {text}")
+    for name, called in TOLD.items():
         if name in detail:
             value = detail[name]
-            text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            click.echo(f"  {name:<14}{text}")
-    click.echo(f"Saved {report['output']} ({bytes_text(report['model_bytes'])} of arrays).")
-    model, rows = shlex.quote(report["output"]), shlex.quote(data)
-    click.echo(f"Next: scalekern predict {model} {rows} -o predictions.parquet")
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            click.echo(f"  {called:<14}{text}")
+    tried = detail.get("held_out_errors")
+    if isinstance(tried, dict):  # of conjugate gradients it is a list, one for each iteration
+        errors = ", ".join(f"{name} {error:.3g}" for name, error in tried.items())
+        click.echo(f"  {'held-out RMSE':<14}{errors} (in standard deviations of the target)")
+    if report["calibration_rows"]:
+        click.echo(f"Measured its intervals on {report['calibration_rows']:,} other rows.")
+    click.echo(f"Saved it in {report['output']} ({bytes_text(report['model_bytes'])}).")
+    coverage = " --coverage 0.9" if report["calibration_rows"] else ""
+    click.echo(f"Next: scalekern predict {model} NEW-DATA -o predictions.parquet{coverage}")
 
 
 def _counted(n: int, what: str) -> str:

@@ -63,7 +63,7 @@ class _Group(click.Group):
         except (ScalekernError, ValueError, OSError) as error:
             code = _fail(str(error))
         except MemoryError as error:
-            code = _fail(f"out of memory: {error}; use fewer rows or components")
+            code = _fail(f"out of memory: {error}; use fewer rows, or fewer --n-components")
         sys.exit(code if isinstance(code, int) else 0)
 
 

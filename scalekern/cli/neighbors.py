@@ -64,7 +64,9 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     saved; DATA is a Parquet, CSV or NumPy file.
     """
     if options["train"] and not options["target"]:
-        raise click.UsageError("--rows needs --target, the column that the model predicts")
+        raise click.UsageError(
+            "--rows needs --target too: the column of TRAIN that the model predicts"
+        )
     shape = _shape(options)
     for name in ("json_path", "picture"):
         check_output(options[name])
@@ -93,10 +95,12 @@ def _shape(options: dict[str, Any]) -> tuple[int, int] | None:
     if options["image"] is None:
         return None
     if not (options["picture"] and options["train"]):
-        raise click.UsageError("--image draws rows of TRAIN; it needs --rows and --picture")
+        raise click.UsageError("--image draws rows of TRAIN, so it needs --rows and --picture too")
     height, _, width = options["image"].lower().partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
-        raise click.UsageError(f"--image {options['image']!r}: give height x width, as 28x28")
+        raise click.UsageError(
+            f"--image {options['image']!r}: write HEIGHTxWIDTH in pixels, such as 28x28"
+        )
     return int(height), int(width)
 
 
@@ -111,7 +115,10 @@ def _query(data: str, how: dict[str, Any], row: int, roles: list[str]) -> Any:
     except InvalidInputError:
         source = rows(data, **how)
     if row >= source.n_rows:
-        raise InvalidInputError(f"--row {row}: {data} has {source.n_rows} rows, from 0")
+        raise InvalidInputError(
+            f"--row {row}: {data} has {source.n_rows:,} rows, numbered from 0 to "
+            f"{source.n_rows - 1}"
+        )
     import numpy as np
 
     return source_of_rows(source.take(np.array([row])), None, None, source)
@@ -198,7 +205,7 @@ def _write(
         asked = {name: _short(value) for name, value in query_values.items()}
         click.echo(explanation_text(why, 0, *(({}, {}) if wide else (shown, asked))))
         if wide:
-            click.echo(f"\nThe {len(values)} columns are too many to show; --json has them.")
+            click.echo(f"\nThe {len(values)} columns are too many to print; --json FILE has them.")
 
 
 def _texts(values: dict[str, Any]) -> list[str] | None:
@@ -223,14 +230,14 @@ def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title
 
     if not values:
         raise InvalidInputError(
-            "--image: the training rows that were found are not all in TRAIN; give the file that "
-            "was fitted, with its --key"
+            "--image: not all of the training rows are in TRAIN; give the data that the model was "
+            "fitted on, and its --key if it had one"
         )
     try:
         pixels = np.array(list(values.values()), dtype=float).T
         query = np.array(list(asked.values()), dtype=float)
     except (TypeError, ValueError):
         raise InvalidInputError(
-            "--image: not all columns are numbers, so they are no pixels; leave --image out"
+            "--image: some columns are not numbers, so they cannot be pixels; leave --image out"
         ) from None
     plot_explanation_images(why, query, pixels, shape, path=path, title=title)

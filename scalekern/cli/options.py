@@ -260,7 +260,7 @@ def source_from(data: str, options: dict[str, Any], *, texts: bool = False) -> A
 
     features = several(options["features"])
     if texts and len(features) != 1:
-        raise click.UsageError("texts are compared in one column; name it with --features")
+        raise click.UsageError("texts are compared in one column; give exactly one with --features")
     return rows(
         data,
         target=options["target"],

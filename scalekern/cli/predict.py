@@ -91,7 +91,9 @@ def predict_command(context: click.Context, /, model_path: str, data: str, **opt
         _refuse_folder_options(context)
         _one_file(model_path, data, options)
     elif options["output"].endswith(OTHER_FILES):
-        raise click.UsageError(f"{options['output']} must end in .parquet or .csv, or be a folder")
+        raise click.UsageError(
+            f"-o {options['output']} must end in .parquet or .csv, or be a folder"
+        )
     else:
         _parts(model_path, data, options)
 
@@ -108,7 +110,7 @@ def _refuse_folder_options(context: click.Context) -> None:
 def _parts(model_path: str, data: str, options: dict[str, Any]) -> None:
     from scalekern.scoring import predict_files
 
-    left = "the parts that are done are there; the same command with --resume goes on"
+    left = "the finished parts are kept, and the same command with --resume goes on"
     with on_cluster(options), run_settings(options), leaving(left):
         scoring = predict_files(
             model_path,
@@ -175,5 +177,5 @@ def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(
             f"Wrote {source.n_rows:,} predictions to {output} in {seconds:.2f} s "
-            f"({report['rows_per_second']:,.0f} rows a second)."
+            f"({report['rows_per_second']:,.0f} rows per second)."
         )

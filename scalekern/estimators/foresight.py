@@ -72,7 +72,7 @@ def _by_preparer(
     after = _Prepared(source, d)
     notes = []
     if d > len(columns):
-        notes.append(f"{len(columns)} columns become at most {d}; how many only the rows can tell")
+        notes.append(f"{len(columns)} columns become at most {d}; how many depends on the rows")
     return done, after, 2 * 8 * d, notes
 
 

@@ -82,14 +82,20 @@ def gram(
     check_gamma(gamma)
     kernel = as_kernel(kernel)
     if isinstance(kernel, Precomputed):
-        raise InvalidInputError("kernel='precomputed' is a Gram matrix already; give its kernel")
+        raise InvalidInputError(
+            "kernel='precomputed' means that X is a Gram matrix already; name the kernel to "
+            "compute one with, such as 'rbf'"
+        )
     source = _rows(X, kernel)
     if kernel.needs_gamma:
         engine = engine_for(source, n_jobs)
         kernel = resolve_kernel(kernel, gamma, survey(engine, source, 0, 0, gamma=gamma))
     if out is not None:
         if Z is not None:
-            raise InvalidInputError("out= keeps the matrix of X to itself; leave Z out")
+            raise InvalidInputError(
+                "Z and out cannot be given together: out writes the matrix of X against itself; "
+                "leave Z out, or take the array that is returned without out"
+            )
         return write_gram(source, kernel, tile_dtype_of(source), out, block_rows, n_jobs)
     held = _held(source if Z is None else _rows(Z, kernel))
     if is_dask(X):

@@ -90,4 +90,4 @@ class Matern(RadialKernel):
 
     def _check_nu(self) -> None:
         if self.nu not in (0.5, 1.5, 2.5):
-            raise InvalidInputError(f"nu={self.nu!r}; the Matérn kernels here have 0.5, 1.5 or 2.5")
+            raise InvalidInputError(f"nu={self.nu!r}; a Matérn kernel takes 0.5, 1.5 or 2.5")

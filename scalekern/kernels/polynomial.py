@@ -85,7 +85,7 @@ class Polynomial(Kernel):
         if isinstance(degree, bool) or not isinstance(degree, numbers.Integral) or degree < 1:
             raise InvalidInputError(f"degree={degree!r}; it must be a whole number of at least 1")
         if not isinstance(coef0, numbers.Real) or not np.isfinite(coef0):
-            raise InvalidInputError(f"coef0={coef0!r} must be a finite number")
+            raise InvalidInputError(f"coef0={coef0!r}; it must be a finite number")
         gamma = 1.0 / d if self.gamma is None else check_positive("gamma", self.gamma)
         t *= t.dtype.type(gamma)
         t += t.dtype.type(coef0)
@@ -93,8 +93,8 @@ class Polynomial(Kernel):
             np.power(t, int(degree), out=t)
         if not np.isfinite(t).all():
             raise InvalidInputError(
-                f"{self!r} is too large for {t.dtype} on these rows; scale them first, or use a "
-                "smaller gamma or degree"
+                f"{self!r} has values too large for {t.dtype} on these rows; scale them first, or "
+                "use a smaller gamma or degree"
             )
 
 

@@ -135,7 +135,8 @@ def compare(
     families, left_out = chosen_models(models, train, exact_rows, as_kernel(kernel))
     if n_neighbors and n_neighbors > train.n_rows and {"knn", "local"} & set(families):
         raise InvalidInputError(
-            f"n_neighbors={n_neighbors} but n_samples={train.n_rows}; ask for fewer neighbours"
+            f"n_neighbors={n_neighbors} but n_samples={train.n_rows} to fit on; ask for fewer "
+            "neighbours"
         )
     candidates = candidates_of(families, sizes)
     seed = seed_of(random_state)
@@ -190,7 +191,9 @@ def _checked(
     several = isinstance(n_components, (Sequence, np.ndarray)) and not isinstance(n_components, str)
     sizes = list(np.ravel(n_components)) if several else [n_components]
     if not sizes:
-        raise InvalidInputError("n_components is empty; give a number, or a list of some")
+        raise InvalidInputError(
+            "n_components is an empty list; give a number, or a list of at least one"
+        )
     return sorted({check_integer("n_components", size) for size in sizes})
 
 
@@ -198,7 +201,9 @@ def _of_all(error: BaseException) -> BaseException:
     """Return what to raise where no model can be fitted; a library's own words are no advice."""
     if isinstance(error, (ScalekernError, MemoryError)):
         return error
-    return InvalidInputError(f"no model could be fitted: {error}; look at the scales of X and y")
+    return InvalidInputError(
+        f"no model could be fitted: {error}; check X and y for huge or constant values"
+    )
 
 
 def _described(train: RowSource, test: RowSource, y: Any) -> Data:

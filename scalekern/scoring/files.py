@@ -165,7 +165,9 @@ def _checked_model(
     stored = Model(text, model_seal(text))
     folder = stored.folder()
     if folder is None:
-        raise InvalidInputError(f"{text} changes while it is read; wait until it is saved")
+        raise InvalidInputError(
+            f"the model {text} changed while it was read; wait until it is saved, then repeat"
+        )
     model = loaded(str(folder), stored.seal)
     features, _ = features_of(model)
     if coverage is not None:
@@ -183,7 +185,7 @@ def _first_columns(parts: Sequence[Part]) -> dict[str, str]:
                 return described(parquet.schema_arrow)
         except InvalidInputError as found:
             error = error or found
-    raise InvalidInputError(f"none of the {len(parts)} parts can be read: {error}")
+    raise InvalidInputError(f"none of the {len(parts)} files of DATA can be read: {error}")
 
 
 def _checked_output(
@@ -195,15 +197,17 @@ def _checked_output(
     ours = any(part.name in names for part in parts)
     if not resume and (manifest or others or ours):
         raise InvalidInputError(
-            f"{folder} is not empty; --resume goes on with what is there, else choose another"
+            f"the output folder {folder} is not empty; --resume goes on with what is there, or "
+            "choose another folder"
         )
     if resume and not manifest and (others or ours):
         raise InvalidInputError(
-            f"{folder} has files but no {NAME}, so it is no output to go on with; choose another"
+            f"{folder} has files but no {NAME}, so no earlier run can be resumed there; choose "
+            "another folder"
         )
     if others:
         raise InvalidInputError(
-            f"{folder} has {len(others)} file(s) of inputs that are not among these, such as "
-            f"{others[0]}; give the same DATA, or remove them"
+            f"{folder} has predictions for {len(others)} file(s) that are not in DATA, such as "
+            f"{others[0]}; give the same DATA as before, or remove them"
         )
     return manifest, there

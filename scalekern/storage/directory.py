@@ -113,14 +113,14 @@ def _check_replaceable(target: Path) -> None:
         ours = False
     if not ours:
         raise InvalidInputError(
-            f"{target} is there and is not a stored model; choose another path or remove it"
+            f"{target} already exists and is not a stored model; choose another path, or remove it"
         )
     others = [file.name for file in target.iterdir() if file.name != NAME]
     others = sorted(name for name in others if not OURS.fullmatch(name))
     if others:
         raise InvalidInputError(
-            f"{target} also holds {others[0]!r}, which is no part of the model and would be lost; "
-            "move it away or choose another path"
+            f"{target} also holds {others[0]!r}, which is not part of the model and would be lost; "
+            "move it away, or choose another path"
         )
 
 
