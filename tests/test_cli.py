@@ -720,7 +720,7 @@ def test_predictions_do_not_overwrite_their_data(model, data, tmp_path):
     file.write_bytes((data / "x.parquet").read_bytes())
     before = file.read_bytes()
     for source in (file, tmp_path, tmp_path / "*.parquet"):
-        fails("predict", model, source, "-o", file, match="is a file of the data")
+        fails("predict", model, source, "-o", file, match="is one of the files of the data")
         assert file.read_bytes() == before
 
 

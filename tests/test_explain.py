@@ -196,7 +196,7 @@ def test_what_is_kept_to_explain_counts_as_the_model_and_is_reported():
 
 def test_rows_without_a_target_are_refused():
     model = sk.LinearRegressor().fit(X, Y)
-    with pytest.raises(InvalidInputError, match="rows is neither"):
+    with pytest.raises(InvalidInputError, match="rows is a "):
         model.explain(Q, X)
 
 

@@ -52,8 +52,8 @@ def _prepared(step: Any, source: RowSource) -> tuple[list[Step], RowSource, int,
         return _by_preparer(step, source)
     if not is_storable(step) or not hasattr(step, "transform"):
         raise UnsupportedError(
-            f"a {type(step).__name__} before the model cannot be planned; RowPreparer and "
-            "scikit-learn's StandardScaler and MinMaxScaler can"
+            f"a pipeline with a {type(step).__name__} cannot be planned; the steps before the "
+            "model may be RowPreparer and scikit-learn's StandardScaler and MinMaxScaler"
         )
     kept = 3 * array_bytes(np.empty(source.n_features))
     return [_a_pass(source, "scaling", type(step).__name__)], source, kept, []

@@ -223,8 +223,9 @@ def outlook(model: Any, source: RowSource) -> Outlook:
     if isinstance(model, SimilarityRegressor):
         return _similarity(model, shape)
     raise UnsupportedError(
-        f"a {type(model).__name__} cannot be planned; SimilarityRegressor, KNeighborsRegressor, "
-        "KNeighborsClassifier, LinearRegressor and pipelines that end in one can"
+        f"a {type(model).__name__} cannot be planned; give a SimilarityRegressor, "
+        "KNeighborsRegressor, KNeighborsClassifier or LinearRegressor, or a pipeline that ends in "
+        "one"
     )
 
 

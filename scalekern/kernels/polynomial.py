@@ -16,12 +16,14 @@ from scalekern.storage import storable
 
 @storable
 class Polynomial(Kernel):
-    """k(x, z) = (gamma x @ z + coef0)^degree, as `sklearn.metrics.pairwise.polynomial_kernel`.
+    """The polynomial kernel, `k(x, z) = (gamma x @ z + coef0)^degree`.
+
+    The same as `sklearn.metrics.pairwise.polynomial_kernel`.
 
     Parameters
     ----------
     degree : int, default=3
-        At least 1.
+        The degree of the polynomial, at least 1.
     gamma : float or None, default=None
         Above 0. None leaves it to the estimator, whose "median" means 1 / number of features here,
         since no distance is involved; on its own the kernel takes that value too.
@@ -31,7 +33,8 @@ class Polynomial(Kernel):
     Raises
     ------
     InvalidInputError
-        For another degree, gamma or coef0, when the kernel is evaluated.
+        If a parameter is not such a number, when the kernel is evaluated; or if its values
+        overflow.
 
     Examples
     --------

@@ -95,9 +95,7 @@ def kinds(comparison: Any) -> Html:
         for family in families
     ]
     sized = any(family_of(result.model) != result.model for result in comparison.results)
-    size = (
-        "The number after Nyström or Fourier counts its landmarks or waves, its components."
-    )
+    size = "The number after Nyström or Fourier counts its landmarks or waves, its components."
     return join(element("dl", *pairs), *([element("p", size, class_="quiet")] if sized else []))
 
 

@@ -44,7 +44,7 @@ def predict_files(
     break_lock: bool = False,
     n_jobs: int | None = None,
 ) -> Scoring:
-    """Predict for every row of Parquet files, one output part for each, so that it can be resumed.
+    """Predict for every row of many Parquet files, part by part, so that it can be resumed.
 
     Threads of this process do the parts; under ``config_context(engine="dask")`` the workers of the
     Dask client in force do, which read and write for themselves. Every path may be a URL of fsspec.
@@ -59,16 +59,17 @@ def predict_files(
     Parameters
     ----------
     model : path or URL
-        Of a stored model. Workers that cannot read it get a copy, one for each host.
+        A stored model. Workers that cannot read it get a copy, one for each host.
     data : path, folder, glob or URL
-        Of Parquet files.
+        The Parquet files.
     output : path or URL
         A folder; new or empty unless `resume`.
     resume : bool, default=False
         Go on with what is in `output`: only parts that are missing, or whose input has changed, are
         done. Another model, other options or other data are refused.
     key : str, optional
-        A column that identifies rows: kept, and refused where a value is missing.
+        A column that identifies the rows: it is written beside the predictions, and a missing value
+        in it is an error.
     keep : sequence of str, default=()
         Other columns to write before the predictions.
     coverage : float, optional
@@ -78,14 +79,15 @@ def predict_files(
     cast : mapping of str to str, optional
         Columns to turn into another type, such as {"size": "float64"}.
     columns : {"strict", "used"}, default="strict"
-        Parts whose columns are not those of the first one, by name and kind of type, fail: of all
-        columns, or only of those that the model reads and those that are kept.
+        A part fails if its columns differ from those of the first part, by name or kind of type:
+        any of them ("strict"), or only those that the model reads and those that are kept
+        ("used").
     by_row_group : bool, default=False
         One part for each row group and not for each file.
     max_failures : int, default=20
-        So many parts may fail without stopping the others.
+        Stop when more than this many parts have failed.
     break_lock : bool, default=False
-        Take the lock of another job, which must be gone.
+        Remove the lock of an earlier job on the folder, which must no longer run.
     n_jobs : int or None, default=None
         Threads of this process; None is one a core.
 
@@ -97,7 +99,7 @@ def predict_files(
     Raises
     ------
     InvalidInputError, ModelFormatError
-        If the job cannot begin: what single parts have wrong is in the result.
+        If the job cannot begin. What is wrong with single parts is in the result.
     ClusterError
         If the scheduler is gone. What was done is kept, and `resume` goes on.
 
