@@ -38,7 +38,7 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     known = [field.name for field in fields(Config)]
     for name in settings:
         if name not in known:
-            raise InvalidInputError(f"unknown setting {name!r}; the settings are {known}")
+            raise InvalidInputError(f"unknown setting {name!r}; choose from {', '.join(known)}")
     if settings.get("tile_dtype") not in (None, "float32", "float64"):
         raise InvalidInputError(
             f"tile_dtype={settings['tile_dtype']!r}; use 'float32', 'float64' or None (as the data)"
@@ -63,9 +63,9 @@ def config_context(**settings: Any) -> Iterator[Config]:
         The dtype of the kernel tiles. None takes that of the data: float32 for float32 rows, else
         float64. Sums over tiles are float64 always.
     memory_limit : int or None, default=None
-        Bytes that a pass may use for its tiles and sums; None is a share of what is free.
+        The most bytes that a pass may use for its tiles and sums; None is a share of what is free.
     progress : bool, default=False
-        Show a bar on standard error for each pass over the rows.
+        Whether to show a bar on standard error for each pass over the rows.
     engine : {"threads", "dask"} or None, default=None
         What runs the passes. None is Dask where the rows are a Dask collection, else the threads of
         this process. "dask" sends the blocks of arrays and files to Dask too; which scheduler or

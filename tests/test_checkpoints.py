@@ -173,7 +173,7 @@ def test_the_command_goes_on_after_kill_9(data, tmp_path):
 
 def test_what_cannot_go_on_is_refused(data, tmp_path):
     X, y = data[:3_000, :2], data[:3_000, 2]
-    with pytest.raises(UnsupportedError, match="saves the passes"):
+    with pytest.raises(UnsupportedError, match="cannot save a fit of"):
         SimilarityRegressor(random_state=0).fit(X, y, checkpoint=tmp_path / "a")
     with pytest.raises(InvalidInputError, match="random_state"):
         SimilarityRegressor(approximation="nystroem").fit(X, y, checkpoint=tmp_path / "a")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -18,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import scalekern as sk
 from scalekern.cli import main
+from scalekern.cli.options import Bytes
 
 N = 240
 RNG = np.random.default_rng(4)
@@ -186,7 +189,7 @@ def test_compare_measures_on_rows_of_their_own(data, tmp_path):
 def test_compare_leaves_out_what_takes_no_weights_and_says_so(data):
     words = ["compare", data / "full.csv", "--target", "y", "--drop", "name,day", "--weight", "w"]
     shown = succeeds(*words)
-    assert "k-NN was left out: it takes no weights." in shown
+    assert "k-NN was left out: it cannot use sample weights." in shown
     names = [row["model"] for row in strict_json(succeeds(*words, "--json", "-"))]
     assert names == ["exact", "linear", "local", "nystroem", "fourier"]
 
@@ -236,7 +239,8 @@ def test_fit_and_predict_are_those_of_python(model, file, data, tmp_path):
         "fit", data / file, "--target", FILES[file], "--model", model, *more, "-o", out
     )
     assert "on 240 rows x 3 features" in shown
-    assert f"Saved {out}" in shown
+    assert f"Saved it in {out} (" in shown
+    assert f"Next: scalekern predict {out} NEW-DATA" in shown
     shown = succeeds("predict", out, data / file, "-o", path)
     assert f"Wrote 240 predictions to {path}" in shown
     expected = make_pipeline(sk.RowPreparer(), MODELS[model]()).fit(X, Y).predict(X)
@@ -462,7 +466,7 @@ WRONG_ROWS = {
     "header.csv": ("a,y\n", "header.csv has no rows"),
     "semicolons.csv": ("a;y\n1;2\n", "must be separated by commas"),
     "ragged.csv": ("a,y\n1,2\n3\n", "Expected 2 columns, got 1"),
-    "text.csv": ("a,y\nx,1\nz,2\n", "is string, not a number .first 'x' at row 0.*--drop"),
+    "text.csv": ("a,y\nx,1\nz,2\n", "holds text, not numbers .first 'x' at row 0.*--drop"),
     "missing.csv": ("a,y\n1,2\n,3\n", r"column 'a' of missing.csv has 1 missing .*row 1"),
     "nan.csv": ("a,y\n1,2\nnan,3\n", r"column 'a' of nan.csv has 1 missing.*row 1"),
     "inf.csv": ("a,y\n1,2\n2,inf\n", r"column 'y' of inf.csv has 1 infinite.*row 1"),
@@ -505,12 +509,13 @@ WRONG_OPTIONS = {
     "--alpha -1": (["--alpha", "-1"], "alpha"),
     "--alpha nan": (["--alpha", "nan"], "alpha"),
     "--scaler": (["--scaler", "robust"], "'robust' is not one of 'standard'"),
-    "--n-components": (["--n-components", "0"], "0 is not in the range x>=1"),
+    "--n-components": (["--n-components", "0"], "0 is not in the range x>=1|whole number above 0"),
     "--n-neighbors": (["--n-neighbors", "500"], "n_neighbors=500 but n_samples"),
     "--n-neighbors 0": (["--n-neighbors", "0"], "0 is not in the range"),
     "--random-state": (["--random-state", "-1"], "-1 is not in the range"),
     "--n-jobs": (["--n-jobs", "two"], "'two' is not a valid int"),
     "--memory-limit": (["--memory-limit", "0"], "memory_limit=0"),
+    "--memory-limit much": (["--memory-limit", "much"], "'much' is not a size; write one such as"),
     "--tile-dtype": (["--tile-dtype", "int8"], "'int8' is not one of"),
     "--json": (["--json", "FOLDER"], "is a folder; give the name of a file"),
     "--unknown": (["--unknown"], "No such option:? '?--unknown"),
@@ -557,7 +562,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fit"], "Missing argument 'TRAIN'"),
+        (["fit"], "Missing argument 'DATA'"),
         (["fit", "x.csv"], "Missing option '--target'"),
         (["fit", "x.csv", "--target", "y"], "Missing option '-o'"),
         (["compare"], "Missing argument 'DATA'"),
@@ -620,7 +625,7 @@ def model(data, tmp_path_factory):
         ("empty.csv", "", r"empty.csv is empty"),
         ("header.csv", "a,b,c\n", r"header.csv has no rows"),
         ("lacking.csv", "a,c\n1,2\n", r"lacking.csv has no column 'b'; it has 'a', 'c'"),
-        ("text.csv", "a,b,c\n1,x,3\n", r"column 'b' of text.csv is string, not a number"),
+        ("text.csv", "a,b,c\n1,x,3\n", "column 'b' of text.csv is string, not a number"),
         ("missing.csv", "a,b,c\n1,2,3\n1,,3\n", r"'b' of missing.csv has 1 missing .*row 1"),
         ("late.csv", "a,b,c\n" + "1,2,3\n" * 99 + "1,inf,3\n", r"'b' of late.csv .*row 99"),
         ("twice.csv", "a,b,c,a\n1,2,3,4\n", r"more than one column 'a'"),
@@ -658,7 +663,7 @@ def test_a_bad_value_in_a_late_file_leaves_nothing_half_written(model, data, tmp
         (["--keep", "prediction"], "'prediction' would clash"),
         (["--n-jobs", "two"], "'two' is not a valid int"),
         (["--json", "FOLDER"], "is a folder"),
-        (["-o", "FOLDER"], "must end in .parquet"),
+        (["-o", "FOLDER"], "a folder of predictions is made of Parquet files"),
     ],
 )
 def test_wrong_options_of_predict_are_one_line(words, message, model, data, tmp_path):
@@ -678,7 +683,7 @@ def test_wrong_models_are_one_line(data, tmp_path):
     for name, message in {
         "nowhere": "nowhere does not exist; give the folder that `scalekern fit -o`",
         "empty": "empty is not a stored model: it has no model.json",
-        "cut": "model.json is not whole",
+        "cut": "model.json is truncated or damaged",
         "preparer": "is a RowPreparer, which does not predict",
         "f": "has the function '<lambda>' as its kernel",
     }.items():
@@ -694,8 +699,8 @@ def test_outputs_that_cannot_be_written_are_said_before_the_work(model, data, tm
     before = everything_in(tmp_path)
     target = ["--target", "y", "--model", "linear"]
     for out, message in (
-        ("full", "is there and is not a stored model"),
-        ("file", "is there and is not a stored model"),
+        ("full", "already exists and is not a stored model"),
+        ("file", "already exists and is not a stored model"),
         ("file/m", "cannot be written"),
     ):
         fails("fit", data / "x.csv", *target, "-o", tmp_path / out, match=message)
@@ -715,7 +720,7 @@ def test_predictions_do_not_overwrite_their_data(model, data, tmp_path):
     file.write_bytes((data / "x.parquet").read_bytes())
     before = file.read_bytes()
     for source in (file, tmp_path, tmp_path / "*.parquet"):
-        fails("predict", model, source, "-o", file, match="is a file of the data")
+        fails("predict", model, source, "-o", file, match="is one of the files of the data")
         assert file.read_bytes() == before
 
 
@@ -766,6 +771,33 @@ def test_help_names_every_command_and_the_first_thing_to_do():
     assert succeeds("--version").split()[-1] == sk.__version__
     for command in ("compare", "fit", "predict"):
         assert "--json" in succeeds(command, "--help")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", main.commands)
+def test_help_has_an_example_and_a_purpose_for_each_option(command, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = succeeds(command, "--help")
+    assert re.search(r"^Examples?:\n +", shown, re.MULTILINE)
+    text = shown[: re.search(r"^Examples?:", shown, re.MULTILINE).start()]
+    assert max(map(len, text.splitlines())) <= columns
+    for param in main.commands[command].params:
+        if isinstance(param, click.Option):
+            assert param.help.endswith(".")
+            assert shown.count(f"{param.opts[-1]} ") >= 1
+    for line in main.commands[command].examples:
+        words = shlex.split(line, comments=True)
+        assert command in line.split()
+        options = {name for param in main.commands[command].params for name in param.opts}
+        assert {word for word in words if word.startswith("-")} <= options
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1000", 1000), ("4GB", 4 * 10**9), ("4gib", 4 << 30), ("1.5 MB", 1_500_000), ("2k", 2000)],
+)
+def test_sizes_of_memory_may_have_a_unit(text, size):
+    assert Bytes().convert(text, None, None) == size
 
 
 def test_words_of_options_may_be_written_as_the_help_writes_them(data, tmp_path):

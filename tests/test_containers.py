@@ -322,9 +322,9 @@ def test_bad_values_of_the_target_are_found_by_row(name, container, value):
 def test_columns_of_text_and_dates_are_refused_by_name(name):
     for column in (["x"] * N, pd.date_range("2020", periods=N)):
         frame = pd.DataFrame({"a": X[:, 0], "odd": column})
-        with pytest.raises(InvalidInputError, match=r"column 'odd' of X is .*not a number"):
+        with pytest.raises(InvalidInputError, match=r"column 'odd' of X .*not (a )?number"):
             fitted(name, frame)
-        with pytest.raises(InvalidInputError, match=r"column 'odd' of X is .*not a number"):
+        with pytest.raises(InvalidInputError, match=r"column 'odd' of X .*not (a )?number"):
             fitted(name, pl.from_pandas(frame))
 
 
@@ -552,9 +552,9 @@ def test_compare_says_what_is_missing():
     for rows in (X, frame):
         with pytest.raises(ValueError, match="y"):
             sk.compare(rows)
-        with pytest.raises(InvalidInputError, match="neither rows with a target nor a pair"):
+        with pytest.raises(InvalidInputError, match="give a pair"):
             sk.compare(rows, Y, test=frame)
     with pytest.raises(InvalidInputError, match="has no target"):
         sk.compare(frame, Y, test=sk.rows(frame))
-    with pytest.raises(InvalidInputError, match="one target, not 2"):
+    with pytest.raises(InvalidInputError, match=r"exactly one target, and .* has 2"):
         sk.compare(frame, np.column_stack([Y, Y]))

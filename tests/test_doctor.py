@@ -275,7 +275,7 @@ def test_nothing_fails_where_there_is_no_proc_and_no_cgroup(processor, monkeypat
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.delattr("os.sysconf", raising=False)
     found = scalekern.doctor()
-    assert not [f for f in found if "cannot be looked at" in f.found]
+    assert not [f for f in found if "could not be checked" in f.found]
     assert {f.what for f in found} >= {"Python", "cores", "memory", "BLAS", "FAISS"}
 
 
@@ -364,7 +364,7 @@ def test_a_whole_model_is_ok(model):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("model.json", b"{", "is not whole"),
+        ("model.json", b"{", "is truncated or damaged"),
         ("0-coef_.npy", b"", "is truncated or altered"),
         ("0-coef_.npy", None, "has no file"),
     ],
@@ -407,7 +407,7 @@ def test_the_command_takes_a_model(model):
 def test_a_folder_for_temporary_files_that_is_not_used_is_a_warning(monkeypatch):
     monkeypatch.setenv("TMPDIR", "/there/is/none")
     finding = only(resources.check_temporary_space())
-    assert (finding.level, "TMPDIR=/there/is/none cannot be used" in finding.found) == (
+    assert (finding.level, "TMPDIR=/there/is/none cannot be written to" in finding.found) == (
         "warning", True
     )  # fmt: skip
 

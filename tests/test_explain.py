@@ -196,7 +196,7 @@ def test_what_is_kept_to_explain_counts_as_the_model_and_is_reported():
 
 def test_rows_without_a_target_are_refused():
     model = sk.LinearRegressor().fit(X, Y)
-    with pytest.raises(InvalidInputError, match="rows is neither"):
+    with pytest.raises(InvalidInputError, match="rows is a "):
         model.explain(Q, X)
 
 
@@ -571,14 +571,16 @@ def test_labels_of_numbers_columns_are_told_by_a_command(tmp_path):
     assert CliRunner().invoke(main, fit).exit_code == 0
     assert CliRunner().invoke(main, ["predict", folder, file, "-o", out]).exit_code == 0
     assert pq.read_table(out)["prediction"].to_pylist() == labels.tolist()
-    told = CliRunner().invoke(main, ["neighbors", folder, file, "--row", "5", "--output", "0"])
+    told = CliRunner().invoke(
+        main, ["neighbors", folder, file, "--row", "5", "--output-index", "0"]
+    )
     assert f"share of votes of class {labels[5]}" in told.output
     wrong = CliRunner().invoke(main, [*fit[:-1], str(tmp_path / "n"), "--calibrate", "0.2"])
-    assert "--calibrate does not go with a target of labels" in wrong.output
+    assert "--calibrate cannot be used with the target" in wrong.output
 
 
 def test_a_table_of_texts_must_say_which_column_they_are_in(dna, tmp_path):
     fit = ["fit", dna, "--target", "number", "--model", "knn", "--metric", "levenshtein"]
     told = CliRunner().invoke(main, [*fit, "-o", str(tmp_path / "m")])
     assert told.exit_code == 2
-    assert "name it with --features" in told.output
+    assert "give exactly one with --features" in told.output

@@ -162,7 +162,7 @@ WORDS = [
     "--target", "y", "nothing", "--features", "a", "a,b", "--drop", "b", "--weight", "--key",
     "--models", "linear", "knn", "--model", "--gamma", "-1", "nan", "1", "0", "--alpha", "loo",
     "--n-components", "5", "--n-neighbors", "1000000", "--missing", "mean", "--categories",
-    "--test-size", "--sizes", "1,x", "--row", "3", "--json", "-", "--quiet", "-o", "--scaler",
+    "--test-size", "1,x", "--row", "3", "--json", "-", "--quiet", "-o", "--scaler",
     "minmax", "--kernel", "cosine", "--random-state", "--memory-limit", "--coverage", "0.9", "{x}",
     "{csv}", "{folder}", "{missing}", "{out}", "--", "-",
 ]  # fmt: skip

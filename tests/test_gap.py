@@ -94,7 +94,7 @@ def test_objects_and_saved_models_have_it(tmp_path):
 
 
 def test_what_cannot_say_how_far_it_is_says_why():
-    with pytest.raises(UnsupportedError, match="'nystroem' and 'fourier'"):
+    with pytest.raises(UnsupportedError, match="use 'nystroem' or 'fourier'"):
         model("exact").fit(X[:50], Y[:50]).gap_to_exact(XS)
     few = model().fit(X[:30], Y[:30])
     with pytest.raises(InvalidInputError, match="30 rows"):

@@ -110,13 +110,13 @@ def test_a_killed_run_goes_on_where_it_stopped(ending, tmp_path, monkeypatch):
 )
 def test_other_rows_or_kernels_are_refused(rows, options, what, tmp_path):
     gram(X, gamma=0.5, out=tmp_path / "K.npy", block_rows=64)
-    with pytest.raises(InvalidInputError, match=f"begun with other {what};"):
+    with pytest.raises(InvalidInputError, match=f"begun by a call with another {what};"):
         gram(rows, **{"block_rows": 64} | options, out=tmp_path / "K.npy")
 
 
 def test_a_file_without_a_record_is_not_overwritten(tmp_path):
     np.save(tmp_path / "K.npy", X)
-    with pytest.raises(InvalidInputError, match="not its record"):
+    with pytest.raises(InvalidInputError, match="which says what it was made of"):
         gram(X, out=tmp_path / "K.npy")
     with pytest.raises(InvalidInputError, match="must end in"):
         gram(X, out=tmp_path / "K.h5")

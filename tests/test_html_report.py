@@ -191,7 +191,7 @@ def test_the_command_line_writes_the_report(tmp_path):
     name = "<i>height</i>"
     pa.csv.write_csv(pa.table({"a": X[:, 0], "b": X[:, 1], name: Y}), tmp_path / "x.csv")
     out = tmp_path / "report.html"
-    words = ["compare", str(tmp_path / "x.csv"), "--target", name, "--sizes", "5,20",
+    words = ["compare", str(tmp_path / "x.csv"), "--target", name, "--n-components", "5,20",
              "--report", str(out), "--json", str(tmp_path / "out.json")]  # fmt: skip
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
@@ -202,7 +202,7 @@ def test_the_command_line_writes_the_report(tmp_path):
     for line, row in zip(lines, rows, strict=True):
         assert float(line[1].rstrip("* ")) == pytest.approx(row["rmse"], rel=1e-5)
     assert "Predicting <i>" in Page(out.read_text(encoding="utf-8")).all_text
-    for more in (["--sizes", "5,x"], ["--report", str(tmp_path)], ["--sizes", "0"]):
+    for more in (["--n-components", "5,x"], ["--report", str(tmp_path)]):
         assert CliRunner().invoke(main, words + more).exit_code == 2
 
 
@@ -301,7 +301,7 @@ def losses(*means, noise=1.0, n=1000):
 def test_a_recommendation_by_few_rows_says_that_they_are_few(n):
     a, b = losses(1.0, 1.0, n=n)
     advice = recommend({"local": a, "linear": b}, {"local": 10**9, "linear": 8})
-    assert ("so few rows hardly tell models apart" in advice.reason) == (n == 3)
+    assert ("so few test rows hardly tell models apart" in advice.reason) == (n == 3)
 
 
 def test_a_clearly_better_model_is_recommended_whatever_its_size():
@@ -309,7 +309,7 @@ def test_a_clearly_better_model_is_recommended_whatever_its_size():
     advice = recommend({"local": a, "linear": b}, {"local": 10**9, "linear": 8})
     assert advice.model == advice.best == "local"
     assert advice.within_noise == ("local",)
-    assert "no other model comes within the noise" in advice.reason
+    assert "every other model is worse by more than the noise" in advice.reason
 
 
 def test_within_noise_the_fewest_bytes_win():
@@ -348,7 +348,7 @@ def test_one_model_one_row_and_no_model():
     assert recommend({"knn": np.ones(1)}, {"knn": 5}).model == "knn"
     both = recommend({"knn": np.ones(1), "exact": np.array([1.5])}, {"knn": 5, "exact": 1})
     assert both.model == "knn"
-    with pytest.raises(InvalidInputError, match="nothing to recommend"):
+    with pytest.raises(InvalidInputError, match="no model can be recommended"):
         recommend({"knn": np.array([np.nan])}, {"knn": 5})
 
 

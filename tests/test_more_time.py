@@ -76,7 +76,7 @@ def test_an_exact_model_of_a_sample_leaves_a_certificate(waves):
     assert low <= gap <= high
     assert table.gap_interval("nystroem-4") is None
     assert "from 4 to 8 components" in sections.more_time(table)
-    assert "both solved on parts of" in sections.gap_table(table)
+    assert "both solved on each" in sections.gap_table(table)
 
 
 def test_no_certificate_is_made_where_nobody_asked_for_the_exact_model(waves):

@@ -118,7 +118,7 @@ def test_one_output_of_a_regressor_is_explained_alone():
 
 def test_an_explanation_is_of_an_output_that_there_is():
     model = KNeighborsClassifier(3).fit(X, KINDS["numbers"])
-    with pytest.raises(InvalidInputError, match="has 2 outputs; say which one"):
+    with pytest.raises(InvalidInputError, match="has 2 outputs; name the one"):
         model.explain(QUERIES)
     for wrong in (2, -1, "first"):
         with pytest.raises(InvalidInputError, match=f"output={wrong!r}"):

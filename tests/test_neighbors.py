@@ -250,7 +250,7 @@ def test_weights_of_rows_are_refused():
     frame = {"a": X[:, 0], "w": np.ones(len(X)), "y": Y}
     import pyarrow as pa
 
-    with pytest.raises(InvalidInputError, match="no sample weights; leave weight="):
+    with pytest.raises(InvalidInputError, match="cannot use sample weights; leave weight="):
         KNeighborsRegressor().fit(rows(pa.table(frame), target="y", weight="w"))
 
 

@@ -109,7 +109,7 @@ def test_target_means_of_labels_that_are_texts(model, n_classes):
 def test_labels_of_mixed_kinds_are_refused():
     frame = FRAME.assign(c="u")
     labels = np.array(["a", 1] * 25, dtype=object)
-    with pytest.raises(InvalidInputError, match="texts, and others"):
+    with pytest.raises(InvalidInputError, match="mixes labels of text with others"):
         sk.RowPreparer(categories="target").fit(frame, labels)
 
 

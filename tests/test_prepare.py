@@ -538,11 +538,11 @@ def test_a_column_that_names_rows_is_refused(monkeypatch):
 
 def test_bad_parameters_are_refused_with_their_choices():
     for parameters, advice in (
-        ({"missing": "drop"}, "a prediction is due for each row"),
+        ({"missing": "drop"}, "every row given to predict gets a prediction"),
         ({"missing": "mode"}, "'error', 'mean', 'median'"),
         ({"categories": "hash"}, "'onehot', 'target', 'error'"),
         ({"max_categories": 1}, "at least 2"),
-        ({"categories": "error"}, "column 'city' of X is string, not a number.*'onehot'"),
+        ({"categories": "error"}, "column 'city' of X holds text, not numbers.*'onehot'"),
         ({"categories": "target"}, "needs the target"),
     ):
         with pytest.raises(InvalidInputError, match=advice):

@@ -124,7 +124,7 @@ def test_partitions_can_be_features(data, tmp_path):
     # One of the partitions alone has the same column.
     again = sk.predict_files(tmp_path / "model", data / "month=2", tmp_path / "second")
     assert again.complete
-    with pytest.raises(InvalidInputError, match="'month' is told by the paths"):
+    with pytest.raises(InvalidInputError, match="'month' comes from the names of the folders"):
         sk.predict_files(tmp_path / "model", data, tmp_path / "third", keep=["month"])
 
 
@@ -212,7 +212,7 @@ def test_another_model_other_options_or_other_data_are_refused(model, data, tmp_
         sk.predict_files(path, data, out)
     with pytest.raises(InvalidInputError, match="made with other options"):
         sk.predict_files(path, data, out, resume=True, keep=["id"])
-    with pytest.raises(InvalidInputError, match=r"2 file.s. of inputs that are not among these"):
+    with pytest.raises(InvalidInputError, match=r"2 file.s. that are not in DATA"):
         sk.predict_files(path, data / "month=1", out, resume=True)
     other = LinearRegressor().fit(sk.rows(data, target="y", features=["a", "b"]))
     sk.save(other, tmp_path / "other")
@@ -226,12 +226,12 @@ def test_a_folder_of_something_else_is_left_as_it_is(model, data, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     for resume in (False, True):
-        with pytest.raises(InvalidInputError, match=r"not empty|no output to go on with"):
+        with pytest.raises(InvalidInputError, match=r"not empty|no earlier run can be resumed"):
             sk.predict_files(path, data, tmp_path / "out", resume=resume)
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["notes.txt"]
-    with pytest.raises(InvalidInputError, match="is where the data are"):
+    with pytest.raises(InvalidInputError, match="overlaps with the data"):
         sk.predict_files(path, data, data)
-    with pytest.raises(InvalidInputError, match="is where the data are"):
+    with pytest.raises(InvalidInputError, match="overlaps with the data"):
         sk.predict_files(path, data, data / "month=1")
 
 
@@ -336,8 +336,8 @@ def test_a_full_disk_is_an_error_of_its_part_and_leaves_no_half(model, data, tmp
     [
         (lambda t: t.drop(["a"]), "no column 'a'", None),
         (lambda t: t.rename_columns(["id", "aa", "b", "kind", "y"]),
-         r"'a'; it has 'aa' instead.*--map a=NAME", None),
-        (lambda t: t.append_column("new", t["a"]), "has the column 'new'", {"columns": "used"}),
+         r"'a'; it has 'aa' instead.*--rename a=NAME", None),
+        (lambda t: t.append_column("new", t["a"]), "the extra column 'new'", {"columns": "used"}),
         (lambda t: t.drop(["y"]), "no column 'y'", {"columns": "used"}),
         (lambda t: t.set_column(1, "a", t["a"].cast(pa.string())), "is string, but double.*--cast",
          {"cast": {"a": "float64"}}),
@@ -482,7 +482,7 @@ def test_the_command_says_what_failed_and_its_exit_code_too(model, data, tmp_pat
     bad.write_bytes(whole)
     result = run("predict", path, data, "-o", out, "--key", "id", "--resume")
     assert result.exit_code == 0, result.output
-    assert "3 parts were there already" in result.stdout
+    assert "3 parts had been made before" in result.stdout
     result = run("predict", path, data, "-o", out, "--key", "id")
     assert result.exit_code == 2
     assert "is not empty" in result.stderr
@@ -490,10 +490,10 @@ def test_the_command_says_what_failed_and_its_exit_code_too(model, data, tmp_pat
 
 def test_options_of_folders_are_refused_with_a_file(model, data, tmp_path):
     path, _ = model
-    for words in (["--resume"], ["--map", "a=b"], ["--max-failures", "3"]):
+    for words in (["--resume"], ["--rename", "a=b"], ["--max-failures", "3"]):
         result = run("predict", path, data, "-o", tmp_path / "out.parquet", *words)
         assert result.exit_code == 2
-        assert f"{words[0]} goes with a folder" in result.stderr
+        assert f"{words[0]} is only for a folder" in result.stderr
     result = run("predict", path, data, "-o", tmp_path / "out", "--cast", "a")
     assert "--cast a: write NAME=VALUE" in result.stderr
     result = run("predict", path, data, "-o", tmp_path / "out", "--cast", "a=floaty")

@@ -222,7 +222,7 @@ def test_partial_fit_refuses_what_does_not_follow():
         model.partial_fit(X, Y2)
     with pytest.raises(ValueError, match=r"2 features.*3 features"):
         model.partial_fit(X[:, :2], Y)
-    with pytest.raises(InvalidInputError, match=r"alpha='cv'.*before the first"):
+    with pytest.raises(InvalidInputError, match=r"alpha='cv'.*after the first"):
         model.set_params(alpha="cv").partial_fit(X, Y)
     with pytest.raises(AttributeError, match="partial_fit"):
         _ = similarity("exact").partial_fit

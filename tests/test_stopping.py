@@ -58,7 +58,7 @@ def test_a_fit_that_was_stopped_goes_on_by_the_same_command(data, tmp_path):
     stopped = run(STOPPED, *kept)
     assert stopped.returncode == 130
     assert stopped.stderr.strip() == (
-        f"scalekern: stopped; the passes so far are in {tmp_path / 'sums'}, and the same command "
+        f"scalekern: stopped; the progress is in {tmp_path / 'sums'}, and the same command "
         "goes on from there"
     )
     assert stopped.stdout == ""
@@ -75,7 +75,7 @@ def test_a_fit_that_was_stopped_goes_on_by_the_same_command(data, tmp_path):
     ("words", "left"),
     [
         (["compare", "--models", "linear", "--json", "{folder}/out.json"], "nothing was written"),
-        (["fit", "--model", "linear", "-o", "{folder}/model"], "nothing was saved"),
+        (["fit", "--model", "linear", "-o", "{folder}/model"], "no model was saved"),
     ],
 )
 def test_what_was_not_finished_leaves_no_file(data, tmp_path, words, left):

@@ -396,7 +396,7 @@ def test_another_folder_or_file_is_never_replaced(tmp_path, content):
         (folder / "model.json").write_text(content)
     (tmp_path / "file").write_text("text")
     for target in (folder, tmp_path / "file", tmp_path):
-        with pytest.raises(InvalidInputError, match="is there and is not a stored model"):
+        with pytest.raises(InvalidInputError, match="already exists and is not a stored model"):
             sk.save(fitted("linear"), target)
     assert (folder / "chapter.txt").read_text() == "years of work"
     assert (tmp_path / "file").read_text() == "text"
@@ -716,7 +716,7 @@ def test_forged_sparse_rows_are_refused(tmp_path, part, array):
         entry |= {"bytes": file.stat().st_size, "sha256": checksum(file)}
 
     altered(tmp_path / "model", change)
-    with pytest.raises(ModelFormatError, match="landmarks_ is no sparse matrix"):
+    with pytest.raises(ModelFormatError, match="landmarks_ is not a valid sparse matrix"):
         sk.load(tmp_path / "model")
 
 

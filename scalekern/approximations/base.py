@@ -133,16 +133,16 @@ class Approximation(ABC):
         """Return the function from X to predictions and standard deviations, (rows, n_outputs)."""
         del model
         raise UnsupportedError(
-            f"approximation={self.name!r} has no return_std=True; 'exact', 'nystroem', 'fourier' "
-            "and 'local' have"
+            f"return_std=True does not exist for approximation={self.name!r}; use 'exact', "
+            "'nystroem', 'fourier' or 'local'"
         )
 
     def gap_to_exact(self, model: Any, queries: RowSource, rows: RowSource | None) -> Gap:
         """Return how far the model is from the exact one."""
         del model, queries, rows
         raise UnsupportedError(
-            f"gap_to_exact does not exist for approximation={self.name!r}; 'nystroem' and "
-            "'fourier' have it"
+            f"gap_to_exact does not exist for approximation={self.name!r}; use 'nystroem' or "
+            "'fourier'"
         )
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:

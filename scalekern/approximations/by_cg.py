@@ -93,8 +93,8 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     """Return the rows of an exact model and their coefficients, without their Gram matrix."""
     if not job.kernel.positive_definite:
         raise UnsupportedError(
-            f"solver='cg' needs a positive definite kernel, which {job.kernel!r} does not say it "
-            "is; use solver='pinv' or 'cholesky'"
+            f"solver='cg' needs a positive definite kernel, and {job.kernel!r} is not declared to "
+            "be one; use solver='pinv' or 'cholesky'"
         )
     choice = _exact_choice(job)
     require_penalty(choice.alpha)

@@ -87,8 +87,8 @@ def gap_to_exact(model: Any, feature_map: FeatureMap, queries: RowSource, rows: 
     known = gather(rows)
     if len(known.y) < min(PARTS) * LEAST_PART:
         raise InvalidInputError(
-            f"gap_to_exact has {len(known.y)} rows to solve subproblems on; it needs "
-            f"{min(PARTS) * LEAST_PART}: pass rows=(X, y)"
+            f"gap_to_exact has {len(known.y)} training rows to work with and needs at least "
+            f"{min(PARTS) * LEAST_PART}; pass more of them: rows=(X, y)"
         )
     largest = min(MOST_PART, len(known.y) // min(PARTS))
     require_memory(

@@ -161,7 +161,9 @@ class Local(Approximation):
         """Return the function from X to predictions and standard deviations."""
         freedom = model.local_.n_neighbors - bool(model.fit_intercept)
         if freedom < 1:
-            raise InvalidInputError("return_std=True needs n_neighbors of at least 2")
+            raise InvalidInputError(
+                "return_std=True needs n_neighbors of at least 2; fit with more"
+            )
         return lambda X: local_predictions(model, X, with_std=True)
 
     def weigher(self, model: Any, rows: RowSource | None) -> Weigher:

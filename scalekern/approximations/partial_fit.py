@@ -60,8 +60,8 @@ class RunningSums:
         """Return the model of all rows so far."""
         if rule.n_folds != self._make["n_folds"]:
             raise InvalidInputError(
-                "alpha='cv' needs sums for each fold; choose it, or not, before the first "
-                "partial_fit and keep to it"
+                "alpha='cv' needs sums for each fold, so it cannot be set or unset after the first "
+                "partial_fit; start again with a new model"
             )
         sample = without_landmarks(self._sample, self._landmarks)
         solution = solve_sums(self._sums, self._map, rule, fit_intercept, sample)

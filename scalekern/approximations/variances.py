@@ -47,7 +47,7 @@ def with_std(
     """
     if not hasattr(model, "amplitude_"):
         raise InvalidInputError(
-            f"this {type(model).__name__} knows no scale for return_std=True: it was fitted with "
+            f"this {type(model).__name__} has no scale for return_std=True: it was fitted with "
             "alpha=0 or solver='sgd', or saved by an older version; fit it again with "
             "solver='cholesky'"
         )
@@ -63,8 +63,8 @@ def exact_variance(model: Any) -> Map:
     """Return the variance of an exact model, whose system is solved again for each query."""
     if not model.kernel_.positive_definite:
         raise UnsupportedError(
-            f"return_std=True needs a positive definite kernel, which {model.kernel_!r} does not "
-            "say it is"
+            f"return_std=True needs a positive definite kernel, and {model.kernel_!r} is not "
+            "declared to be one; predict without it"
         )
     n = len(model.dual_coef_)
     require_memory(

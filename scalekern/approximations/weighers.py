@@ -82,8 +82,8 @@ class ExactWeigher(Weigher):
             return gram_matrix(engine, model.kernel_, model.landmarks_)
         if self._rows is None:
             raise InvalidInputError(
-                "the model keeps no similarities of the training rows to each other; pass them "
-                "and the target as in fit: explain(X, rows=(K, y))"
+                "the model does not keep the similarities of the training rows to each other; pass "
+                "them and the target as in fit: explain(X, rows=(K, y))"
             )
         K = self._rows.take(model.landmarks_)
         return training_gram(K, np.asarray(model.landmarks_), self._rows.n_rows)

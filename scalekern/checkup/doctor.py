@@ -33,17 +33,16 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def doctor(model: Any = None) -> Checkup:
-    """Look for what keeps scalekern from running, or from running fast, on this machine.
+    """Check whether scalekern can run, and run fast, on this machine.
 
-    Versions against the bounds of the package, cores and memory as the process may use them, BLAS
-    and its kernels, environment variables, FAISS's instructions, the speed of a matrix product,
-    space for temporary files, and optional packages. Takes about two seconds.
+    Looks at versions against the bounds of the package, cores and memory as the process may use
+    them, BLAS and its kernels, environment variables, FAISS's instructions, the speed of a matrix
+    product, space for temporary files, and optional packages. Takes about two seconds.
 
     Parameters
     ----------
     model : path, optional
-        A stored model to look at too: whether its files are as they were saved, and by what
-        versions.
+        A stored model to check too: whether its files are intact, and which versions saved it.
 
     Returns
     -------
@@ -68,9 +67,9 @@ def examine(checks: Sequence[tuple[str, Check]]) -> Checkup:
         try:
             found.extend(check())
         except ImportError as error:
-            cure = "install what is missing above, then run the doctor again"
-            found.append(Finding(PROBLEM, name, f"cannot be looked at: {error}", cure))
+            cure = "install what is missing above, then run `scalekern doctor` again"
+            found.append(Finding(PROBLEM, name, f"could not be checked: {error}", cure))
         except Exception as error:  # noqa: BLE001  a doctor that stops helps nobody
-            text = f"cannot be looked at: {type(error).__name__}: {error}"
-            found.append(Finding(WARNING, name, text, "please report it"))
+            text = f"could not be checked: {type(error).__name__}: {error}"
+            found.append(Finding(WARNING, name, text, "please report this as a bug of scalekern"))
     return Checkup(tuple(found))

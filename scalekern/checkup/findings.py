@@ -57,7 +57,9 @@ class Checkup:
 
     def __str__(self) -> str:
         warnings = sum(f.level == WARNING for f in self.findings)
-        end = f"{_counted(len(self.problems), PROBLEM)}, {_counted(warnings, WARNING)}."
+        end = (
+            f"{_counted(len(self.problems), PROBLEM)}, {_counted(warnings, WARNING)}.".capitalize()
+        )
         return "\n".join([*map(str, self.findings), end])
 
     def _repr_html_(self) -> str:

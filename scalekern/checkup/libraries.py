@@ -37,7 +37,7 @@ def check_blas(loaded: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Fi
         yield _blas(lib)
     if not blas:
         yield Finding(
-            WARNING, "BLAS", "none that threadpoolctl knows: its threads cannot be held to one",
+            WARNING, "BLAS", "none that threadpoolctl knows, so its threads cannot be limited",
             "install NumPy's own wheels: pip install numpy",
         )  # fmt: skip
     yield from _openmp([lib for lib in libraries if lib.get("user_api") == "openmp"])
@@ -55,7 +55,7 @@ def check_core_variables(environment: Mapping[str, str] | None = None) -> Iterat
         if narrow is not None and WIDTHS[narrow] < WIDTHS[_widest()]:
             slow = True
             found += (
-                f" forces {named(narrow)}; the processor has {named(_widest())}: half the speed"
+                f" forces {named(narrow)} on a processor with {named(_widest())}: half the speed"
             )
         yield Finding(
             PROBLEM if slow else WARNING, "kernel variables", found,
@@ -131,10 +131,11 @@ def _loaded() -> list[dict[str, Any]]:
 
 def _blas(lib: Mapping[str, Any]) -> Finding:
     kernels = str(lib.get("architecture") or "unknown")
+    threads = lib.get("num_threads")
     owner = Path(str(lib.get("filepath", ""))).parent.name.removesuffix(".libs") or "?"
     found = (
         f"{lib.get('internal_api')} {lib.get('version') or ''} of {owner}: {kernels} kernels, "
-        f"{lib.get('num_threads')} threads"
+        f"{threads} thread{'' if threads == 1 else 's'}"
     )
     width = _width_of(kernels)
     if width is not None and WIDTHS[width] < WIDTHS[_widest()] and not _is_zen(kernels):
@@ -154,13 +155,14 @@ def _openmp(libraries: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     if {"libiomp5", "libomp"} <= families or {"libiomp", "libomp"} <= families:
         yield Finding(
             PROBLEM, "OpenMP", f"Intel's and LLVM's runtimes are both loaded: {', '.join(paths)}",
-            "they can deadlock; take NumPy, SciPy and FAISS from one source, all pip or all conda",
+            "they can deadlock; install NumPy, SciPy and FAISS from one source, all pip or all "
+            "conda",
         )  # fmt: skip
     elif len(families) > 1:
         named = ", ".join(sorted(families))
         yield Finding(
             WARNING, "OpenMP", f"{len(families)} runtimes are loaded: {named}",
-            "each has threads of its own; take all packages from one source, pip or conda",
+            "each starts its own threads; install all packages from one source, pip or conda",
         )  # fmt: skip
     else:
-        yield Finding(OK, "OpenMP", f"{len(paths)} of {', '.join(families) or 'no'} runtime")
+        yield Finding(OK, "OpenMP", ", ".join(sorted(families)) or "not loaded")

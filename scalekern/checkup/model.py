@@ -30,12 +30,12 @@ def check_model(path: Any) -> Iterator[Finding]:
         yield Finding(PROBLEM, "model", str(error))  # which says what to do
         return
     classes = ", ".join(str(step.get("class")) for step in document["steps"])
-    yield Finding(OK, "model", f"{path}: {classes}; all files are as they were saved")
+    yield Finding(OK, "model", f"{path}: {classes}; all files are intact")
     functions = sorted(set(functions_in(document["steps"])))
     if functions:
         named = ", ".join(map(repr, functions))
-        cure = "give it at load: scalekern.load(path, kernel=function)"
-        yield Finding(WARNING, "model", f"its function as {named} is not stored", cure)
+        cure = "pass it when loading: scalekern.load(path, kernel=function)"
+        yield Finding(WARNING, "model", f"its function for {named} is not stored", cure)
     yield from _versions(document.get("versions"))
 
 
@@ -49,5 +49,5 @@ def _versions(saved: Any) -> Iterator[Finding]:
         if here.split(".")[:2] != str(version).split(".")[:2]:
             others.append(f"{package} {version} (here {here})")
     if others:
-        cure = "compare some predictions with those of the machine that saved it, or install its"
+        cure = "install those versions, or compare some predictions with the machine that saved it"
         yield Finding(WARNING, "model", f"was saved with {', '.join(others)}", cure)

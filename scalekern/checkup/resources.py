@@ -24,11 +24,11 @@ def check_cores() -> Iterator[Finding]:
 
     host, usable = os.cpu_count() or 1, available_cores()
     if usable == host:
-        yield Finding(OK, "cores", f"{usable}, all of the machine")
+        yield Finding(OK, "cores", f"{usable}, all that the machine has")
         return
     yield Finding(
         WARNING, "cores", f"{usable} of the machine's {host}, by affinity or a cgroup quota",
-        "give the container or job more cores if it should have them",
+        "give the container or job more cores, if it should have them",
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def check_temporary_space() -> Iterator[Finding]:
     asked = os.environ.get("TMPDIR")
     if asked and Path(asked).resolve() != Path(folder).resolve():
         cure = "unset TMPDIR, or set it to a folder that can be written to"
-        found = f"TMPDIR={asked} cannot be used; {found}"
+        found = f"TMPDIR={asked} cannot be written to; {found}"
         yield Finding(WARNING, "temporary files", found, cure)
         return
     if free < LITTLE:
@@ -89,11 +89,11 @@ def check_thread_variables(environment: Mapping[str, str] | None = None) -> Iter
         found = f"{said}: more threads than the {available_cores()} cores of this process"
         yield Finding(WARNING, "thread variables", found, f"unset {' '.join(many)}")
     elif len(set(there.values())) > 1:
-        cure = f"{unset}, or make them equal"
-        yield Finding(WARNING, "thread variables", f"{said} contradict each other", cure)
+        cure = f"{unset}, or set them to the same number"
+        yield Finding(WARNING, "thread variables", f"{said}: they contradict each other", cure)
     elif _most(next(iter(there.values()))) < available_cores():
-        found = f"{said}: decompositions use fewer than the {available_cores()} cores"
-        yield Finding(WARNING, "thread variables", found, f"{unset}, unless it is meant so")
+        found = f"{said}: matrix decompositions use fewer than the {available_cores()} cores"
+        yield Finding(WARNING, "thread variables", found, f"{unset}, unless it is intended")
     else:
         yield Finding(OK, "thread variables", said)
 

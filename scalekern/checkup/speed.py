@@ -26,11 +26,12 @@ def product_finding(float64: float, float32: float) -> Finding:
     """Return what to say of so many operations a second."""
     width = _widest()
     least = SHARE * FLOPS_A_CYCLE[width] * LOW_CLOCK
-    found = f"{float64 / 1e9:.0f} GFLOP/s a core in float64, {float32 / 1e9:.0f} in float32"
+    found = f"{float64 / 1e9:.0f} GFLOP/s per core in float64, {float32 / 1e9:.0f} in float32"
     if float64 < least:
         return Finding(
             PROBLEM, "matrix products",
-            f"{found}; {named(width)} should reach {least / 1e9:.0f} or more",
-            "see BLAS and kernel variables above; if they are well, other programs take the cores",
+            f"{found}; with {named(width)} at least {least / 1e9:.0f} is normal",
+            "see BLAS and kernel variables above; if they are ok, other programs are using the "
+            "cores",
         )  # fmt: skip
     return Finding(OK, "matrix products", found)

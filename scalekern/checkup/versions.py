@@ -23,7 +23,7 @@ def check_versions() -> Iterator[Finding]:
         own = metadata.version(OWN)
     except metadata.PackageNotFoundError:
         yield Finding(
-            WARNING, OWN, "is imported from a folder, not installed, so its bounds are not known",
+            WARNING, OWN, "is imported from a folder, not installed, so what it needs is not known",
             "pip install . in that folder",
         )  # fmt: skip
         return
@@ -45,7 +45,7 @@ def check_extras() -> Iterator[Finding]:
             names = ", ".join(f"{f.what} {f.found}" for f in found)
             yield Finding(OK, f"[{extra}]", names)
             continue
-        cure = f"pip install 'scalekern[{extra}]', if you want it"
+        cure = f"pip install 'scalekern[{extra}]', if you need it"
         names = "; ".join(f"{f.what} {f.found}" for f in wrong)
         broken = any("missing" not in f.found for f in wrong)
         yield Finding(WARNING if broken else OK, f"[{extra}]", f"optional: {names}", cure)
@@ -114,5 +114,5 @@ def _dependency(name: str, bounds: str) -> Finding:
         return Finding(PROBLEM, name, "is missing", wanted)
     wrong = fault(version, bounds)
     if wrong:
-        return Finding(PROBLEM, name, f"{version} is {wrong}; needed is {bounds}", wanted)
+        return Finding(PROBLEM, name, f"{version} is {wrong}; scalekern needs {bounds}", wanted)
     return Finding(OK, name, version)

@@ -8,24 +8,27 @@ from typing import Any
 
 import click
 
-from scalekern.cli.on_cluster import tls_options
+from scalekern.cli.help import HelpfulCommand, under
+from scalekern.cli.on_cluster import CLUSTER, tls_options
 
 
-@click.command("cluster")
-@click.option("--workers", type=click.IntRange(1), default=None,
-              help="Processes of one thread each; one a core by default.")  # fmt: skip
-@click.option("--memory", metavar="SIZE", help="Of each worker, such as 4GB; by default its share "
-              "of what is free.")  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True,
-              help="The address to listen on; others than 127.0.0.1 need TLS.")  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True,
-              help="Of the scheduler; 0 is any that is free.")  # fmt: skip
+@click.command("cluster", cls=HelpfulCommand,
+    short_help="Start a Dask cluster on this machine.",
+    examples=("scalekern cluster --workers 4 --memory 2GB",))  # fmt: skip
+@under(CLUSTER)("--workers", type=click.IntRange(1), metavar="N",
+    help="How many processes, of one thread each. Default: one for each core.")  # fmt: skip
+@under(CLUSTER)("--memory", metavar="SIZE", help="The memory of each worker, such as 4GB. "
+                  "Default: its share of what is free.")  # fmt: skip
+@under(CLUSTER)("--host", metavar="ADDRESS", default="127.0.0.1",
+    help="The address to listen on; any other than 127.0.0.1 needs the --tls options.")  # fmt: skip
+@under(CLUSTER)("--port", type=click.IntRange(0, 65535), metavar="N", default=8786,
+                  help="The scheduler's port; 0 takes one that is free.")  # fmt: skip
 @tls_options
 def cluster_command(**options: Any) -> None:
     """Start a Dask scheduler and workers on this machine, and print the scheduler's address.
 
-    Other commands run there with --scheduler ADDRESS. BLAS and OpenMP have one thread in each
-    worker. Ctrl-C stops all of it.
+    `fit` and `predict` then run there with --scheduler ADDRESS. BLAS and OpenMP use one thread in
+    each worker. Ctrl-C stops the cluster.
     """
     from scalekern.engine.local_cluster import local_cluster
 

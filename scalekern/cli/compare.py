@@ -7,54 +7,83 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from scalekern.cli.help import HelpfulCommand, under
 from scalekern.cli.options import (
     KERNELS,
+    Command,
+    Numbers,
+    add_options,
+    alpha_options,
     check_output,
     data_options,
     kernel_options,
-    model_options,
     preparation,
     prepare_options,
     run_options,
     run_settings,
+    seed_option,
     several,
     source_from,
     write_json,
 )
 from scalekern.cli.stopping import leaving
 
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
 
-@click.command("compare")
+
+def compare_options(command: Command) -> Command:
+    """Add what is compared, and on which rows."""
+    test, model = under("Test rows"), under("Model")
+    command = kernel_options(KERNELS, "rbf", "median")(alpha_options(command))
+    return add_options(
+        command,
+        under("Report")("--report", metavar="FILE.html", help="Also write a report to send to "
+                        "somebody: one HTML file with the table, pictures, and which model to take "
+                        "and why."),
+        test("--test", "test_data", metavar="DATA", help="Other data with the same columns to "
+             "measure errors on. Default: a part of DATA is split off."),
+        test("--test-size", type=float, metavar="SHARE", default=0.25, help="The share of the "
+             "rows to split off at random; a number above 1 is a number of rows."),
+        model("--models", multiple=True, metavar="NAMES", help="Which models to fit, separated by "
+              f"commas: of {', '.join(MODELS)}. Default: all."),
+        model("--n-components", type=Numbers(), default="1000", help="The landmarks of Nyström and "
+              "the random features of Fourier. Several, such as 125,250,500, fit both at each; "
+              "--report takes a quarter, half and all of a single number."),
+        model("--n-neighbors", type=click.IntRange(1), metavar="N", help="The neighbours that k-NN "
+              "and local models predict from. Default: 5 for k-NN, 32 for local."),
+        model("--exact-rows", type=click.IntRange(2), metavar="N", help="Fit the exact model on "
+              "a random sample of this many rows. Default: on all, if they are at most 10,000."),
+    )  # fmt: skip
+
+
+@click.command(
+    "compare",
+    cls=HelpfulCommand,
+    short_help="Fit every model and compare error, time and size.",
+    examples=(
+        "scalekern compare airfoil.csv --target pressure --report report.html",
+        "scalekern compare 'flights/*.parquet' --target delay --drop id --models knn,nystroem",
+    ),
+)
 @click.argument("data")
 @data_options
-@click.option("--test", "test_data", help="Rows to measure on; by default some are split off.")
-@click.option("--test-size", type=float, default=0.25, show_default=True,
-              help="Share of the rows to split off; above 1, their number.")  # fmt: skip
-@click.option("--models", multiple=True, metavar="NAMES",
-              help="Of exact, linear, knn, local, nystroem, fourier; all by default.")  # fmt: skip
-@click.option("--exact-rows", type=click.IntRange(2),
-              help="Fit the exact model on a sample of so many rows.")  # fmt: skip
-@click.option("--sizes", metavar="NUMBERS", multiple=True,
-              help="Fit Nyström and Fourier at several sizes, such as 125,250,500; instead of "
-              "--n-components, of which --report takes a quarter, half and all.")  # fmt: skip
-@click.option("--report", metavar="FILE.html", default=None,
-              help="Also write one HTML file to send around: table, pictures, and which model to "
-              "take.")  # fmt: skip
+@compare_options
+@seed_option
 @prepare_options
-@kernel_options(KERNELS, "rbf", "median")
-@model_options
 @run_options
 def compare_command(data: str, **options: Any) -> None:
-    """Fit every model on the rows of DATA and print error, time, size and gap to the exact model.
+    """Fit every model on a part of DATA, and compare them on the rest.
 
-    DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+    Prints the error, time and size of each, how far it is from the exact model, and which one to
+    take. DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
     """
     for name in ("json_path", "report"):
         check_output(options[name])
-    sizes = _sizes(options["sizes"])
-    if options["report"] and not sizes:
-        sizes = _parts(options["n_components"])
+    sizes = options["n_components"]
+    if options["report"] and len(sizes) == 1:
+        sizes = _parts(sizes[0])
     from scalekern.rows import rows
 
     train = source_from(data, options)
@@ -80,7 +109,7 @@ def compare_command(data: str, **options: Any) -> None:
             gamma=options["gamma"],
             alpha=options["alpha"],
             fit_intercept=options["intercept"],
-            n_components=sizes or options["n_components"],
+            n_components=sizes if len(sizes) > 1 else sizes[0],
             n_neighbors=options["n_neighbors"],
             exact_rows=options["exact_rows"],
             random_state=options["random_state"],
@@ -91,46 +120,63 @@ def compare_command(data: str, **options: Any) -> None:
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))
-        _tell(comparison, options)
+        _tell(comparison, data, options)
 
 
-def _tell(comparison: Any, options: dict[str, Any]) -> None:
+FIT_OPTIONS = ("target", "features", "drop", "weight", "key", "scaler", "missing", "categories",
+               "max_categories")  # fmt: skip
+"""What a fit of the recommended model shares with the comparison."""
+
+
+def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
     from scalekern.report.more_time import trends
     from scalekern.report.names import name_of
 
-    click.echo(f"\n{len(comparison.y_test):,} test rows; errors are in the units of "
-               f"{options['target']}.")  # fmt: skip
+    click.echo(f"\nErrors are on {len(comparison.y_test):,} test rows, in the units of "
+               f"{options['target']}; * marks the smallest RMSE.")  # fmt: skip
+    if any(result.gap_to_exact is not None for result in comparison.fitted):
+        click.echo("Gap to exact: the RMS difference from the exact model's predictions, in "
+                   "standard deviations of the target.")  # fmt: skip
     if comparison.kernel:
-        click.echo(f"The similarity models share {comparison.kernel} and alpha "
-                   f"{comparison.alpha:.4g}.")  # fmt: skip
+        click.echo(f"Exact, Nyström and Fourier models share one kernel, {comparison.kernel}, and "
+                   f"alpha {comparison.alpha:.4g}.")  # fmt: skip
     if "local" in comparison.models:
         local = comparison.models["local"]
-        click.echo(f"The local model has {local.kernel_!r} of length {local.report_['length']} and "
-                   f"alpha {local.alpha_:.4g}.")  # fmt: skip
+        click.echo(f"The local model has the kernel {local.kernel_!r}, alpha {local.alpha_:.4g} "
+                   f"and length scale {local.report_['length']} (radius: the distance to the last "
+                   "neighbour).")  # fmt: skip
     for name in comparison.certificates:
         gap, low, high = comparison.gap_interval(name)
-        click.echo(f"{name_of(name)}: gap to exact {gap:.2%} ({low:.2%} to {high:.2%}) of the "
-                   "target's standard deviation, measured on parts of the rows.")  # fmt: skip
+        click.echo(f"{name_of(name)}: the gap to an exact model is {gap:.3g} (95% interval "
+                   f"{low:.3g} to {high:.3g}), measured on parts of the rows.")  # fmt: skip
     for trend in trends(comparison):
         click.echo(str(trend))
-    advice = comparison.recommended
-    click.echo(f"Recommended: {name_of(advice.model)}. {advice.reason}")
-    if options["report"]:
-        click.echo(f"Wrote {options['report']}")
     for name, reason in comparison.left_out.items():
         if name == "exact":
-            click.echo("Too many rows for the exact model; --exact-rows 5000 fits it on a sample.")
+            click.echo("The exact model was left out: there are too many rows for it; "
+                       "--exact-rows 5000 fits it on a random sample.")  # fmt: skip
         elif name == "knn":
             click.echo(f"k-NN was left out: {reason}.")
+    advice = comparison.recommended
+    click.echo(f"\nRecommended: {name_of(advice.model)}. {advice.reason}")
+    if options["report"]:
+        click.echo(f"Wrote {options['report']}")
+    click.echo(f"Next: {_fit_command(advice.model, data)}")
 
 
-def _sizes(values: tuple[str, ...]) -> list[int]:
-    try:
-        return [int(word) for word in several(values)]
-    except ValueError:
-        raise click.UsageError(
-            f"--sizes {','.join(values)}: give whole numbers with commas"
-        ) from None
+def _fit_command(model: str, data: str) -> str:
+    """Return the command that fits a model of the comparison, with the same columns."""
+    context = click.get_current_context()
+    words = ["scalekern", "fit", data]
+    for param in context.command.params:
+        given = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and param.name in FIT_OPTIONS:
+            value = context.params[param.name]
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [param.opts[-1], str(one)]
+    family, _, size = model.partition("-")
+    words += ["--model", family, *(["--n-components", size] if size else []), "-o", "MODEL"]
+    return shlex.join(words)
 
 
 def _parts(most: int) -> list[int]:

@@ -13,6 +13,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from scalekern.cli.help import HelpfulCommand
+
 FILES = {"data", "model_path", "output", "report", "json_path", "picture", "test_data", "train",
          "checkpoint"}  # fmt: skip
 COLUMNS = {"target", "features", "drop", "weight", "key", "keep"}
@@ -70,16 +72,15 @@ def _columns_of(data: str) -> list[str]:
         return []
 
 
-@click.command("completion")
+@click.command("completion", cls=HelpfulCommand,
+    short_help="Let the shell complete commands, files and columns.", examples=(
+        'eval "$(scalekern completion bash)"    # in ~/.bashrc',
+        'eval "$(scalekern completion zsh)"     # in ~/.zshrc',
+        "scalekern completion fish > ~/.config/fish/completions/scalekern.fish",
+    ))  # fmt: skip
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
-    """Print what makes SHELL complete commands, options, files and columns.
-
-    \b
-    bash   eval "$(scalekern completion bash)"    # in ~/.bashrc
-    zsh    eval "$(scalekern completion zsh)"     # in ~/.zshrc
-    fish   scalekern completion fish > ~/.config/fish/completions/scalekern.fish
-    """  # noqa: D301 - click's sign to keep the lines
+    """Print a script for the shell that completes commands, options, files and column names."""
     root: Any = click.get_current_context().find_root()
     known = get_completion_class(shell)
     assert known is not None

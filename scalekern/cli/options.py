@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from typing import Any
 
 import click
 
+from scalekern.cli.help import OTHER, under
+
+SIMILARITY = "Model: similarity (kernel) models"
+NEIGHBORS = "Model: k-nearest neighbours"
 KERNELS = (
     "rbf", "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
     "polynomial", "cosine",
@@ -22,9 +27,14 @@ Command = Callable[..., Any]
 class NumberOr(click.ParamType):  # type: ignore[type-arg]
     """A number above or equal to 0, or one of some words."""
 
+    name = "number"
+
     def __init__(self, *words: str, several: bool = False) -> None:
         self.words, self.several = words, several
-        self.name = "|".join(["NUMBER", *words])
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what the help writes for a value."""
+        return f"[{'|'.join(self.words)}|NUMBER{'S' if self.several else ''}]"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the number, numbers or word."""
@@ -43,6 +53,33 @@ class NumberOr(click.ParamType):  # type: ignore[type-arg]
         return numbers
 
 
+class Bytes(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, with or without a unit."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a size; write one such as 4GB or 500MB")
+        number, unit, binary = match.groups()
+        return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit or " "))
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg]
+    """One whole number above 0, or several with commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the numbers as a list."""
+        parts = str(value).split(",")
+        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r}: write a whole number above 0, or several with commas")
+        return [int(part) for part in parts]
+
+
 def several(value: tuple[str, ...]) -> list[str]:
     """Return the names of a repeatable option whose values may have commas."""
     return [name for part in value for name in part.split(",") if name]
@@ -50,32 +87,40 @@ def several(value: tuple[str, ...]) -> list[str]:
 
 def data_options(command: Command) -> Command:
     """Add the options that say which column plays which part."""
+    option = under("Columns of DATA")
     return add_options(
         command,
-        click.option("--target", required=True, help="The column to predict."),
-        click.option("--features", multiple=True, metavar="COLUMNS", help="Columns to predict "
-                     "from, with commas or repeated; by default all that are left."),
-        click.option("--drop", multiple=True, metavar="COLUMNS", help="Columns to leave out."),
-        click.option("--weight", help="A column of sample weights."),
-        click.option("--key", help="A column that identifies each row."),
+        option("--target", required=True, metavar="COLUMN", help="The column to predict."),
+        option("--features", multiple=True, metavar="COLUMNS", help="The columns to predict from: "
+               "names separated by commas, or the option repeated. Default: all the others."),
+        option("--drop", multiple=True, metavar="COLUMNS", help="Columns to leave out of the "
+               "features."),
+        option("--weight", metavar="COLUMN", help="The column of sample weights. Default: all rows "
+               "count alike."),
+        option("--key", metavar="COLUMN", help="The column that identifies each row; which rows "
+               "are drawn at random then depends on it, and not on the order of the rows. "
+               "Default: the row number."),
     )  # fmt: skip
 
 
-def model_options(command: Command) -> Command:
-    """Add the parameters of the models."""
+def prepare_options(command: Command) -> Command:
+    """Add how columns become numbers on one scale, missing values and text among them."""
+    option = under("Preparing the columns")
     return add_options(
         command,
-        click.option("--scaler", type=click.Choice(["standard", "minmax", "none"]),
-                     default="standard", show_default=True, help="How to scale the features."),
-        click.option("--alpha", type=NumberOr("loo", "gcv", "cv", several=True), default="loo",
-                     show_default=True, help="The penalty; several with commas."),
-        click.option("--intercept/--no-intercept", default=True, help="Fit an intercept."),
-        click.option("--n-components", type=click.IntRange(1), default=1000, show_default=True,
-                     help="Landmarks or random features."),
-        click.option("--n-neighbors", type=click.IntRange(1), default=None,
-                     help="Of knn and local; by default 5 and 32 to 128."),
-        click.option("--random-state", type=click.IntRange(0), default=0, show_default=True,
-                     help="The seed of everything that is drawn."),
+        option("--scaler", type=click.Choice(["standard", "minmax", "none"]), default="standard",
+               help="Scale each number to mean 0 and variance 1, to the range 0 to 1, or not at "
+               "all."),
+        option("--missing", type=click.Choice(["error", "mean", "median"]), default="error",
+               help="What to put in place of a missing number: the mean or median of its column, "
+               "with a second column of 0 and 1 that marks where. 'error' stops at the first."),
+        option("--categories", type=click.Choice(["error", "onehot", "target"]),
+               default="error", help="What to make of a column of text: one column of 0 and 1 for "
+               "each category, or the mean target of its category (out of fold). 'error' stops, "
+               "since a single bad cell turns a column of numbers into text."),
+        option("--max-categories", type=click.IntRange(2), metavar="N", default=32,
+               help="The most columns that 'onehot' makes of one column; the rarest categories "
+               "share one."),
     )  # fmt: skip
 
 
@@ -83,28 +128,39 @@ def kernel_options(
     kernels: tuple[str, ...], kernel: str, gamma: str
 ) -> Callable[[Command], Command]:
     """Return what adds the kernel and its bandwidth, with their defaults."""
+    option = under(SIMILARITY)
+    auto = "'auto' takes the best of several by leave-one-out error. " if "auto" in kernels else ""
     return lambda command: add_options(
         command,
-        click.option("--kernel", type=click.Choice(kernels), default=kernel, show_default=True,
-                     help="How similarity falls with distance."),
-        click.option("--gamma", type=NumberOr("median", "scale", "cv"), default=gamma,
-                     show_default=True, help="The bandwidth."),
+        option("--kernel", type=click.Choice(kernels), metavar="NAME", default=kernel,
+               help=f"How similarity falls with distance. {auto}One of {', '.join(kernels)}."),
+        option("--gamma", type=NumberOr("median", "scale", "cv"), default=gamma,
+               help="How fast it falls: 'median' sets it by the median distance between rows, "
+               "'cv' searches around that by leave-one-out error, 'scale' is 1 / (columns x "
+               "variance); or a number, larger for narrower kernels."),
     )  # fmt: skip
 
 
-def prepare_options(command: Command) -> Command:
-    """Add what becomes of missing values and of columns that are not numbers."""
+def alpha_options(command: Command) -> Command:
+    """Add the penalty and the intercept."""
+    option = under(SIMILARITY)
     return add_options(
         command,
-        click.option("--missing", type=click.Choice(["error", "mean", "median"]), default="error",
-                     show_default=True, help="What a missing feature becomes; a column that has "
-                     "some gets a second one that says where. 'error' refuses them."),
-        click.option("--categories", type=click.Choice(["error", "onehot", "target"]),
-                     default="error", show_default=True, help="What text becomes: a column of 0 "
-                     "and 1 for each category, or its mean target, out of fold. 'error' refuses "
-                     "it, since one bad cell makes text of a column of numbers."),
-        click.option("--max-categories", type=click.IntRange(2), default=32, show_default=True,
-                     help="The most columns that one-hot makes of one; rare categories share one."),
+        option("--alpha", type=NumberOr("loo", "gcv", "cv", several=True), default="loo",
+               help="The penalty on rough fits: chosen by leave-one-out error ('loo'), "
+               "generalised ('gcv') or five-fold ('cv') cross-validation; or a number, or several "
+               "with commas to choose from."),
+        option("--intercept/--no-intercept", default=True, help="Whether to fit an intercept."),
+    )  # fmt: skip
+
+
+def seed_option(command: Command) -> Command:
+    """Add the seed."""
+    return add_options(
+        command,
+        under("Model")("--random-state", type=click.IntRange(0), metavar="SEED", default=0,
+                       help="The seed of everything drawn at random; the same seed gives the same "
+                       "model."),
     )  # fmt: skip
 
 
@@ -115,16 +171,18 @@ def preparation(options: dict[str, Any]) -> dict[str, Any]:
 
 def run_options(command: Command) -> Command:
     """Add the settings of a run."""
+    run, tell = under("Speed and memory"), under(OTHER)
     return add_options(
         command,
-        click.option("--n-jobs", type=int, default=None, help="Threads; one a core by default."),
-        click.option("--tile-dtype", type=click.Choice(["float32", "float64"]), default=None,
-                     help="Of the kernel tiles; as the data by default. float32 is faster."),
-        click.option("--memory-limit", type=int, default=None, metavar="BYTES",
-                     help="For the tiles and sums of a pass; a share of what is free by default."),
-        click.option("--json", "json_path", metavar="FILE", default=None,
-                     help="Write the result as JSON; - is standard output."),
-        click.option("--quiet", is_flag=True, help="No progress bars and no report."),
+        run("--n-jobs", type=int, metavar="N", help="Threads to use. Default: one for each core."),
+        run("--tile-dtype", type=click.Choice(["float32", "float64"]),
+            help="The precision that similarities are computed in; float32 is faster and less "
+            "accurate. Default: that of the data."),
+        run("--memory-limit", type=Bytes(), help="The most memory that the working arrays of a "
+            "pass over the rows may take, such as 4GB. Default: a share of what is free."),
+        tell("--json", "json_path", metavar="FILE", help="Write the result as JSON to a file, or "
+             "to standard output for '-' (and nothing else there)."),
+        tell("--quiet", is_flag=True, help="Show no progress bars and print no result."),
     )  # fmt: skip
 
 
@@ -202,7 +260,7 @@ def source_from(data: str, options: dict[str, Any], *, texts: bool = False) -> A
 
     features = several(options["features"])
     if texts and len(features) != 1:
-        raise click.UsageError("texts are compared in one column; name it with --features")
+        raise click.UsageError("texts are compared in one column; give exactly one with --features")
     return rows(
         data,
         target=options["target"],

@@ -7,31 +7,35 @@ from typing import Any
 import click
 
 from scalekern.cli.fit import fit_options
+from scalekern.cli.help import HelpfulCommand
 from scalekern.cli.options import (
     check_output,
     data_options,
-    model_options,
     prepare_options,
     run_options,
     run_settings,
+    seed_option,
     source_from,
     write_json,
 )
 
 
-@click.command("plan")
-@click.argument("data", metavar="TRAIN")
+@click.command("plan", cls=HelpfulCommand,
+    short_help="Say what a fit would take, without doing it.", examples=(
+        "scalekern plan 'flights/*.parquet' --target delay --categories target --model nystroem",
+    ))  # fmt: skip
+@click.argument("data")
 @data_options
 @fit_options
+@seed_option
 @prepare_options
-@model_options
 @run_options
 def plan_command(data: str, **options: Any) -> None:
-    """Say what a fit on TRAIN would do: passes, bytes, memory and seconds. Nothing is fitted.
+    """Say what a fit on DATA would take, without doing it: passes, memory, time.
 
-    Of Parquet only the footers are read; a CSV or NumPy file is read, since its rows tell its
-    columns. The options are those of `scalekern fit`. Exit code 1 where the fit would be refused
-    for want of memory.
+    The options are those of `scalekern fit`. Of Parquet files only the footers are read; CSV and
+    NumPy files are read whole, to know their columns. The exit code is 1 if the fit would need more
+    memory than it may use.
     """
     check_output(options["json_path"])
     from scalekern.cli.fit import make_model, of_texts, refuse_unused

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from scalekern.cli.help import HelpfulCommand, under
 from scalekern.cli.on_cluster import cluster_options, on_cluster
 from scalekern.cli.options import (
     Command,
@@ -31,60 +32,68 @@ OTHER_FILES = (".gz", ".npy", ".npz", ".json", ".txt", ".zarr")
 
 def folder_options(command: Command) -> Command:
     """Add what goes with a folder of output."""
+    option = under("Only where OUT is a folder")
     return add_options(
         command,
-        click.option("--resume", is_flag=True, help="Go on with the output folder of an earlier "
-                     "run: only parts that are missing or whose input changed are done."),
-        click.option("--key", metavar="COLUMN", help="A column that identifies rows: kept, and no "
-                     "value may be missing."),
-        click.option("--map", "rename", multiple=True, metavar="MODEL=DATA",
-                     help="A column that has another name in the data than in the model."),
-        click.option("--cast", multiple=True, metavar="COLUMN=TYPE", help="A column to turn into "
-                     "another type, such as float64."),
-        click.option("--columns", type=click.Choice(["strict", "used"]), default="strict",
-                     show_default=True, help="Parts with other columns than the first one fail: "
-                     "of all columns, or only of those that are used."),
-        click.option("--by-row-group", is_flag=True, help="One part for each row group, not file."),
-        click.option("--max-failures", type=click.IntRange(0), default=20, show_default=True,
-                     help="So many parts may fail without stopping the others."),
-        click.option("--break-lock", is_flag=True, help="Take the lock of another job on the "
-                     "output, which must be gone."),
+        option("--resume", is_flag=True, help="Go on with the folder of an earlier run: make only "
+               "the parts that are missing or whose input has changed."),
+        option("--key", metavar="COLUMN", help="A column that identifies the rows: it is written "
+               "beside the predictions, and a missing value in it is an error."),
+        option("--rename", multiple=True, metavar="MODEL=DATA", help="The model's column MODEL is "
+               "called DATA in the data. Can be repeated."),
+        option("--cast", multiple=True, metavar="COLUMN=TYPE", help="Convert a column to another "
+               "type, such as float64. Can be repeated."),
+        option("--columns", type=click.Choice(["strict", "used"]), default="strict",
+               help="A part fails if its columns differ from those of the first part: any of them "
+               "(strict), or only those that the model uses (used)."),
+        option("--by-row-group", is_flag=True, help="Make a part of each row group, instead of "
+               "each file."),
+        option("--max-failures", type=click.IntRange(0), metavar="N", default=20,
+               help="Stop when more than this many parts have failed."),
+        option("--break-lock", is_flag=True, help="Remove the lock of an earlier job on the "
+               "folder. Only when you are sure that it no longer runs."),
     )  # fmt: skip
 
 
-@click.command("predict")
+@click.command("predict", cls=HelpfulCommand, short_help="Predict for new rows with a saved model.",
+    examples=(
+        "scalekern predict noise-model new.csv -o noise.csv",
+        "scalekern predict delay-model 'flights/*.parquet' -o scores/ --key flight_id --resume",
+    ))  # fmt: skip
 @click.argument("model_path", metavar="MODEL")
 @click.argument("data")
-@click.option("-o", "--output", required=True, metavar="OUT",
-              help="A file OUT.parquet or OUT.csv, or a folder, which gets one part for each of "
-              "DATA; or a URL of one.")  # fmt: skip
-@click.option("--keep", multiple=True, metavar="COLUMNS",
-              help="Columns of DATA to write beside the predictions.")  # fmt: skip
-@click.option("--coverage", type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="Also write lower and upper, an interval that holds this share of targets; "
-              "for a model of fit --calibrate.")  # fmt: skip
+@under("Predictions")("-o", "--output", required=True, metavar="OUT",
+    help="A file OUT.parquet or OUT.csv, or else a folder, which gets one part for each Parquet "
+    "file of DATA; or the URL of one.")  # fmt: skip
+@under("Predictions")("--keep", multiple=True, metavar="COLUMNS",
+    help="Columns of DATA to write beside the predictions, separated by commas.")  # fmt: skip
+@under("Predictions")("--coverage", metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Also write the columns lower and upper: an interval that holds this share (such as 0.9) "
+    "of the targets. For models fitted with --calibrate.")  # fmt: skip
 @folder_options
 @run_options
 @cluster_options
 @click.pass_context
 def predict_command(context: click.Context, /, model_path: str, data: str, **options: Any) -> None:
-    """Predict for the rows of DATA with a model that `scalekern fit` saved.
+    """Predict for each row of DATA with a MODEL that `scalekern fit` saved.
 
     DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file; MODEL, DATA and OUT
-    may be URLs (s3://, gs://, abfs://). Columns are found by their names; others are ignored. The
-    output has a column "prediction" (or "prediction_0", "prediction_1", ... for several targets)
-    and one row for each row of DATA, in order.
+    may be URLs (s3://, gs://, abfs://). Columns are found by name, and columns that the model does
+    not know are ignored. The output has a column "prediction" (or "prediction_0", "prediction_1",
+    ... if the model has several targets) and one row for each row of DATA, in the same order.
 
-    Into a folder goes one part for each Parquet file of DATA, under the same name. It can be
-    resumed, and says in _scalekern/manifest.json whether it is complete. Exit code 1 where parts
-    failed.
+    A folder of output gets one part for each Parquet file of DATA, under the same name;
+    _scalekern/manifest.json in it says whether it is complete. The exit code is 1 if parts failed.
     """
     check_output(options["json_path"])
     if options["output"].endswith(FILES):
         _refuse_folder_options(context)
         _one_file(model_path, data, options)
     elif options["output"].endswith(OTHER_FILES):
-        raise click.UsageError(f"{options['output']} must end in .parquet or .csv, or be a folder")
+        raise click.UsageError(
+            f"-o {options['output']} must end in .parquet or .csv, or be a folder"
+        )
     else:
         _parts(model_path, data, options)
 
@@ -92,14 +101,16 @@ def predict_command(context: click.Context, /, model_path: str, data: str, **opt
 def _refuse_folder_options(context: click.Context) -> None:
     for name in OF_FOLDERS:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            word = "map" if name == "rename" else name.replace("_", "-")
-            raise click.UsageError(f"--{word} goes with a folder of output, not with a file")
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} is only for a folder of output, and -o names a file; "
+                "leave it out, or give -o a folder"
+            )
 
 
 def _parts(model_path: str, data: str, options: dict[str, Any]) -> None:
     from scalekern.scoring import predict_files
 
-    left = "the parts that are done are there; the same command with --resume goes on"
+    left = "the finished parts are kept, and the same command with --resume goes on"
     with on_cluster(options), run_settings(options), leaving(left):
         scoring = predict_files(
             model_path,
@@ -109,7 +120,7 @@ def _parts(model_path: str, data: str, options: dict[str, Any]) -> None:
             key=options["key"],
             keep=several(options["keep"]),
             coverage=options["coverage"],
-            rename=_pairs("--map", options["rename"]),
+            rename=_pairs("--rename", options["rename"]),
             cast=_pairs("--cast", options["cast"]),
             columns=options["columns"],
             by_row_group=options["by_row_group"],
@@ -167,5 +178,5 @@ def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(
             f"Wrote {source.n_rows:,} predictions to {output} in {seconds:.2f} s "
-            f"({report['rows_per_second']:,.0f} rows a second)."
+            f"({report['rows_per_second']:,.0f} rows per second)."
         )

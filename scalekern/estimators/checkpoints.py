@@ -26,14 +26,18 @@ def checkpoint_identity(model: Any, source: RowSource) -> dict[str, Any]:
     name, solver = params["approximation"], params["solver"]
     if not (name in ("nystroem", "fourier") or (name, solver) == ("exact", "cg")):
         raise UnsupportedError(
-            "checkpoint= saves the passes over the rows, which approximation='nystroem', 'fourier' "
-            f"and 'exact' with solver='cg' have; not {name!r} with {solver!r}"
+            f"checkpoint= cannot save a fit of approximation={name!r} with solver={solver!r}; it "
+            "saves passes over the rows, which 'nystroem', 'fourier', and 'exact' with "
+            "solver='cg' make"
         )
     config = get_config()
     if not source.n_features:
-        raise UnsupportedError("checkpoint= is for vectors of numbers")
+        raise UnsupportedError("checkpoint= needs rows of numbers, not objects; leave it out")
     if not isinstance(params["random_state"], numbers.Integral):
-        raise InvalidInputError("checkpoint= needs a whole number as random_state, to draw alike")
+        raise InvalidInputError(
+            "checkpoint= needs a whole number as random_state, so that a resumed fit draws the "
+            "same rows"
+        )
     if not isinstance(params["landmarks"], str):
         params["landmarks"] = str(np.asarray(params["landmarks"]).tolist())
     for name in ("alpha", "metric"):

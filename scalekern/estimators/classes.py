@@ -177,10 +177,13 @@ def counted_classes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the values in the source, the labels that they stand for, and the rows of each."""
     if source.n_outputs != 1:
-        raise InvalidInputError(f"a classifier needs one target column, not {source.n_outputs}")
+        raise InvalidInputError(
+            f"a classifier needs exactly one target column, got {source.n_outputs}; fit one for "
+            "each"
+        )
     found = engine.reduce(source, ClassCounts, "counting the classes")
     if not len(found.values):
-        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
+        raise InvalidInputError("every sample weight is 0; at least one must be above 0")
     if classes is None:
         check_classification_targets(found.values)
         whole = (found.values == np.floor(found.values)).all()
@@ -209,11 +212,12 @@ def class_weights(class_weight: Any, classes: np.ndarray, counts: np.ndarray) ->
     foreign = [label for label in class_weight if label not in labels]
     if foreign:
         raise InvalidInputError(
-            f"class_weight has {foreign[:5]}, but the classes are {labels[:20]}"
+            f"class_weight has {foreign[:5]}, which y does not have; the classes are {labels[:20]}"
         )
     weights = np.array([float(class_weight.get(label, 1.0)) for label in labels])
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise InvalidInputError(
-            f"class_weight={class_weight!r}; weights must be finite and at least 0, one above 0"
+            f"class_weight={class_weight!r}; weights must be finite and at least 0, with one "
+            "above 0"
         )
     return weights

@@ -51,9 +51,9 @@ class SimilarityClassifier(ScoresRows, ClassifierMixin, Explains, BaseEstimator)
     kernel, gamma, alpha, approximation, metric, n_components, landmarks, solver, n_neighbors, \
 fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `SimilarityRegressor`
     class_weight : None, "balanced" or dict, default=None
-        Weights of the classes by label, multiplied with `sample_weight`; those left out weigh 1.
-        "balanced" is n / (n_classes * rows of the class). Probabilities are then those of rows so
-        weighted.
+        Weights of the classes by label, multiplied by `sample_weight`; classes left out weigh 1.
+        "balanced" is n / (n_classes * rows of the class). Probabilities are then those of the
+        weighted rows.
     loss : {"squared_error", "log_loss"}, default="squared_error"
         "squared_error" fits indicators of -1 and 1 by least squares, one class against the rest,
         and calibrates: a logistic model (one slope, one offset a class) of the scores of rows that
@@ -75,9 +75,10 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
     Raises
     ------
     InvalidInputError
-        For a bad value of a parameter or of the data.
+        If a parameter has a bad value, or the data have missing or infinite values; the message
+        says which, and where.
     UnsupportedError
-        For a combination that does not exist; the message lists those that do.
+        If parameters do not go together; the message lists those that do.
 
     References
     ----------
@@ -332,8 +333,8 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
     def _weigher(self, rows: RowSource | None) -> Weigher:
         if self.loss == "log_loss":
             raise UnsupportedError(
-                "explain does not exist for loss='log_loss': its log-odds are no weighted sums of "
-                "the labels; use loss='squared_error', which is calibrated to probabilities too"
+                "explain does not exist for loss='log_loss', whose log-odds are not weighted sums "
+                "of the labels; use loss='squared_error', which is calibrated to probabilities too"
             )
         return self.model_._weigher(rows)  # noqa: SLF001
 

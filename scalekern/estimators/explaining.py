@@ -148,7 +148,8 @@ class Explains(ABC):
             rows = (rows,)
         if not isinstance(rows, (tuple, list)) or not 0 < len(rows) < 4:
             raise InvalidInputError(
-                "rows is neither rows with a target nor a tuple (X, y) or (X, y, sample_weight)"
+                f"rows is a {type(rows).__name__}; give a tuple (X, y) or (X, y, sample_weight), "
+                "or rows from scalekern.rows with their target"
             )
         return self._training_rows(*rows)
 
@@ -160,5 +161,5 @@ def check_output(output: int | None, n_outputs: int) -> None:
     check_integer("output", output, 0)
     if output >= n_outputs:
         raise InvalidInputError(
-            f"output={output} but the model has {n_outputs} output(s), counted from 0"
+            f"output={output}, but the model has {n_outputs} output(s), numbered from 0"
         )

@@ -32,8 +32,8 @@ def check_metric(metric: Any) -> np.ndarray | None:
     if given.ndim in (1, 2) and given.size and np.isfinite(given).all():
         return given
     raise InvalidInputError(
-        f"metric={metric!r}; use 'auto', 'euclidean', 'learned', an array of a scale for each "
-        "feature, or of shape (n_features, k), by which rows are multiplied"
+        f"metric={metric!r}; use 'auto', 'euclidean', 'learned', or an array to multiply rows by: "
+        "one scale for each feature, or a matrix of shape (n_features, k)"
     )
 
 

@@ -29,7 +29,10 @@ def label_matrix(y: Any) -> tuple[NDArray[Any], bool]:
     given = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
     several = given.ndim == 2 and given.shape[1] != 1
     if several and not given.shape[1]:
-        raise InvalidInputError(f"y has shape {given.shape}, which is no column of labels")
+        raise InvalidInputError(
+            f"y has shape {given.shape}; give one label for each row, shape (n,), or columns of "
+            "them"
+        )
     labels = given if several else column_or_1d(y, warn=True)
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)

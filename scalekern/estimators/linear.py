@@ -25,9 +25,10 @@ from scalekern.storage import storable
 
 @storable
 class LinearRegressor(RowPredictor):
-    """Least squares with an intercept, in two passes over rows of any source.
+    """Linear least squares with an intercept, in two passes over rows of any source.
 
-    For comparison: scikit-learn's `LinearRegression` gives the same, for rows in memory.
+    The model to compare others with. scikit-learn's `LinearRegression` gives the same for rows in
+    memory.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class LinearRegressor(RowPredictor):
     Raises
     ------
     InvalidInputError
-        For bad values in the data.
+        If the data have missing or infinite values, or y and X differ in length.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class LinearRegressor(RowPredictor):
 
         seen = engine.reduce(source, look, "looking at the rows")
         if not seen["X"].count:
-            raise InvalidInputError("every sample weight is zero; at least one must be above 0")
+            raise InvalidInputError("every sample weight is 0; at least one must be above 0")
         scale, y_mean = np.sqrt(seen["X"].variance), seen["y"].mean
         columns = StandardizedMap(seen["X"].mean, np.where(scale > 0, scale, 1.0), np.float64)
         stat = engine.reduce(

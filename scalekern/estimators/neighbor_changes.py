@@ -109,7 +109,8 @@ class ChangingRows:
         left = self._index.n_rows - len(numbers)
         if left < self.n_neighbors:
             raise InvalidInputError(
-                f"{left} rows would be left, fewer than n_neighbors={self.n_neighbors}"
+                f"{left} rows would be left, fewer than n_neighbors={self.n_neighbors}; remove "
+                "fewer"
             )
         self._changed(without_rows(self._index, numbers), getattr(self, "explain_ids_", None))
         return self
@@ -142,8 +143,8 @@ class ChangingRows:
         known = known & there[places]
         if not known.all():
             raise InvalidInputError(
-                f"there is no row {ids[~known][0]!r} ({int((~known).sum())} of {len(ids)} are not "
-                "there); give the numbers that kneighbors gives, or the keys of the rows"
+                f"the model has no row {ids[~known][0]!r} ({int((~known).sum())} of {len(ids)} "
+                "are not in it); give the numbers that kneighbors gives, or the keys of the rows"
             )
         return places
 

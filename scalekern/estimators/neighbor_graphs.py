@@ -121,7 +121,9 @@ class NeighborGraphs:
     def _within(self, X: Any, radius: float | None) -> Within:
         check_is_fitted(self)
         if radius is None:
-            raise InvalidInputError("radius is missing; give the distance up to which rows count")
+            raise InvalidInputError(
+                "radius is missing; give the distance within which rows count as neighbours"
+            )
         if X is None:
             self._refuse_removed()
             pairs = self._search_within(source_of(self._index.rows), radius)

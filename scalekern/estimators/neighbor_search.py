@@ -59,7 +59,9 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         """Build the index over the rows and return their targets."""
         k = check_integer("n_neighbors", self.n_neighbors)
         if source.has_weight:
-            raise InvalidInputError("k-NN takes no sample weights; leave weight=... out of rows()")
+            raise InvalidInputError(
+                "k-NN cannot use sample weights; leave weight=... out of rows()"
+            )
         if k > source.n_rows:
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"

@@ -40,6 +40,11 @@ class NeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ne
     recall_, index_description_, tuning_, tuned_, report_
         As in `KNeighborsRegressor`.
 
+    Raises
+    ------
+    InvalidInputError, UnsupportedError
+        If a parameter has a bad value, or the data have missing or infinite values.
+
     Examples
     --------
     >>> from scalekern import NeighborsTransformer

@@ -61,8 +61,8 @@ class WeighedNeighbors(ChangingRows, NeighborSearch, Explains):
             )
         if self.metric == "inner_product" and self.weights in ("distance", "kernel"):
             raise InvalidInputError(
-                f"weights={self.weights!r} are of distances, and metric='inner_product' gives none "
-                "(minus the products, which may be below 0); use 'uniform' or a function of them"
+                f"weights={self.weights!r} needs distances, and metric='inner_product' gives "
+                "minus the products, which may be below 0; use 'uniform', or a function of them"
             )
         return super()._fit_index(source)
 
@@ -164,14 +164,16 @@ def neighbor_weights(weights: Any, distances: np.ndarray, found: np.ndarray) -> 
             given = np.asarray(weights(distances), dtype=np.float64)
         if given.shape != distances.shape:
             raise InvalidInputError(
-                f"weights returned shape {given.shape} for distances of shape {distances.shape}"
+                f"the function weights returned shape {given.shape} for distances of shape "
+                f"{distances.shape}; it must return the same shape"
             )
         given = np.where(found, given, 0.0)
         bad = ~(np.isfinite(given) & (given >= 0))
         if bad.any():
             raise InvalidInputError(
-                f"weights returned {given[bad][0]} for the distance {distances[bad][0]}; it must "
-                "return finite numbers of at least 0 (for 1 / distance use weights='distance')"
+                f"the function weights returned {given[bad][0]} for the distance "
+                f"{distances[bad][0]}; it must return finite numbers of at least 0 (for 1 / "
+                "distance use weights='distance')"
             )
         return given
     if weights == "uniform":

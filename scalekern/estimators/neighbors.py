@@ -40,6 +40,7 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
     Parameters
     ----------
     n_neighbors : int, default=5
+        How many neighbours a prediction is made from.
     weights : {"uniform", "distance", "kernel"} or callable, default="uniform"
         Equal weights; 1 / distance, where rows at distance 0 outweigh all others; a Gaussian of the
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
@@ -78,18 +79,28 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
     recall_ : float
         Measured in `fit`, at `n_neighbors`; 1.0 for exact indices.
     index_description_ : str
+        The index that was built, in words.
     tuning_ : list of dict
         The settings that were tried, and what each gave: "index", "nprobe" or "efSearch",
         "candidates", "recall", and "work", the nanoseconds of a query by counted steps; drawn by
         `scalekern.report.tuning.TuningDisplay`.
     tuned_ : dict
-        That of the settings taken.
+        The entry of `tuning_` that was taken.
     report_ : dict
+        What ran and why.
 
     Raises
     ------
     InvalidInputError, UnsupportedError
-        For bad values of parameters or data.
+        If a parameter has a bad value, or the data have missing or infinite values; the message
+        says which.
+
+    References
+    ----------
+    Cover and Hart (1967), Nearest neighbor pattern classification; Malkov and Yashunin (2020),
+    Efficient and robust approximate nearest neighbor search using hierarchical navigable small
+    world graphs ("hnsw"); Jégou, Douze and Schmid (2011), Product quantization for nearest neighbor
+    search ("ivfpq").
 
     Examples
     --------
@@ -186,6 +197,7 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     Parameters
     ----------
     n_neighbors : int, default=5
+        How many neighbours a prediction is made from.
     weights : {"uniform", "distance", "kernel"} or callable, default="uniform"
         Equal weights; 1 / distance, where rows at distance 0 outweigh all others; a Gaussian of the
         distance whose bandwidth is half of that to the last neighbour (Nadaraya-Watson); or a
@@ -225,18 +237,28 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     recall_ : float
         Measured in `fit`, at `n_neighbors`; 1.0 for exact indices.
     index_description_ : str
+        The index that was built, in words.
     tuning_ : list of dict
         The settings that were tried, and what each gave: "index", "nprobe" or "efSearch",
         "candidates", "recall", and "work", the nanoseconds of a query by counted steps; drawn by
         `scalekern.report.tuning.TuningDisplay`.
     tuned_ : dict
-        That of the settings taken.
+        The entry of `tuning_` that was taken.
     report_ : dict
+        What ran and why.
 
     Raises
     ------
     InvalidInputError, UnsupportedError
-        For bad values of parameters or data.
+        If a parameter has a bad value, or the data have missing or infinite values; the message
+        says which.
+
+    References
+    ----------
+    Cover and Hart (1967), Nearest neighbor pattern classification; Malkov and Yashunin (2020),
+    Efficient and robust approximate nearest neighbor search using hierarchical navigable small
+    world graphs ("hnsw"); Jégou, Douze and Schmid (2011), Product quantization for nearest neighbor
+    search ("ivfpq").
 
     Examples
     --------
@@ -381,8 +403,8 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
         check_output(output, len(self._columns))
         if output is None and len(self._columns) > 1:
             raise InvalidInputError(
-                f"this classifier has {len(self._columns)} outputs; say which one to explain, as "
-                "in explain(X, output=0)"
+                f"this classifier has {len(self._columns)} outputs; name the one to explain, such "
+                "as explain(X, output=0)"
             )
         one = output or 0
         classes = self._columns[one]

@@ -112,10 +112,13 @@ def candidates(params: dict[str, Any], n: int, d: int) -> tuple[list[str], str]:
     first = "exact" if exact_fits(params, n, d) else "nystroem"
     names = [first, "local"] if local_kernels(params) and params["solver"] == "auto" else [first]
     if n <= MOST_DENSE_ROWS:
-        return names, f"{n} rows; exact up to {MOST_DENSE_ROWS} by decomposition"
+        return (
+            names,
+            f"{n:,} rows, and up to {MOST_DENSE_ROWS:,} an exact model can be solved directly",
+        )
     least, most = f"{fewest_passes(n, d):.1e}", f"{MOST_EXACT_WORK:.1e}"
     work = f"{least} multiplications or more, and {most} are allowed"
-    return names, f"{n} rows of {d} columns; an exact model takes {work}"
+    return names, f"{n:,} rows of {d:,} columns, of which an exact model takes {work}"
 
 
 def decomposes(n: int) -> bool:

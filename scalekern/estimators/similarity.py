@@ -67,27 +67,31 @@ class SimilarityRegressor(RowPredictor):
     Parameters
     ----------
     kernel : str, callable or Kernel, default="auto"
-        "auto", the best of "rbf" and the three "matern" kernels by leave-one-out error on up to
-        1,000 rows, of those within 1% of it the smoothest (RBF where gamma is a number); "rbf",
+        What similar means. "auto" tries "rbf" and the three "matern" kernels on up to 1,000 rows
+        and takes the smoothest whose leave-one-out error is within 1% of the smallest (where gamma
+        is a number it is "rbf"). Or "rbf",
         "laplacian", "matern12", "matern32", "matern52", "rational_quadratic", "linear",
         "polynomial", "cosine"; "edit_distance" for texts; "precomputed", where X holds
         similarities; a symmetric function of two objects of any kind; or a kernel object, such as
         `RBF() + 2.0 * Linear()`.
     gamma : float, "scale", "median" or "cv", default="cv"
-        The bandwidth where the kernel leaves it open: a number above 0, in 1 / units of X squared
-        (1 / units of X for "laplacian"); "scale" is 1 / (d * variance of X); "median" is that of
-        the median distance between up to 1,000 rows; "cv" looks for a better one around it, by the
-        leave-one-out error on those rows, and is never worse there.
+        The bandwidth, where the kernel leaves it open: the larger, the faster similarity falls with
+        distance. A number above 0, in 1 / units of X squared (1 / units of X for "laplacian");
+        "scale" is 1 / (d * variance of X), as in scikit-learn's SVC; "median" goes by the median
+        distance between up to 1,000 rows; "cv" starts there and searches for the smallest
+        leave-one-out error on those rows.
     alpha : float, array, "loo", "gcv" or "cv", default="loo"
-        The penalty, as in `sklearn.kernel_ridge.KernelRidge` (not multiplied by the number of
-        rows). "loo" takes the smallest leave-one-out error of a whole path: that of all rows of an
-        exact model, of 4,096 of the training rows else. Of an exact model by "cg" it is that of
-        3,000 rows, and of alphas within 1% the largest that iterations can solve for with 5e12
-        multiplications, or with 20 products. An array is a path of your own. "gcv" is
-        generalised cross-validation, which a few rows far from all others can mislead; "cv" is
-        five-fold cross-validation. None of them needs another pass.
+        The penalty: the larger, the smoother the model. As in `sklearn.kernel_ridge.KernelRidge`,
+        it is not multiplied by the number of rows. "loo" tries a path of alphas and takes the one
+        with the smallest leave-one-out error, over all rows for an exact model, else over 4,096 of
+        the training rows. For an exact model by "cg" the errors are those of 3,000 rows, and of the
+        alphas within 1% of the smallest error the largest is taken that iterations can solve for
+        with 5e12 multiplications, or with 20 products. "gcv" is generalised cross-validation,
+        which a few rows far from all others can mislead; "cv" is five-fold cross-validation; an
+        array is a path of your own. None of them needs another pass over the rows.
     approximation : str, default="auto"
-        "auto", "exact", "nystroem", "fourier", "local", "nystroem+local" or "fourier+local".
+        How the similarities to all rows are made affordable: "auto", "exact", "nystroem",
+        "fourier", "local", "nystroem+local" or "fourier+local".
         "auto" is exact up to 60,000 rows of few columns (5e12 multiplications), else Nyström,
         unless local models have a squared error lower by 2% and two standard errors on rows held
         out of a sample; they are tried from 360 rows on, where kernel, bandwidth and solver allow
@@ -113,25 +117,28 @@ class SimilarityRegressor(RowPredictor):
         of shape (d,) or (d, k) is what rows are multiplied by, and nothing else; "euclidean" leaves
         columns as they are.
     n_components : int, default=1000
-        Landmarks ("nystroem") or random features ("fourier").
+        How many landmarks ("nystroem") or random features ("fourier"): with more the model comes
+        closer to the exact one and costs more. "exact" and "local" ignore it.
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
-        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
-        means of clusters, or those that span the others best (randomly pivoted Cholesky); or rows
-        of shape (m, d); or row numbers.
+        The rows that "nystroem" takes similarities to. "uniform" draws them by a hash of the row
+        number and the seed. The next two draw ten times as many first: "kmeans" takes the means of
+        their clusters, "rpcholesky" those that span the others best (randomly pivoted Cholesky).
+        Or your own: an array of rows of shape (m, d), or of row numbers.
     solver : {"auto", "pinv", "cholesky", "cg", "sgd"}, default="auto"
-        "pinv" is for exact models, and what "auto" takes where the kernel may be indefinite: it
-        keeps negative eigenvalues, as the article does. "cholesky" clips them. "cg", conjugate
-        gradients, is for "exact" without its Gram matrix and for "nystroem" with thousands of
-        landmarks, kernels being positive definite and alpha above 0; "auto" takes it where it
-        counts fewer multiplications. alpha is then chosen, where it is to be, on 3,000 random rows
-        ("exact": the largest within 1% of the smallest error) or 4,096. "sgd" is for
-        "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows; alpha is
-        then chosen, where it is to be, on a random sample of rows.
+        How the coefficients are found. "pinv" is for exact models, and what "auto" takes where the
+        kernel may be indefinite: it keeps negative eigenvalues, as the article does. "cholesky"
+        clips them. "cg", conjugate gradients, is for "exact" without its Gram matrix and for
+        "nystroem" with thousands of landmarks, kernels being positive definite and alpha above 0;
+        "auto" takes it where it counts fewer multiplications. alpha is then chosen, where it is to
+        be, on 3,000 random rows ("exact": the largest within 1% of the smallest error) or 4,096.
+        "sgd" is for "nystroem" and "fourier": mini-batches, preconditioned by a sketch of all rows;
+        alpha is then chosen, where it is to be, on a random sample of rows.
     n_neighbors : int or "auto", default="auto"
         The rows of each model of "local"; "auto" is 32, doubled up to 128 as long as that lowers
         the error held out by 2% and two standard errors.
     fit_intercept : bool, default=True
-        An intercept without penalty; in "local" the mean target of the neighbours.
+        Whether to fit an intercept, which is not penalised; in "local" it is the mean target of the
+        neighbours.
     max_iter : int or None, default=None
         Passes over the rows of "sgd" at most, the sketch's included; iterations of "cg" at most.
         None is 5 for "sgd" and 200 for "cg".
@@ -152,6 +159,7 @@ class SimilarityRegressor(RowPredictor):
     kernel_ : Kernel
         With its bandwidth.
     alpha_ : float
+        The penalty that was given or chosen.
     alphas_, scores_ : float64 arrays
         The path that was tried and its mean squared errors, where alpha was chosen.
     curved_features_ : int64 array of shape (c,)
@@ -164,7 +172,7 @@ class SimilarityRegressor(RowPredictor):
     landmarks_ : rows
         The rows that similarities are taken to ("exact", "nystroem").
     dual_coef_ : float64 array of shape (m,) or (m, n_outputs)
-        Their weights.
+        The weights of the landmarks' similarities.
     frequencies_ : float64 array of shape (d, n_components / 2)
         Of "fourier", with `coef_`, and `centre_`, which is taken off each row.
     amplitude_ : float64 array of shape (n_outputs,)
@@ -181,14 +189,17 @@ class SimilarityRegressor(RowPredictor):
     Raises
     ------
     InvalidInputError
-        For a bad value of a parameter or of the data.
+        If a parameter has a bad value, or the data have missing or infinite values; the message
+        says which, and where.
     UnsupportedError
-        For a combination that does not exist; the message lists those that do.
+        If parameters do not go together; the message lists those that do.
 
     References
     ----------
-    Saunders, Gammerman and Vovk (1998), Ridge regression learning algorithm in dual variables;
-    Williams and Seeger (2001); Rahimi and Recht (2007).
+    Saunders, Gammerman and Vovk (1998), Ridge regression learning algorithm in dual variables
+    ("exact"); Williams and Seeger (2001), Using the Nyström method to speed up kernel machines
+    ("nystroem"); Rahimi and Recht (2007), Random features for large-scale kernel machines
+    ("fourier").
 
     Examples
     --------
@@ -314,7 +325,7 @@ class SimilarityRegressor(RowPredictor):
         assert isinstance(approximation, MapApproximation)
         if self.solver == "cg":
             raise UnsupportedError(
-                "partial_fit has no solver='cg', which goes over all rows again and again; use "
+                "partial_fit cannot use solver='cg', which passes over all rows many times; use "
                 "'cholesky' or 'sgd'"
             )
         chosen: dict[str, Any] = {}

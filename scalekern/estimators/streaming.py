@@ -39,8 +39,8 @@ def last_step(model: Any, source: RowSource) -> tuple[Any, RowSource]:
     steps = steps_of(model)
     if not isinstance(steps[-1], (RowPredictor, WeighedNeighbors, SimilarityClassifier)):
         raise InvalidInputError(
-            f"the model is a {type(steps[-1]).__name__}, which does not predict; "
-            "put an estimator of scalekern at its end"
+            f"the model ends in a {type(steps[-1]).__name__}, which does not predict; "
+            "end it in an estimator of scalekern"
         )
     for step in steps[:-1]:
         source = _transformed(step, source)
@@ -179,7 +179,9 @@ def no_predictions(last: Any) -> np.ndarray:
 def half_width(last: Any, coverage: float) -> np.ndarray:
     """Return half the width of the intervals of an estimator, or raise where it has none."""
     if not isinstance(last, SplitConformal):
-        raise InvalidInputError(f"{type(last).__name__} has no prediction intervals")
+        raise InvalidInputError(
+            f"a {type(last).__name__} has no prediction intervals; leave coverage out (--coverage)"
+        )
     return last.interval_half_width(coverage)
 
 
@@ -188,7 +190,10 @@ def check_kept_names(keep: Sequence[str], *, interval: bool) -> None:
     own = "prediction|lower|upper" if interval else "prediction"
     for name in keep:
         if re.fullmatch(rf"({own})(_\d+)?", name):
-            raise InvalidInputError(f"the kept column {name!r} would clash with the predictions")
+            raise InvalidInputError(
+                f"the column to keep {name!r} has the name of a column of predictions; leave it "
+                "out (--keep)"
+            )
 
 
 def _check_output(output: Path | RemotePath, data: Any) -> None:
@@ -197,4 +202,6 @@ def _check_output(output: Path | RemotePath, data: Any) -> None:
     if isinstance(output, Path) and output.exists():
         same = any(isinstance(file, Path) and file.samefile(output) for file in files)
     if same:
-        raise InvalidInputError(f"{output} is a file of the data; choose another output")
+        raise InvalidInputError(
+            f"the output {output} is one of the files of the data; choose another"
+        )

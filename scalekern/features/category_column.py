@@ -55,7 +55,8 @@ class CategorySums(Statistic):
         if len(self.texts) > MOST_CATEGORIES:
             raise InvalidInputError(
                 f"column {self._column.name!r} has more than {MOST_CATEGORIES:,} different values: "
-                "it names rows rather than groups of them; leave it out (drop=[...], --drop)"
+                "it identifies rows rather than groups of them; leave it out with "
+                f"drop=[{self._column.name!r}] (--drop)"
             )
         sums = np.zeros((len(self.texts), *self.sums.shape[1:]))
         sums[: len(self.sums)] = self.sums

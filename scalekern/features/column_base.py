@@ -101,7 +101,8 @@ class Column(ABC):
         except pa.ArrowException as error:
             raise InvalidInputError(
                 f"column {self.name!r} of {self._place_of(block, 0)[0]} is {column.type}, but was "
-                f"{self.kind} when it was learned ({str(error).splitlines()[0]})"
+                f"{self.kind} when the model was fitted ({str(error).splitlines()[0]}); correct "
+                "the value, or convert the column"
             ) from error
 
     def floats(self, block: Block) -> np.ndarray:
@@ -118,7 +119,7 @@ class Column(ABC):
             values = np.asarray(self._dense(block), dtype=np.float64)
         infinite = np.isinf(values)
         if infinite.any():
-            raise self._bad(block, infinite, "infinite", "mend it or drop the row")
+            raise self._bad(block, infinite, "infinite", "correct it or drop the row")
         self.check_missing(block, np.isnan(values))
         return values
 
@@ -131,7 +132,7 @@ class Column(ABC):
     def _wrong_type(self, block: Block, kind: Any) -> InvalidInputError:
         return InvalidInputError(
             f"column {self.name!r} of {self._place_of(block, 0)[0]} is {kind}, but was "
-            f"{self.kind} when it was learned; give it as it was"
+            f"{self.kind} when the model was fitted; convert it to that type"
         )
 
     def _bad(self, block: Block, bad: np.ndarray, what: str, cure: str) -> InvalidInputError:
@@ -214,5 +215,5 @@ class NumberSums(Statistic):
 def no_values(name: str) -> InvalidInputError:
     """Return the error for a column in which everything is missing."""
     return InvalidInputError(
-        f"column {name!r} has no values, all are missing; leave it out (drop=[...], --drop)"
+        f"every value of column {name!r} is missing; leave it out with drop=[{name!r}] (--drop)"
     )

@@ -63,9 +63,9 @@ def columns_of(
 def _no_number(name: str, source: RowSource) -> InvalidInputError:
     first = source.first_word(name) if isinstance(source, RawSource) else ""
     return InvalidInputError(
-        f"column {name!r} of {source.name} is string, not a number{first}; if it holds "
-        "categories, say categories='onehot' or 'target' (--categories), else mend it or leave it "
-        "out (drop=[...], --drop)"
+        f"column {name!r} of {source.name} holds text, not numbers{first}; if these are "
+        "categories, encode them with categories='onehot' or 'target' (--categories); otherwise "
+        f"correct the values, or leave the column out with drop=[{name!r}] (--drop)"
     )
 
 

@@ -42,16 +42,17 @@ def gram(
     ----------
     X : array, sparse matrix, frame or rows of shape (n, d); n objects; or a Dask collection
     Z : the same for m rows, optional
-        X itself where it is left out. It is held in memory.
+        The rows to compare with; X itself if left out. They are held in memory.
     kernel : str, callable or Kernel, default="rbf"
         As in `SimilarityRegressor`.
     gamma : float, "median" or "scale", default="median"
         The bandwidth where the kernel leaves it open; the rules look at X.
     out : path, optional
-        A "K.zarr" or "K.npy" to write the matrix of X to itself, block by block. The upper blocks
-        are computed, and mirrored below the diagonal. Two blocks of rows are in memory at a time,
-        so X may be larger than memory. The same call after a kill goes on where it stopped
-        (with a callable kernel only within one process, since functions cannot be compared).
+        A file "K.npy" or folder "K.zarr" to write the matrix of X against itself to, block by
+        block. The upper blocks are computed, and mirrored below the diagonal. Two blocks of rows
+        are in memory at a time, so X may be larger than memory. The same call after a kill goes on
+        where it stopped (with a callable kernel only within one process, since functions cannot be
+        compared).
     block_rows : int, default=4096
         Rows of a block of the file.
     n_jobs : int or None, default=None
@@ -67,8 +68,8 @@ def gram(
     Raises
     ------
     InvalidInputError
-        If `out` ends in something else, comes with Z, or has blocks of other rows, another kernel
-        or other `block_rows`.
+        If `out` ends in something else, is given together with Z, or was begun with other rows,
+        another kernel or other `block_rows`.
 
     Examples
     --------
@@ -83,14 +84,20 @@ def gram(
     check_gamma(gamma)
     kernel = as_kernel(kernel)
     if isinstance(kernel, Precomputed):
-        raise InvalidInputError("kernel='precomputed' is a Gram matrix already; give its kernel")
+        raise InvalidInputError(
+            "kernel='precomputed' means that X is a Gram matrix already; name the kernel to "
+            "compute one with, such as 'rbf'"
+        )
     source = _rows(X, kernel)
     if kernel.needs_gamma:
         engine = engine_for(source, n_jobs)
         kernel = resolve_kernel(kernel, gamma, survey(engine, source, 0, 0, gamma=gamma))
     if out is not None:
         if Z is not None:
-            raise InvalidInputError("out= keeps the matrix of X to itself; leave Z out")
+            raise InvalidInputError(
+                "Z and out cannot be given together: out writes the matrix of X against itself; "
+                "leave Z out, or take the array that is returned without out"
+            )
         return write_gram(source, kernel, tile_dtype_of(source), out, block_rows, n_jobs)
     held = _held(source if Z is None else _rows(Z, kernel))
     if is_dask(X):

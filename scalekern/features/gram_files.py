@@ -36,9 +36,9 @@ def write_gram(
     """
     path, n = Path(out), source.n_rows
     if path.suffix not in (".npy", ".zarr"):
-        raise InvalidInputError(f"out={str(path)!r} must end in .npy or .zarr")
+        raise InvalidInputError(f"out={str(path)!r}; give a path that ends in .npy or .zarr")
     if isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
-        raise InvalidInputError(f"block_rows={block_rows!r}; use a number of rows above 0")
+        raise InvalidInputError(f"block_rows={block_rows!r}; give a whole number of at least 1")
     engine = ThreadEngine(n_jobs)
     record = _Record(path, _identity(source, kernel, dtype, block_rows))
     record.check()
@@ -128,16 +128,16 @@ class _Record:
             return
         if not self._file.exists():
             raise InvalidInputError(
-                f"{self._matrix} is there but not its record {self._file.name}; remove it or "
-                "choose another name"
+                f"{self._matrix} exists, but not {self._file.name}, which says what it was made "
+                "of; remove it, or choose another name"
             )
         first, *rest = self._file.read_text(encoding="utf-8").split("\n")
         found = json.loads(first)
         other = [name for name, value in self._identity.items() if found.get(name) != value]
         if other:
             raise InvalidInputError(
-                f"{self._matrix} was begun with other {' and '.join(other)}; remove it and "
-                f"{self._file.name}, or choose another name"
+                f"{self._matrix} was begun by a call with another {' and '.join(other)}; remove it "
+                f"and {self._file.name} to start anew, or choose another name"
             )
         if not self._matrix.exists():
             self.new = True

@@ -85,15 +85,15 @@ def choose_landmarks(
     if landmarks == "kmeans":
         if isinstance(sample.X, list):
             raise UnsupportedError(
-                "landmarks='kmeans' takes means of rows, and these are objects; "
+                "landmarks='kmeans' needs means of rows, which objects such as texts do not have; "
                 "use 'uniform' or 'rpcholesky'"
             )
         return Landmarks(cluster_means(sample.X, sample.weight, m).astype(source.dtype), NONE)
     if landmarks == "rpcholesky":
         if not kernel.positive_definite:
             raise UnsupportedError(
-                f"landmarks='rpcholesky' needs a positive definite kernel, which {kernel!r} does "
-                "not say it is; use 'uniform'"
+                f"landmarks='rpcholesky' needs a positive definite kernel, and {kernel!r} is not "
+                "declared to be one; use 'uniform'"
             )
         pivots = pivoted_cholesky(kernel, sample.X, m, sample.seed).pivots
         pivots = pivots if len(pivots) else np.arange(1)
@@ -122,10 +122,10 @@ def _given(landmarks: Any, source: RowSource) -> Any:
         if given.ndim == 2 and given.shape[1] == source.n_features and len(given):
             if np.isfinite(given).all():
                 return given.astype(source.dtype, copy=False)
-            raise InvalidInputError("landmarks have missing or infinite values")
+            raise InvalidInputError("landmarks have missing or infinite values; give finite rows")
     shape = getattr(landmarks, "shape", None) or f"length {len(landmarks)}"
     raise InvalidInputError(
-        f"landmarks of {shape} do not fit rows of {source.n_features} features; "
+        f"landmarks of {shape} do not match rows of {source.n_features} features; "
         f"give rows of shape (m, {source.n_features}) or row numbers"
     )
 
@@ -142,5 +142,7 @@ def _checked_numbers(landmarks: Any, n_rows: int) -> np.ndarray:
     numbers = np.asarray(landmarks)
     outside = numbers[(numbers < 0) | (numbers >= n_rows)]
     if len(outside):
-        raise InvalidInputError(f"landmarks name row {outside[0]}, but there are {n_rows} rows")
+        raise InvalidInputError(
+            f"landmarks has the row number {outside[0]}, but X has {n_rows} rows, numbered from 0"
+        )
     return numbers

@@ -24,7 +24,7 @@ def check_integer(name: str, value: Any, least: int = 1) -> int:
 def check_share(name: str, value: Any) -> float:
     """Return `value` as a float, or raise where it is not a number from 0 to below 1."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
-        raise InvalidInputError(f"{name}={value!r}; it must be a number from 0 to below 1")
+        raise InvalidInputError(f"{name}={value!r}; it must be at least 0 and below 1")
     return float(value)
 
 

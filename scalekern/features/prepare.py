@@ -221,8 +221,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         check_choice("scaler", self.scaler, SCALERS)
         if self.missing == "drop":
             raise InvalidInputError(
-                "missing='drop': a prediction is due for each row that is given, so rows cannot be "
-                f"dropped; choose one of {', '.join(map(repr, MISSING))}"
+                "missing='drop' does not exist, because every row given to predict gets a "
+                f"prediction; choose one of {', '.join(map(repr, MISSING))}"
             )
         check_choice("missing", self.missing, MISSING)
         check_choice("categories", self.categories, CATEGORIES)
@@ -267,7 +267,10 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         if not np.isfinite(self.scale_).all():
             column = int(np.flatnonzero(~np.isfinite(self.scale_))[0])
             name = column if self.columns_ is None else repr(self.get_feature_names_out()[column])
-            raise InvalidInputError(f"column {name} of X is too large to scale; rescale it first")
+            raise InvalidInputError(
+                f"column {name} of X has values too large to scale in float64; divide it by a "
+                "constant first"
+            )
 
     def _prepared(self, source: RowSource, columns: list[Column] | None, *, lazy: bool) -> Any:
         """Return the rows as numbers: lazily as a source, or at once as an array."""
@@ -332,7 +335,7 @@ def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:
             )
         return source
     if y is None:
-        raise InvalidInputError("categories='target' needs the target: fit(X, y)")
+        raise InvalidInputError("categories='target' needs the target; call fit(X, y)")
     if is_dask(X):
         return dask_source(X, y, raw=True)
     (block,) = source.blocks(source.n_rows)
@@ -348,7 +351,7 @@ def _numbers_of(y: Any, n_rows: int) -> np.ndarray:
     if labels.ndim != 1 or not any(isinstance(label, str) for label in labels.tolist()):
         return checked_target(y, n_rows)
     if not all(isinstance(label, str) for label in labels.tolist()):
-        raise InvalidInputError("y has labels that are texts, and others; make all of them texts")
+        raise InvalidInputError("y mixes labels of text with others; make all of them text")
     classes = np.unique(labels.astype(str))
     indicators = (labels[:, None] == classes).astype(np.float64)
     return checked_target(indicators[:, 1] if len(classes) == 2 else indicators, n_rows)

@@ -95,16 +95,18 @@ class Nystroem(_MapTransformer):
     Parameters
     ----------
     kernel : str, callable or Kernel, default="rbf"
-        A short name, a function of two objects, or a kernel object.
+        What similar means: a short name, a function of two objects, or a kernel object, as in
+        `SimilarityRegressor`.
     gamma : float, "scale" or "median", default="median"
         The bandwidth where the kernel leaves it open: a number above 0; "scale" is
         1 / (d * variance of X); "median" is that of the median distance between rows.
     n_components : int, default=1000
-        Landmarks; fewer where there are fewer rows.
+        How many landmarks; fewer if there are fewer rows.
     landmarks : "uniform", "kmeans", "rpcholesky" or array, default="uniform"
-        Drawn by a hash of the row number and the seed; of ten times as many rows so drawn, the
-        means of clusters, or those that span the others best; or rows of shape (m, d); or row
-        numbers. See docs/landmarks.md for what each is good for.
+        "uniform" draws rows by a hash of the row number and the seed. The next two draw ten times
+        as many first: "kmeans" takes the means of their clusters, "rpcholesky" those that span the
+        others best. Or an array of rows of shape (m, d), or of row numbers. See docs/landmarks.md
+        for what each is good for.
     cutoff : float or None, default=None
         Directions of the landmarks' Gram matrix below this share of the largest are left out, so
         there can be fewer features than landmarks. None is 1e-9 for float32 rows, 1e-14 for
@@ -123,7 +125,7 @@ class Nystroem(_MapTransformer):
     Raises
     ------
     InvalidInputError
-        For bad values of the parameters or of X.
+        If a parameter has a bad value, or X has missing or infinite values.
 
     References
     ----------
@@ -190,7 +192,7 @@ class FourierFeatures(_MapTransformer):
     gamma : float, "scale" or "median", default="median"
         The bandwidth where the kernel leaves it open; see `Nystroem`.
     n_components : int, default=1000
-        Features; half of them cosines, half sines; an odd number is rounded up.
+        How many features: half are cosines and half sines, so an odd number is rounded up.
     sampling : {"orthogonal", "qmc", "random"}, default="orthogonal"
         How the frequencies of a stationary kernel are drawn: orthogonal to each other; from a
         scrambled Sobol sequence, which is better still in few dimensions; or independent.
@@ -212,7 +214,7 @@ class FourierFeatures(_MapTransformer):
     Raises
     ------
     InvalidInputError, UnsupportedError
-        For bad values, or a kernel that is not stationary.
+        If a parameter or X has bad values, or the kernel is neither stationary nor polynomial.
 
     References
     ----------

@@ -168,7 +168,9 @@ class Kernel(BaseEstimator, ABC):
         UnsupportedError
             If the kernel has no bandwidth.
         """
-        raise UnsupportedError(f"{self!r} has no bandwidth to choose")
+        raise UnsupportedError(
+            f"{self!r} has no bandwidth to choose; leave gamma out, or use a kernel that has one"
+        )
 
     def with_median_gamma(
         self, X: Any, weight: np.ndarray | None = None, factor: float = 1.0
@@ -205,7 +207,10 @@ class Kernel(BaseEstimator, ABC):
         UnsupportedError
             If the kernel is not stationary.
         """
-        raise UnsupportedError(f"{self!r} is not stationary, so it has no frequencies")
+        raise UnsupportedError(
+            f"{self!r} is not stationary, so it has no spectral density to draw frequencies from; "
+            "use approximation='nystroem', or a stationary kernel such as 'rbf'"
+        )
 
     def __add__(self, other: Any) -> Any:
         return _combined("Sum", self, other)
@@ -320,7 +325,7 @@ def tile_dtype(X: Any) -> np.dtype:
 def check_positive(name: str, value: Any) -> float:
     """Return `value` as a float, or raise naming the parameter where it is not above 0."""
     if isinstance(value, bool) or not np.isscalar(value) or isinstance(value, str):
-        raise InvalidInputError(f"{name}={value!r} is not a number above 0")
+        raise InvalidInputError(f"{name}={value!r}; it must be a number above 0")
     if not (np.isfinite(value) and value > 0):  # type: ignore[operator]
-        raise InvalidInputError(f"{name}={value!r} must be finite and above 0")
+        raise InvalidInputError(f"{name}={value!r}; it must be finite and above 0")
     return float(value)  # type: ignore[arg-type]

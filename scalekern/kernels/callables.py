@@ -14,12 +14,19 @@ from scalekern.storage import storable
 
 @storable
 class PairwiseKernel(Kernel):
-    """k(x, z) = function(x, z), one pair at a time, for objects of any kind.
+    """A kernel of your own, `k(x, z) = function(x, z)`, for objects of any kind.
+
+    The function is called for one pair at a time, which is slow; see `BlockKernel`.
 
     Parameters
     ----------
     function : callable
-        `f(x, z) -> float`; symmetric.
+        `f(x, z) -> float`, symmetric and finite.
+
+    Raises
+    ------
+    InvalidInputError
+        If the function returns something that is not a finite number.
 
     Notes
     -----
@@ -49,14 +56,20 @@ class PairwiseKernel(Kernel):
 
 @storable
 class BlockKernel(Kernel):
-    """A tile of the Gram matrix from one call, `function(X, Z)`.
+    """A kernel of your own that computes many similarities in one call, `function(X, Z)`.
 
     Parameters
     ----------
     function : callable
         `f(X, Z) -> array of shape (len(X), len(Z))` for blocks of rows.
     is_positive_definite : bool, default=False
-        Say True where no weighted sum of its values over pairs can be negative.
+        Whether all Gram matrices of the function are positive semidefinite. If so, solvers that
+        need that (Cholesky without clipping, conjugate gradients) may be used.
+
+    Raises
+    ------
+    InvalidInputError
+        If the function returns another shape, or something that is not finite.
 
     Examples
     --------

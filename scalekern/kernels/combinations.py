@@ -55,7 +55,9 @@ class Constant(Kernel):
         """Return the columns of the Gram matrix for Z, to be evaluated in `dtype`."""
         value = self.value
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not np.isfinite(value):
-            raise InvalidInputError(f"value={value!r} of a constant kernel must be a finite number")
+            raise InvalidInputError(
+                f"value={value!r} of a constant kernel; it must be a finite number"
+            )
         return _ConstantColumns(float(value), _count(Z), dtype)
 
     def diagonal(self, X: Any) -> np.ndarray:

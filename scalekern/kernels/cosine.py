@@ -14,9 +14,10 @@ from scalekern.storage import storable
 
 @storable
 class Cosine(Kernel):
-    """`k(x, z) = x @ z / (|x| |z|)`, as `sklearn.metrics.pairwise.cosine_similarity`.
+    """The cosine of the angle between two rows, `k(x, z) = x @ z / (|x| |z|)`.
 
-    A row of zeros has similarity 0 to all rows, itself included.
+    The same as `sklearn.metrics.pairwise.cosine_similarity`. A row of zeros has similarity 0 to all
+    rows, itself included.
 
     Examples
     --------

@@ -13,9 +13,9 @@ from scalekern.storage import storable
 
 @storable
 class EditDistance(Kernel):
-    """k(x, z) = exp(-gamma levenshtein(x, z)), for texts.
+    """A kernel of texts, `k(x, z) = exp(-gamma * distance)`, of their edit distance.
 
-    The distance is the least number of characters to insert, delete or replace (Levenshtein 1966).
+    The distance is the least number of characters to insert, delete or replace.
     The kernel is indefinite: exact models keep its signed spectrum (solver "pinv") or clip it
     ("cholesky"), Nyström models clip it, and the report has the share clipped.
 
@@ -31,6 +31,10 @@ class EditDistance(Kernel):
         Without the package rapidfuzz.
     InvalidInputError
         If a row is not a text.
+
+    References
+    ----------
+    Levenshtein (1966), Binary codes capable of correcting deletions, insertions and reversals.
 
     Examples
     --------

@@ -22,12 +22,22 @@ from scalekern.storage import storable
 
 @storable
 class Laplacian(StationaryKernel):
-    """`k(x, z) = exp(-gamma |x - z|_1)`, the L1 distance.
+    """The Laplacian kernel of the L1 distance, `k(x, z) = exp(-gamma |x - z|_1)`.
 
     Parameters
     ----------
     gamma : float or None, default=None
-        Above 0, in 1 / units of X; None leaves it to the estimator.
+        Bandwidth, above 0, in 1 / units of X: the larger, the narrower the kernel. None leaves it
+        to the estimator.
+
+    Raises
+    ------
+    InvalidInputError
+        If `gamma` is not a number above 0, when the kernel is evaluated.
+
+    References
+    ----------
+    Rahimi and Recht (2007), Random features for large-scale kernel machines, figure 1.
 
     Examples
     --------

@@ -66,6 +66,6 @@ def check_texts(items: Sequence[str]) -> None:
     for item in items:
         if not isinstance(item, str):
             raise InvalidInputError(
-                f"edit distances are of texts, but a row is of type {type(item).__name__}: "
+                f"edit distances are between texts, but a row is of type {type(item).__name__}: "
                 f"{str(item)[:40]!r}; pass a list of str"
             )

@@ -13,7 +13,7 @@ from scalekern.storage import storable
 
 @storable
 class Linear(Kernel):
-    """k(x, z) = x @ z.
+    """The linear kernel, `k(x, z) = x @ z`: models of it are straight lines.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from scalekern.storage import storable
 
 @storable
 class Matern(RadialKernel):
-    """The Matérn kernel of smoothness `nu` (Rasmussen and Williams 2006, section 4.2.1).
+    """The Matérn kernel, whose functions are as smooth as `nu` says.
 
     With `s = sqrt(2 nu) |x - z| / length_scale`: exp(-s) for 1/2, (1 + s) exp(-s) for 3/2,
     (1 + s + s^2/3) exp(-s) for 5/2.
@@ -24,6 +24,17 @@ class Matern(RadialKernel):
         Above 0, in the units of X; None leaves it to the estimator, where gamma then means
         1 / (2 length_scale^2).
     nu : {0.5, 1.5, 2.5}, default=1.5
+        Smoothness: functions are continuous (0.5), once (1.5) or twice (2.5) differentiable.
+
+    Raises
+    ------
+    InvalidInputError
+        If `length_scale` is not a number above 0, or `nu` is another number, when the kernel is
+        evaluated.
+
+    References
+    ----------
+    Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 4.2.1.
 
     Examples
     --------
@@ -90,4 +101,4 @@ class Matern(RadialKernel):
 
     def _check_nu(self) -> None:
         if self.nu not in (0.5, 1.5, 2.5):
-            raise InvalidInputError(f"nu={self.nu!r}; the Matérn kernels here have 0.5, 1.5 or 2.5")
+            raise InvalidInputError(f"nu={self.nu!r}; a Matérn kernel takes 0.5, 1.5 or 2.5")

@@ -16,12 +16,14 @@ from scalekern.storage import storable
 
 @storable
 class Polynomial(Kernel):
-    """k(x, z) = (gamma x @ z + coef0)^degree, as `sklearn.metrics.pairwise.polynomial_kernel`.
+    """The polynomial kernel, `k(x, z) = (gamma x @ z + coef0)^degree`.
+
+    The same as `sklearn.metrics.pairwise.polynomial_kernel`.
 
     Parameters
     ----------
     degree : int, default=3
-        At least 1.
+        The degree of the polynomial, at least 1.
     gamma : float or None, default=None
         Above 0. None leaves it to the estimator, whose "median" means 1 / number of features here,
         since no distance is involved; on its own the kernel takes that value too.
@@ -31,7 +33,8 @@ class Polynomial(Kernel):
     Raises
     ------
     InvalidInputError
-        For another degree, gamma or coef0, when the kernel is evaluated.
+        If a parameter is not such a number, when the kernel is evaluated; or if its values
+        overflow.
 
     Examples
     --------
@@ -85,7 +88,7 @@ class Polynomial(Kernel):
         if isinstance(degree, bool) or not isinstance(degree, numbers.Integral) or degree < 1:
             raise InvalidInputError(f"degree={degree!r}; it must be a whole number of at least 1")
         if not isinstance(coef0, numbers.Real) or not np.isfinite(coef0):
-            raise InvalidInputError(f"coef0={coef0!r} must be a finite number")
+            raise InvalidInputError(f"coef0={coef0!r}; it must be a finite number")
         gamma = 1.0 / d if self.gamma is None else check_positive("gamma", self.gamma)
         t *= t.dtype.type(gamma)
         t += t.dtype.type(coef0)
@@ -93,8 +96,8 @@ class Polynomial(Kernel):
             np.power(t, int(degree), out=t)
         if not np.isfinite(t).all():
             raise InvalidInputError(
-                f"{self!r} is too large for {t.dtype} on these rows; scale them first, or use a "
-                "smaller gamma or degree"
+                f"{self!r} has values too large for {t.dtype} on these rows; scale them first, or "
+                "use a smaller gamma or degree"
             )
 
 

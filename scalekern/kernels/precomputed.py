@@ -21,7 +21,7 @@ WHAT_WORKS = (
 
 @storable
 class Precomputed(Kernel):
-    """k(x_i, z_j) = X[i, j]: the rows are those of a Gram matrix.
+    """Similarities that were computed before: X is a Gram matrix, `k(x_i, z_j) = X[i, j]`.
 
     Nothing is assumed of the values, so the kernel counts as indefinite: the solver is "pinv"
     unless another is asked for.

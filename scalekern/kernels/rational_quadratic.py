@@ -12,10 +12,10 @@ from scalekern.storage import storable
 
 @storable
 class RationalQuadratic(RadialKernel):
-    """`k(x, z) = (1 + |x - z|^2 / (2 alpha length_scale^2))^-alpha`.
+    """The rational quadratic kernel, a mixture of Gaussians of many length scales.
 
-    A mixture of Gaussians whose precision has a gamma distribution (Rasmussen and Williams 2006,
-    section 4.2.1); for large alpha it is one Gaussian.
+    `k(x, z) = (1 + |x - z|^2 / (2 alpha length_scale^2))^-alpha`, where the Gaussians' precision
+    has a gamma distribution; for large alpha it is a single Gaussian.
 
     Parameters
     ----------
@@ -29,7 +29,11 @@ class RationalQuadratic(RadialKernel):
     Raises
     ------
     InvalidInputError
-        If one of them is not above 0, when the kernel is evaluated.
+        If a parameter is not above 0, when the kernel is evaluated.
+
+    References
+    ----------
+    Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 4.2.1.
 
     Examples
     --------

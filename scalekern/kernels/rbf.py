@@ -11,12 +11,22 @@ from scalekern.storage import storable
 
 @storable
 class RBF(RadialKernel):
-    """`k(x, z) = exp(-gamma |x - z|^2)`.
+    """The Gaussian (radial basis function) kernel, `k(x, z) = exp(-gamma |x - z|^2)`.
 
     Parameters
     ----------
     gamma : float or None, default=None
-        Above 0, in 1 / units of X squared; None leaves it to the estimator.
+        Bandwidth, above 0, in 1 / units of X squared: the larger, the narrower the kernel. None
+        leaves it to the estimator.
+
+    Raises
+    ------
+    InvalidInputError
+        If `gamma` is not a number above 0, when the kernel is evaluated.
+
+    References
+    ----------
+    Rasmussen and Williams (2006), Gaussian Processes for Machine Learning, section 4.2.1.
 
     Examples
     --------

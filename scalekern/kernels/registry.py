@@ -72,6 +72,6 @@ def as_kernel(kernel: Any) -> Kernel:
     if callable(kernel) and not isinstance(kernel, type):
         return PairwiseKernel(kernel)
     raise InvalidInputError(
-        f"kernel={kernel!r} is not known; use one of {kernel_names()}, a callable f(x, z), "
+        f"kernel={kernel!r} does not exist; use one of {kernel_names()}, a callable f(x, z), "
         "or a kernel object"
     )

@@ -24,8 +24,8 @@ def uniform_points(n: int, d: int, rng: np.random.Generator, sampling: Sampling)
         return np.maximum(rng.random((n, d)), np.finfo(np.float64).tiny)
     if d > MOST_SOBOL:
         raise InvalidInputError(
-            f"sampling='qmc' has at most {MOST_SOBOL - 1} features; these rows have {d - 1}: use "
-            "sampling='orthogonal'"
+            f"sampling='qmc' takes at most {MOST_SOBOL - 1} columns, and these rows have {d - 1}; "
+            "use sampling='orthogonal'"
         )
     from scipy.stats import qmc
 

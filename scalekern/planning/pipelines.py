@@ -60,8 +60,9 @@ def _outlook(model: Any, source: RowSource) -> Outlook:
     if isinstance(model, SimilarityRegressor):
         return plan_similarity(model, shape)
     raise UnsupportedError(
-        f"a {type(model).__name__} cannot be planned; SimilarityRegressor, KNeighborsRegressor, "
-        "KNeighborsClassifier, LinearRegressor and pipelines that end in one can"
+        f"a {type(model).__name__} cannot be planned; give a SimilarityRegressor, "
+        "KNeighborsRegressor, KNeighborsClassifier or LinearRegressor, or a pipeline that ends in "
+        "one"
     )
 
 
@@ -71,8 +72,8 @@ def _prepared(step: Any, source: RowSource) -> tuple[list[Step], RowSource, int,
         return _by_preparer(step, source)
     if not is_storable(step) or not hasattr(step, "transform"):
         raise UnsupportedError(
-            f"a {type(step).__name__} before the model cannot be planned; RowPreparer and "
-            "scikit-learn's StandardScaler and MinMaxScaler can"
+            f"a pipeline with a {type(step).__name__} cannot be planned; the steps before the "
+            "model may be RowPreparer and scikit-learn's StandardScaler and MinMaxScaler"
         )
     kept = 3 * array_bytes(np.empty(source.n_features))
     return [_a_pass(source, "scaling", type(step).__name__)], source, kept, []
@@ -91,7 +92,7 @@ def _by_preparer(
     after = _Prepared(source, d)
     notes = []
     if d > len(columns):
-        notes.append(f"{len(columns)} columns become at most {d}; how many only the rows can tell")
+        notes.append(f"{len(columns)} columns become at most {d}; how many depends on the rows")
     return done, after, 2 * 8 * d, notes
 
 

@@ -77,7 +77,10 @@ def _mapped(plan: Outlook, params: Any, known: Outset, shape: Shape) -> Shape:
         plan.model_bytes += 8 * shape.d
     if (known.trials or known.scales) and chooses_map(params):
         plan.model_bytes += most_bytes(shape.d)
-        plan.notes.append("which columns have curves, only the rows can tell; bytes are the most")
+        plan.notes.append(
+            "columns with heavy tails may be transformed, which depends on the rows; the model's "
+            "size is the most it can be"
+        )
     if known.given is None:
         return shape
     plan.model_bytes += known.given.nbytes

@@ -29,17 +29,20 @@ def plan_trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: S
     if known.learn:
         plan.add("learning the metric", "gradients of local models", _rounds(rows, shape.d))
         plan.model_bytes += 8 * shape.d * (shape.d + 1)
-        plan.notes.append("whether a metric is kept, only the rows can tell; bytes are the most")
+        plan.notes.append(
+            "whether a learned metric is kept depends on the rows; the model's size is the most "
+            "it can be"
+        )
         if shape.d > WIDE and known.names[0] == "nystroem" and shape.n <= MOST_EXACT_ROWS:
-            plan.notes.append("in the fewer columns of a metric the fit may be exact instead")
+            plan.notes.append("if a learned metric has fewer columns, the fit may be exact instead")
     if "local" in known.names and local_kernels(params):
         sizes = SIZES[:2] if isinstance(params["n_neighbors"], str) else (known.n_neighbors,)
         work = sum((_systems(16 * tried, k, shape.d) for k in sizes), Counter[str]())
         plan.add("trying local models", f"leave-one-out on {tried} rows", work)
         if len(sizes) > 1:
             plan.notes.append(
-                f"local models have {SIZES[0]} to {SIZES[-1]} neighbours; how many, only the rows "
-                "can tell"
+                f"local models have {SIZES[0]} to {SIZES[-1]} neighbours; how many depends on the "
+                "rows"
             )
     if len(known.names) > 1:
         first, other = known.names
@@ -52,8 +55,8 @@ def plan_trials(plan: Outlook, params: Any, known: Outset, kernel: Any, shape: S
             work = made + count.sums(rows, m, shape.t, tile) + count.ridge(m, 100, LOO_ROWS, 1)
         plan.add(f"trying {first}", f"errors on {tried} rows held out", work)
         plan.notes.append(
-            f"the fit takes {other!r} instead where it is better on rows held out, which only the "
-            f"rows can tell; approximation={first!r} settles it beforehand"
+            f"the fit takes {other!r} instead if that is clearly better on held-out rows; "
+            f"approximation={first!r} (--model {first}) rules it out"
         )
 
 

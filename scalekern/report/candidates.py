@@ -80,9 +80,12 @@ def chosen_models(
         return checked, {}
     left_out = dict(impossible)
     if train.has_weight:
-        left_out.setdefault("knn", "it takes no weights")
+        left_out.setdefault("knn", "it cannot use sample weights")
     if exact_rows is None and train.n_rows > MOST_EXACT_ROWS:
-        left_out["exact"] = f"more than {MOST_EXACT_ROWS:,} training rows, and no exact_rows"
+        left_out["exact"] = (
+            f"there are more than {MOST_EXACT_ROWS:,} training rows; exact_rows (--exact-rows) "
+            "fits it on a random sample"
+        )
     return [name for name in MODELS if name not in left_out], left_out
 
 

@@ -58,19 +58,19 @@ def compare(
     random_state: Any = 0,
     n_jobs: int | None = None,
 ) -> Comparison:
-    """Fit every model on the same rows and measure error, time, size and the gap to the exact one.
+    """Fit every model on the same rows; compare error, time, size and the gap to the exact model.
 
-    The bandwidth and alpha are chosen once, by the exact model where it runs, and shared; the local
-    model has a length scale for each query, and so chooses its own.
+    Exact, Nyström and Fourier models share one bandwidth and one alpha, chosen by the exact model
+    where it runs. The local model has a length scale for each query, and so chooses its own.
 
     Parameters
     ----------
     X : array or frame of shape (n, d), rows from `scalekern.rows` with their target, or a list of
         texts or other objects with a kernel that takes them
     y : array of shape (n,)
-        Left out where X is rows.
+        The target. Left out where X is rows that carry it.
     test : rows or (X_test, y_test), optional
-        The rows to measure on. Without it X is read into memory and split.
+        The rows to measure errors on. Without it X is read into memory and split.
     test_size : float or int, default=0.25
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
@@ -89,22 +89,25 @@ def compare(
     n_neighbors : int, optional
         Of "knn" and "local"; by default 5 and 32, or all rows where there are fewer.
     exact_rows : int, optional
-        Fit the exact model on a sample of that many training rows; there is then no gap to it.
+        Fit the exact model on a random sample of this many training rows. The gap to an exact model
+        of all rows is then measured on parts of them.
     random_state : int, default=0
-        Of the split, the landmarks and the frequencies.
+        The seed of the split, the landmarks and the frequencies.
     n_jobs : int or None, default=None
+        Threads; None is one for each core.
 
     Returns
     -------
     Comparison
+        Prints as a table; has `recommended`, `rows()`, `models`, `predictions` and `to_html(path)`.
 
     Raises
     ------
     InvalidInputError
-        For bad values of parameters or data; and where no model at all can be fitted. One that
-        fails, as the exact one does beyond the memory limit, has the reason for its `note`.
+        If a parameter or the data have bad values, or no model at all can be fitted. A single model
+        that fails, such as the exact one beyond the memory limit, says why in its `note`.
     UnsupportedError
-        For targets that are classes.
+        If the targets are classes, or a model that was asked for cannot be fitted on such rows.
 
     Examples
     --------
@@ -135,7 +138,8 @@ def compare(
     families, left_out = chosen_models(models, train, exact_rows, as_kernel(kernel))
     if n_neighbors and n_neighbors > train.n_rows and {"knn", "local"} & set(families):
         raise InvalidInputError(
-            f"n_neighbors={n_neighbors} but n_samples={train.n_rows}; ask for fewer neighbours"
+            f"n_neighbors={n_neighbors} but n_samples={train.n_rows} to fit on; ask for fewer "
+            "neighbours"
         )
     candidates = candidates_of(families, sizes)
     seed = seed_of(random_state)
@@ -190,7 +194,9 @@ def _checked(
     several = isinstance(n_components, (Sequence, np.ndarray)) and not isinstance(n_components, str)
     sizes = list(np.ravel(n_components)) if several else [n_components]
     if not sizes:
-        raise InvalidInputError("n_components is empty; give a number, or a list of some")
+        raise InvalidInputError(
+            "n_components is an empty list; give a number, or a list of at least one"
+        )
     return sorted({check_integer("n_components", size) for size in sizes})
 
 
@@ -198,7 +204,9 @@ def _of_all(error: BaseException) -> BaseException:
     """Return what to raise where no model can be fitted; a library's own words are no advice."""
     if isinstance(error, (ScalekernError, MemoryError)):
         return error
-    return InvalidInputError(f"no model could be fitted: {error}; look at the scales of X and y")
+    return InvalidInputError(
+        f"no model could be fitted: {error}; check X and y for huge or constant values"
+    )
 
 
 def _described(train: RowSource, test: RowSource, y: Any) -> Data:

@@ -161,8 +161,8 @@ class ComponentsDisplay(Display):
         curves = comparison.curves()
         if not curves:
             raise InvalidInputError(
-                "the comparison has one size of each model; give compare several, as "
-                "n_components=[125, 250, 500]"
+                "the comparison has only one size of each model, and a curve needs several; pass "
+                "compare(..., n_components=[125, 250, 500])"
             )
         return cls(curves, comparison.exact_rmse, unit=unit).plot(ax)
 

@@ -68,7 +68,7 @@ class ApproximationErrorDisplay(Display):
         if self.exact.shape != self.approximate.shape or not len(self.exact):
             raise InvalidInputError(
                 f"exact has {len(self.exact)} predictions and approximate "
-                f"{len(self.approximate)}; give as many of both, at least one"
+                f"{len(self.approximate)}; give equally many of both, at least one"
             )
         self.name, self.unit = name, unit
         self.difference_ = float(np.sqrt(np.mean((self.exact - self.approximate) ** 2)))
@@ -198,8 +198,9 @@ class AlphaPathDisplay(Display):
         model = getattr(last, "model_", last)  # a classifier's scores are a model's
         if getattr(model, "alphas_", None) is None:
             raise UnsupportedError(
-                f"{type(last).__name__} has no path of alpha: it was given as a number, or the "
-                "model has none; fit a similarity model with alpha='loo', 'gcv', 'cv' or an array"
+                f"{type(last).__name__} has tried no path of alphas: alpha was given as a number, "
+                "or the model has none; fit a similarity model with alpha='loo', 'gcv', 'cv' or an "
+                "array"
             )
         return cls(model.alphas_, model.scores_, model.alpha_).plot(ax)
 

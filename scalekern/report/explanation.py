@@ -114,7 +114,7 @@ def explanation_text(
     about = [] if why.classes is None else [f"{outcome_unit(why, output)}:"]
     sums = [f"{name:<20}{cell(np.asarray(value).tolist())}" for name, value in end]
     share = np.ravel(_of(why.share_not_shown[query], output))
-    sums[2] += f"  (not shown: {', '.join(f'{part:.0%}' for part in share)} of all that is added)"
+    sums[2] += f"  ({', '.join(f'{part:.0%}' for part in share)} of the absolute contributions)"
     return "\n".join([*table, "", *about, *sums])
 
 
@@ -193,8 +193,8 @@ def single_output(why: Explanation, query: int, output: int | None) -> int:
     outputs = np.size(why.baseline)
     if not (0 <= query < len(why.weight) and 0 <= found < outputs):
         raise InvalidInputError(
-            f"query={query} and output={found} are not among {len(why.weight)} queries and "
-            f"{outputs} outputs"
+            f"query={query} and output={found}: the explanation has {len(why.weight)} queries and "
+            f"{outputs} outputs, both numbered from 0"
         )
     return found
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None) -> Figure:
-    """Draw the gap to the exact model with its confidence interval, and the kernel's own error.
+    """Draw the gap to the exact model with its 95% confidence interval, and the kernel's error.
 
     Parameters
     ----------
@@ -42,22 +42,21 @@ def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None)
         If matplotlib is not installed.
     """
     ax = axes_to_draw_on(ax, (6.4, 4.2))
-    percent = 100 * np.array([found.gap, found.low, found.high])
-    bars = np.maximum([percent[0] - percent[1], percent[2] - percent[0]], 0.0)
+    bars = np.maximum([found.gap - found.low, found.high - found.gap], 0.0)
     ax.errorbar(
-        found.size, percent[0], bars, fmt="o-", color=COLOURS["nystroem"], capsize=4, zorder=3
+        found.size, found.gap, bars, fmt="o-", color=COLOURS["nystroem"], capsize=4, zorder=3
     )
-    for x, y in zip(found.size, percent[0], strict=True):
-        ax.annotate(f"{y:.2g}%", (x, y), (7, 5), textcoords="offset points", color=QUIET)
+    for x, y in zip(found.size, found.gap, strict=True):
+        ax.annotate(f"{y:.2g}", (x, y), (7, 5), textcoords="offset points", color=QUIET)
     dress(
         ax,
-        f"Gap to the exact model; the kernel itself misses {100 * found.trace_error:.2g}%",
-        "Training rows of the subproblem (logarithmic)",
-        "Difference of predictions\n(% of the target's standard deviation)",
+        f"Gap to the exact model; {100 * found.trace_error:.2g}% of the kernel is not captured",
+        "Training rows of each part (logarithmic)",
+        "Gap to exact (standard deviations of the target)",
     )
     ax.set_xscale("log")
     ax.set_xticks(found.size, [f"{n:,}" for n in found.size])
     ax.minorticks_off()
     ax.set_xlim(found.size[0] / 1.3, found.size[-1] * 1.5)
-    ax.set_ylim(0, 1.15 * max(percent[2].max(), 1e-12))
+    ax.set_ylim(0, 1.15 * max(found.high.max(), 1e-14))
     return finish(ax, path)

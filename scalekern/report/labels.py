@@ -55,16 +55,20 @@ def label_points(
     -------
     list of matplotlib Annotation
     """
+    from matplotlib.patheffects import withStroke
+
     figure = figure_of(ax)
     figure.draw_without_rendering()  # settles the layout
     pixel = figure.dpi / 72
     markers = [_square(centre, 6 * pixel) for centre in ax.transData.transform(xy)]
     placed: list[np.ndarray] = []
     labels = []
+    halo = [withStroke(linewidth=2.5, foreground="white")]  # lines pass behind letters
     for point, text, colour in zip(xy, texts, colours, strict=True):
         label = ax.annotate(
-            text, point, xytext=(0, 0), textcoords="offset points", fontsize=size, color=colour
-        )
+            text, point, xytext=(0, 0), textcoords="offset points", fontsize=size, color=colour,
+            path_effects=halo,
+        )  # fmt: skip
         _move_to_best(label, _frame(ax), [*markers, *placed])
         placed.append(_box(label))
         labels.append(label)

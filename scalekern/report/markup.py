@@ -17,7 +17,7 @@ class Html(str):
 
 
 def element(tag: str, *content: object, **attributes: str) -> Html:
-    """Return an element; a trailing _ of an attribute's name is dropped, as in `class_`.
+    """Return an element; `class_` is the attribute class, and `aria_label` aria-label.
 
     Examples
     --------
@@ -25,7 +25,10 @@ def element(tag: str, *content: object, **attributes: str) -> Html:
     >>> str(element("td", '<b> & "c"', class_="name"))
     '<td class="name">&lt;b&gt; &amp; &quot;c&quot;</td>'
     """
-    named = "".join(f' {name.rstrip("_")}="{text(value)}"' for name, value in attributes.items())
+    named = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{text(value)}"'
+        for name, value in attributes.items()
+    )
     if tag in EMPTY:
         return Html(f"<{tag}{named}>")
     return Html(f"<{tag}{named}>{join(*content)}</{tag}>")

@@ -47,12 +47,16 @@ class Trend:
     def __str__(self) -> str:
         (first, last), name = self.sizes[-2:], name_of(self.model)
         before, after = self.rmse[-2:]
-        text = f"{name}, from {first:,} to {last:,} components: RMSE {before:.4g} to {after:.4g}"
+        text = f"{name}: from {first:,} to {last:,} components the RMSE went from {before:.4g} to "
         if self.is_noise:
-            return f"{text}, which is within the noise. More components would buy nothing here."
+            return (
+                f"{text}{after:.4g}, a difference within the noise of the test rows. More "
+                "components would buy nothing here."
+            )
         coming = f"{2 * last:,} would come to about {after - self.gain:.4g}"
         end = "" if self.floor is None else f"; the exact model has {self.floor:.4g}"
-        return f"{text}. By that, {coming} for {self.times:.1f} times the work{end}."
+        work = f"{self.times:.1f} times the work"
+        return f"{text}{after:.4g}. If that goes on, {coming} for {work}{end}."
 
 
 def trends(comparison: Any) -> list[Trend]:

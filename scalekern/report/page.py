@@ -41,15 +41,18 @@ th, td { padding: .35rem .8rem .35rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: normal; }
 th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; }
+.scroll th:first-child, .scroll td:first-child { position: sticky; left: 0;
+  background: var(--paper); }
+.star { position: absolute; }
 td.words { white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
 tr.chosen td { font-weight: 700; color: var(--mark); }
 .settings td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .settings td:first-child { color: var(--quiet); white-space: nowrap; padding-right: 1.5rem; }
-.pictures { display: grid; gap: 1.2rem;
+.pictures { display: grid; gap: 1.2rem; margin-top: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); }
 figure { margin: 0; max-width: 46rem; }
 figure img { display: block; width: 100%; height: auto; }
-figcaption { font-size: .88rem; padding: .3rem .2rem; }
+figcaption { font-size: .9rem; padding: .3rem .2rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; margin: .5rem 0; }
 dt, dd { margin: 0; }
 pre { background: var(--card); padding: .8rem; border-radius: 4px; white-space: pre-wrap;
@@ -65,6 +68,7 @@ summary { cursor: pointer; }
   .pictures { grid-template-columns: 1fr 1fr; }
   figure, .answer, tr, pre { break-inside: avoid; }
   h2 { break-after: avoid; }
+  details:not([open]) { display: none; }
   .scroll { overflow: visible; } th, td { padding-right: .4rem; font-size: 8pt; } }
 """
 
@@ -85,14 +89,20 @@ def comparison_page(
     parts = [
         element("h1", title),
         element("p", made, class_="quiet"),
-        sections.answer(comparison),
+        sections.question(comparison, target),
+        sections.answer(comparison, unit),
         _section("The data", sections.data(comparison, target, unit)),
-        _section("The models", sections.table(comparison), sections.missing(comparison)),
-        _section("Error and what it costs", sections.costs(comparison, unit)),
-        _section("Error against components", sections.components(comparison, unit)),
+        _section(
+            "The models",
+            sections.table(comparison),
+            sections.missing(comparison),
+            sections.kinds(comparison),
+        ),
+        _section("Error against time and memory", sections.costs(comparison, unit)),
+        _section("Error against the number of components", sections.components(comparison, unit)),
         _section("What more time would buy", sections.more_time(comparison)),
         _section(
-            "Against the exact model",
+            "How close the models are to the exact one",
             sections.gap_table(comparison),
             sections.gaps(comparison, unit),
             sections.certificates(comparison),

@@ -279,8 +279,8 @@ def plot_predictions(
     y, predicted = np.asarray(y, dtype=float).ravel(), np.asarray(predicted, dtype=float).ravel()
     if y.shape != predicted.shape or not len(y):
         raise InvalidInputError(
-            f"y has {len(y)} values and predicted {len(predicted)}; give as many of both, at least "
-            "one"
+            f"y has {len(y)} values and predicted {len(predicted)}; give equally many of both, at "
+            "least one"
         )
     ax = axes_to_draw_on(ax, (6.2, 5.2))
     low, high = _middle(y, predicted)

@@ -186,7 +186,7 @@ class Plan:
 
     def _title(self) -> str:
         of = f" of {self.columns:,} columns" if self.columns else " of objects"
-        return f"{self.model} on {self.rows:,} rows{of}, nothing read or done yet"
+        return f"{self.model} on {self.rows:,} rows{of}; nothing has been fitted"
 
     def _facts(self) -> list[tuple[str, str]]:
         solver = f", solver {self.solver}" if self.solver else ""
@@ -195,9 +195,9 @@ class Plan:
             f"{_text(self.predict_seconds)} to predict as many rows, on {threads} "
             f"thread{'' if threads == 1 else 's'}"
         )
-        model = f"{bytes_text(self.model_bytes)} at most"
+        model = f"at most {bytes_text(self.model_bytes)}"
         if self.explain_bytes:
-            model += f", and {bytes_text(self.explain_bytes)} to explain its predictions"
+            model += f", plus {bytes_text(self.explain_bytes)} to explain its predictions"
         workers = self.crew.workers
         engine = (
             f"{workers} Dask worker{'' if workers == 1 else 's'}: {self.graph_tasks:,} tasks, "
@@ -207,11 +207,14 @@ class Plan:
             ("would run", f"{self.approximation} ({self.why}){solver}, {self.dtype} tiles"),
             ("passes", f"{len(self.passes)} over the rows, {bytes_text(self.read_bytes)} read"),
             ("model", model),
-            ("memory", f"{bytes_text(self.memory_bytes)} at the peak; {budget} may be used"),
+            (
+                "memory",
+                f"{bytes_text(self.memory_bytes)} at the peak, of {budget} that a fit may use",
+            ),
             *([("engine", engine)] if workers else []),
             ("seconds", f"about {_text(self.seconds)} to fit, {predicting}"),
         ]
-        refused = [("refused", self.problem), ("would fit", self.remedy)]
+        refused = [("refused", self.problem), ("what to do", self.remedy)]
         return facts if self.fits else facts + refused
 
     def _cells(self) -> list[tuple[str, ...]]:

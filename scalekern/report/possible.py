@@ -33,8 +33,9 @@ def rows_for(reader: SimilarityRegressor, X: Any, y: Any, missing: str) -> RowSo
     kernel = as_kernel(reader.kernel)
     if isinstance(kernel, Precomputed):
         raise UnsupportedError(
-            "compare splits, scales and approximates rows, which kernel='precomputed' does not "
-            "have; pass the function as the kernel, or fit SimilarityRegressor('precomputed')"
+            "compare cannot use kernel='precomputed', because it splits and scales rows, and "
+            "there are only similarities; pass the similarity as a function f(x, z), or fit "
+            "SimilarityRegressor('precomputed')"
         )
     takes_objects = not kernel.takes_vectors
     if not takes_objects and isinstance(X, (list, tuple)) and X and isinstance(X[0], str):
@@ -49,15 +50,15 @@ def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:
     """Return the models that these rows and this kernel cannot have, with the reasons."""
     reasons = {}
     if not kernel.stationary:
-        reasons["fourier"] = f"{kernel!r} is not a stationary kernel of vectors"
+        reasons["fourier"] = f"{kernel!r} is not a stationary kernel of rows of numbers"
     if not is_local(kernel):
-        reasons["local"] = f"{kernel!r} is not a kernel of the distance of two vectors"
+        reasons["local"] = f"{kernel!r} does not depend on the distance between two rows alone"
     if not train.n_features:
-        reasons["linear"] = "it takes vectors of numbers, and the rows are objects"
+        reasons["linear"] = "it needs columns of numbers, and the rows are objects"
         first = next(train.blocks(1)).X[0]
         if not isinstance(first, str):
             kind = type(first).__name__
-            reasons["knn"] = f"its distance is of texts or vectors, and the rows are {kind} objects"
+            reasons["knn"] = f"it compares numbers or texts, and the rows are {kind} objects"
     return reasons
 
 
@@ -66,8 +67,8 @@ def refuse(asked: list[str], impossible: dict[str, str], possible: list[str]) ->
     for name in asked:
         if name in impossible:
             raise UnsupportedError(
-                f"models has {name!r}, which cannot be fitted: {impossible[name]}; "
-                f"the models that can are {', '.join(map(repr, possible))}"
+                f"models has {name!r}, which cannot be fitted here: {impossible[name]}; "
+                f"choose from {', '.join(map(repr, possible))}"
             )
 
 
@@ -82,8 +83,8 @@ def refuse_classes(y: Any) -> None:
         labels.astype(float)
     except ValueError:
         raise UnsupportedError(
-            f"y holds texts such as {str(labels[0])!r}, and compare measures errors of numbers; "
-            "for classes fit SimilarityClassifier and KNeighborsClassifier, and compare them by "
+            f"y holds texts such as {str(labels[0])!r}, but compare measures errors of numbers; "
+            "for classes, fit SimilarityClassifier and KNeighborsClassifier, and compare them with "
             "sklearn.metrics (accuracy_score, log_loss)"
         ) from None
     except TypeError:
@@ -93,4 +94,6 @@ def refuse_classes(y: Any) -> None:
 def check_scaler(scaler: Any) -> None:
     """Raise for a scaling that was asked for where there are no columns; the default is skipped."""
     if scaler not in ("standard", "none"):
-        raise InvalidInputError(f"scaler={scaler!r} scales columns, and the rows are objects")
+        raise InvalidInputError(
+            f"scaler={scaler!r} needs columns of numbers, and the rows are objects; leave it out"
+        )

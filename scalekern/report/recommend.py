@@ -74,7 +74,7 @@ def recommend(losses: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> Rec
     """
     finite = {name: loss for name, loss in losses.items() if np.isfinite(loss).all()}
     if not finite:
-        raise InvalidInputError("there is nothing to recommend: no model has finite errors")
+        raise InvalidInputError("no model can be recommended, because none has finite errors")
     order = sorted(finite, key=lambda name: float(np.mean(finite[name])))
     best = order[0]
     close = tuple(name for name in order if within_noise(finite[name] - finite[best]))
@@ -113,21 +113,24 @@ def _reason(
     sizes: Mapping[str, int],
 ) -> str:
     best, n = order[0], len(losses[order[0]])
-    few = " But so few rows hardly tell models apart; measure on more." if n < FEW else ""
+    few = " But so few test rows hardly tell models apart; measure on more." if n < FEW else ""
     if len(order) == 1:
         return f"{_title(best)} is the only model that was fitted."
     rmse = {name: float(np.sqrt(np.mean(loss))) for name, loss in losses.items()}
     rows = f"{n:,} test row{'s' if n > 1 else ''}"
     first = f"{_title(best)} has the smallest error on {rows} (RMSE {rmse[best]:.4g})"
     if len(close) == 1:
-        return f"{first}, and no other model comes within the noise of that.{few}"
+        return (
+            f"{first}, and every other model is worse by more than the noise of the test rows.{few}"
+        )
     others = _listed([name_of(name) for name in close if name != best])
     verb = "is" if len(close) == 2 else "are"
-    text = f"{first}; {others} {verb} within the noise of that."
+    text = f"{first}; {others} {verb} not measurably worse, given the noise of the test rows."
     if chosen == best:
-        return f"{text} None of these stores fewer bytes than {name_of(best)}.{few}"
+        size = bytes_text(sizes[best])
+        return f"{text} Of these, {name_of(best)} is the smallest: it stores {size}.{few}"
     return (
-        f"{text} Of these, {name_of(chosen)} (RMSE {rmse[chosen]:.4g}) stores the fewest bytes: "
+        f"{text} Of these, {name_of(chosen)} (RMSE {rmse[chosen]:.4g}) is the smallest: it stores "
         f"{bytes_text(sizes[chosen])} against {bytes_text(sizes[best])}.{few}"
     )
 

@@ -55,13 +55,16 @@ def plot_feature_relevances(
     shares = getattr(model, "feature_relevances_", None)
     if shares is None:
         raise InvalidInputError(
-            f"this {type(model).__name__} has learned no metric; fit it with metric='learned', and "
-            "see report_['metric'] for whether anything was gained"
+            f"this {type(model).__name__} has no learned metric to draw; fit it with "
+            "metric='learned' (report_['metric'] is 'none' where none was better than the columns "
+            "as they are)"
         )
     if names is None:
         names = getattr(model, "feature_names_in_", [f"feature {i}" for i in range(len(shares))])
     if len(names) != len(shares):
-        raise InvalidInputError(f"{len(names)} names were given for {len(shares)} features")
+        raise InvalidInputError(
+            f"names has {len(names)} entries, but the model has {len(shares)} features"
+        )
     order = np.argsort(-shares, kind="stable")[:MOST_BARS]
     rest = 1.0 - shares[order].sum()
     labels, values = [str(names[i]) for i in order], [float(shares[i]) for i in order]

@@ -5,7 +5,7 @@ Apart from the page, which orders and styles them. What a part has nothing to sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,35 +17,54 @@ from scalekern.report.markup import Html, element, join, shortened
 from scalekern.report.more_time import trends
 from scalekern.report.names import family_of, name_of
 from scalekern.report.recommend import RULE, on_front
-from scalekern.report.table import bytes_text, table_cells
+from scalekern.report.table import BEST, bytes_text, table_cells
 
 CAUTION = (
-    "The next doubling is taken to gain by so much less than the last as that did than the one "
-    "before, and no more than the exact model leaves. Work is counted, not timed."
+    "These are extrapolations: each doubling is assumed to gain less than the one before by the "
+    "same factor as measured, and never more than the distance to the exact model. Work is "
+    "counted, not timed."
 )
+WHAT_MODELS_ARE = {
+    "exact": "a weighted sum of the similarities to every training row; accurate, but too costly "
+    "beyond some ten thousand rows",
+    "linear": "a straight line in each feature; the simplest model, to compare with",
+    "knn": "the mean of the targets of the most similar training rows (k nearest neighbours)",
+    "local": "an exact model of just the most similar training rows, solved anew for each "
+    "prediction",
+    "nystroem": "approximates the exact model by the similarities to a sample of the rows, its "
+    "landmarks",
+    "fourier": "approximates the exact model by random waves (cosines) of the features",
+}
+HALF, WHOLE, SQUARE = (5.6, 4.2), (6.4, 4.2), (5.2, 4.5)
+"""Inches of pictures that stand side by side or alone: their letters are as large as the text's."""
 MOST_NAMES = 60  # of columns that are listed
 MEANINGS = {
-    "RMSE, MAE": "The root of the mean squared error and the mean absolute error on the test "
-    "rows, in the units of the target; * marks the lowest RMSE.",
-    "R²": "The share of the variance of the test targets that is explained; 1 is perfect, 0 no "
-    "better than their mean.",
-    "gap to exact": "How far predictions are from those of the exact model: the root mean squared "
-    "difference, over the standard deviation of the test targets. 0 is the same.",
-    "fit, predict": "Seconds, measured once on the machine below: to learn, and to predict all "
-    "test rows.",
-    "model size": "Bytes of what a model predicts with.",
-    "dotted steps": "The Pareto front in a picture: no other model has both less error and less "
-    "cost.",
+    "RMSE, MAE": "Root mean squared error and mean absolute error on the test rows, in the units "
+    "of the target: the smaller, the better. * marks the smallest RMSE.",
+    "R²": "The share of the variance of the test targets that the predictions explain: 1 is "
+    "perfect, 0 is no better than always predicting their mean.",
+    "gap to exact": "How far a model's predictions are from the exact model's: their root mean "
+    "squared difference, in standard deviations of the test targets. 0 means the same "
+    "predictions.",
+    "fit, predict": "Seconds to fit the model and to predict all test rows, measured once on the "
+    "machine named below.",
+    "model size": "The bytes that a model needs in order to predict.",
+    "Pareto front": "The models that no other model beats in both error and cost; dotted steps "
+    "join them in the pictures.",
     "recommended": RULE,
 }
 
 
-def answer(comparison: Any) -> Html:
+def answer(comparison: Any, unit: str | None) -> Html:
     """Return the recommended model and why."""
     advice = comparison.recommended
     row = next(result for result in comparison.fitted if result.model == advice.model)
-    share = "" if row.r2 is None else f", R² {row.r2:.4g}"
-    facts = f"RMSE {row.rmse:.4g}{share}, {bytes_text(row.model_bytes)}."
+    share = "" if row.r2 is None else f" and explains {row.r2:.1%} of the variance of the target"
+    in_unit = f" {shortened(unit)}" if unit else ""
+    facts = (
+        f"On the test rows it is off by {row.rmse:.4g}{in_unit} (RMSE){share}. It takes "
+        f"{bytes_text(row.model_bytes)}. What it is: {WHAT_MODELS_ARE[family_of(row.model)]}."
+    )
     return element(
         "div",
         element("p", "Recommended: ", element("strong", name_of(advice.model))),
@@ -53,6 +72,31 @@ def answer(comparison: Any) -> Html:
         element("p", facts, class_="quiet"),
         class_="answer",
     )
+
+
+def question(comparison: Any, target: str | None) -> Html:
+    """Return what was compared, for a reader who knows nothing of it."""
+    about, rows = comparison.data, f"{len(comparison.y_test):,} other rows"
+    learnt = "" if about is None else f" to the same {about.n_train:,} rows"
+    what = f"Several models that predict {shortened(target)}" if target else "Several models"
+    text = (
+        f"{what} were fitted{learnt} and measured on {rows} (the test rows). This page compares "
+        "their errors, their cost in time and memory, and how close the fast approximations come "
+        "to the exact model."
+    )
+    return element("p", text)
+
+
+def kinds(comparison: Any) -> Html:
+    """Return what each kind of model in the table is."""
+    families = dict.fromkeys(family_of(result.model) for result in comparison.results)
+    pairs = [
+        join(element("dt", name_of(family)), element("dd", f"{WHAT_MODELS_ARE[family]}."))
+        for family in families
+    ]
+    sized = any(family_of(result.model) != result.model for result in comparison.results)
+    size = "The number after Nyström or Fourier counts its landmarks or waves, its components."
+    return join(element("dl", *pairs), *([element("p", size, class_="quiet")] if sized else []))
 
 
 def data(comparison: Any, target: str | None, unit: str | None) -> Html:
@@ -96,13 +140,28 @@ def table(comparison: Any) -> Html:
     lines = [
         element(
             "tr",
-            *(element("td", cell, **kind) for cell, kind in zip(line, kinds, strict=True)),
+            *(
+                element("td", _starred(cell), **kind)
+                for cell, kind in zip(line, kinds, strict=True)
+            ),
             **({"class_": "chosen"} if result.model == chosen else {}),
         )
         for line, result in zip(cells, comparison.results, strict=True)
     ]
+    return _scrolled("Error, time and size of each model", titles, lines)
+
+
+def _starred(cell: str) -> Html:
+    """Return a cell whose star hangs beyond its digits, so that decimal points are in line."""
+    star = element("span", BEST, class_="star")
+    return join(cell.strip(f" {BEST}"), *([star] if cell.endswith(BEST) else []))
+
+
+def _scrolled(label: str, titles: Sequence[Html], lines: Sequence[Html]) -> Html:
+    """Return a table that a narrow screen scrolls sideways, by keyboard too."""
     head = element("thead", element("tr", *titles))
-    return element("div", element("table", head, element("tbody", *lines)), class_="scroll")
+    body = element("table", head, element("tbody", *lines))
+    return element("div", body, class_="scroll", role="region", tabindex="0", aria_label=label)
 
 
 def missing(comparison: Any) -> Html:
@@ -110,12 +169,13 @@ def missing(comparison: Any) -> Html:
     items = [
         element("li", f"{name_of(name)}: {reason}.") for name, reason in comparison.left_out.items()
     ]
-    return join(element("p", "Not tried:"), element("ul", *items)) if items else Html()
+    return join(element("p", "Left out:"), element("ul", *items)) if items else Html()
 
 
 def costs(comparison: Any, unit: str | None) -> Html:
     """Return error against time and against memory."""
     from scalekern.report.pictures import plot_error_against_size, plot_error_against_time
+    from scalekern.report.style import axes_to_draw_on
 
     rows = [result.__dict__ for result in comparison.fitted]
     errors = [row["rmse"] for row in rows]
@@ -125,12 +185,14 @@ def costs(comparison: Any, unit: str | None) -> Html:
     return element(
         "div",
         figure_html(
-            lambda: plot_error_against_time(rows, unit=unit),
-            f"No model is both faster and more accurate than: {_front(names, seconds, errors)}.",
+            lambda: plot_error_against_time(rows, ax=axes_to_draw_on(None, HALF), unit=unit),
+            "On the Pareto front (dotted) of error and time, where no other model is both faster "
+            f"and more accurate: {_front(names, seconds, errors)}.",
         ),
         figure_html(
-            lambda: plot_error_against_size(rows, unit=unit),
-            f"No model is both smaller and more accurate than: {_front(names, sizes, errors)}.",
+            lambda: plot_error_against_size(rows, ax=axes_to_draw_on(None, HALF), unit=unit),
+            "On the Pareto front (dotted) of error and memory, where no other model is both "
+            f"smaller and more accurate: {_front(names, sizes, errors)}.",
         ),
         class_="pictures",
     )
@@ -143,6 +205,7 @@ def _front(names: list[str], costs: list[float], errors: list[float]) -> str:
 def components(comparison: Any, unit: str | None) -> Html:
     """Return error against components, where a family was fitted at several sizes."""
     from scalekern.report.pictures import plot_error_against_components
+    from scalekern.report.style import axes_to_draw_on
 
     curves = comparison.curves()
     if not curves:
@@ -153,10 +216,14 @@ def components(comparison: Any, unit: str | None) -> Html:
         "div",
         figure_html(
             lambda: plot_error_against_components(
-                curves, comparison.exact_rmse, references=others, unit=unit
+                curves,
+                comparison.exact_rmse,
+                ax=axes_to_draw_on(None, WHOLE),
+                references=others,
+                unit=unit,
             ),
-            "More landmarks or random features cost more time and memory; where a line is flat, "
-            "they no longer buy accuracy.",
+            "More components (landmarks of Nyström, random waves of Fourier) cost more time and "
+            "memory; where a line is flat, they no longer make predictions more accurate.",
         ),
         class_="pictures",
     )
@@ -178,23 +245,30 @@ def gap_table(comparison: Any) -> Html:
         found = comparison.gap_interval(result.model)
         if found is None or result.model in ("exact", "linear", "knn"):
             continue
-        gap, low, high = (f"{100 * value:.3g}%" for value in found)
+        gap, low, high = (f"{value:.3g}" for value in found)
         lines.append(
             (name_of(result.model), gap, f"{low} to {high}", _gap_note(comparison, result))
         )
     if not lines:
         return Html()
-    header = ["model", "gap to exact", "95% interval", "measured on"]
-    head = element("thead", element("tr", *(element("th", name) for name in header)))
+    header = ["model", "gap to exact", "95% confidence interval", "measured on"]
+    titles = [element("th", name) for name in header]
     rows = [element("tr", *(element("td", cell) for cell in line)) for line in lines]
-    return element("div", element("table", head, element("tbody", *rows)), class_="scroll")
+    said = element(
+        "p",
+        "The gap is the root mean squared difference between a model's predictions and the exact "
+        "model's, in standard deviations of the target: 0 means the same predictions, 1 a "
+        "difference as large as the target's own spread. Nyström and Fourier are made to "
+        "approximate the exact model; a local model is not, and may well be better than it.",
+    )
+    return join(said, _scrolled("Gap of each model to the exact model", titles, rows))
 
 
 def _gap_note(comparison: Any, result: Any) -> str:
     if result.model not in comparison.certificates:
         return f"{len(comparison.y_test):,} test rows"
     size = int(comparison.certificates[result.model].size[-1])
-    return f"both solved on parts of {size:,} training rows"
+    return f"parts of {size:,} training rows, both solved on each"
 
 
 def certificates(comparison: Any) -> Html:
@@ -204,8 +278,8 @@ def certificates(comparison: Any) -> Html:
     pictures = [
         figure_html(
             partial(plot_gap, found),
-            f"{name_of(name)}: exact models of all rows were too large; on parts of the rows the "
-            "difference is this, and where it leads as parts grow is what to expect of all.",
+            f"{name_of(name)}: an exact model of all rows would be too large, so both were solved "
+            "on parts of the rows. Where the gap leads as the parts grow is what to expect on all.",
         )
         for name, found in comparison.certificates.items()
     ]
@@ -215,6 +289,7 @@ def certificates(comparison: Any) -> Html:
 def gaps(comparison: Any, unit: str | None) -> Html:
     """Return predictions of the approximations against those of the exact model."""
     from scalekern.report.pictures import plot_predictions
+    from scalekern.report.style import axes_to_draw_on
 
     largest = {
         family_of(result.model): result
@@ -234,13 +309,15 @@ def gaps(comparison: Any, unit: str | None) -> Html:
                     plot_predictions,
                     exact,
                     ours,
+                    ax=axes_to_draw_on(None, SQUARE),
                     title=f"{name} against exact",
                     x_label="Exact model's prediction",
                     y_label=f"{name} prediction",
                     unit=unit,
                 ),
-                f"{name}: gap to exact {result.gap_to_exact:.3g}; the root mean squared difference "
-                f"is {np.sqrt(np.mean((ours - exact) ** 2)):.3g}.",
+                f"{name}, gap to exact {result.gap_to_exact:.3g}: each point is a test row, and on "
+                "the dashed line both models predict the same. The root mean squared difference is "
+                f"{np.sqrt(np.mean((ours - exact) ** 2)):.3g}.",
                 kind="png",
             )
         )
@@ -250,6 +327,7 @@ def gaps(comparison: Any, unit: str | None) -> Html:
 def predictions(comparison: Any, unit: str | None) -> Html:
     """Return the recommended model's predictions against what was so."""
     from scalekern.report.pictures import plot_predictions
+    from scalekern.report.style import axes_to_draw_on
 
     name = comparison.recommended.model
     title = f"{name_of(name)}: predicted against actual"
@@ -257,9 +335,13 @@ def predictions(comparison: Any, unit: str | None) -> Html:
         "div",
         figure_html(
             lambda: plot_predictions(
-                comparison.y_test, comparison.predictions[name], title=title, unit=unit
+                comparison.y_test,
+                comparison.predictions[name],
+                ax=axes_to_draw_on(None, SQUARE),
+                title=title,
+                unit=unit,
             ),
-            "Each test row; on the dashed line a prediction is right.",
+            "Each point is a test row; on the dashed line the prediction is right.",
             kind="png",
         ),
         class_="pictures",
@@ -277,7 +359,7 @@ def made(comparison: Any, versions: Mapping[str, str], command: str | None) -> H
     parts = [element("pre", element("code", command or comparison.call))]
     if comparison.kernel:
         chosen = f"{comparison.kernel} and alpha {comparison.alpha:.4g}"
-        parts.append(element("p", f"The similarity models share {chosen}."))
+        parts.append(element("p", f"Exact, Nyström and Fourier models share {chosen}."))
     parts.append(_details("Settings", {k: written(v) for k, v in comparison.settings.items()}))
     for name, model in comparison.models.items():
         report = getattr(model, "report_", None) or {}

@@ -48,9 +48,9 @@ def split_rows(
     n, n_test = len(rows.y), measured_rows(len(rows.y), test_size)
     if not 0 < n_test < n:
         raise InvalidInputError(
-            f"{train.name} has {n:,} row{'s' if n > 1 else ''}, of which test_size={test_size!r} "
-            "does not leave some to fit on and some to measure on; give another test_size "
-            "(--test-size), more rows, or others to measure on (test=, --test)"
+            f"test_size={test_size!r} of the {n:,} row{'s' if n > 1 else ''} of {train.name} does "
+            "not leave some to fit on and some to measure on; give another test_size "
+            "(--test-size), more rows, or other data to measure on (test=, --test)"
         )
     order = check_random_state(random_state).permutation(n)
     weight = rows.weight if train.has_weight else np.empty(0)
@@ -84,7 +84,10 @@ def _as_source(X: Any, y: Any, reader: SimilarityRegressor, missing: str) -> Row
     refuse_classes(y)
     source = rows_for(reader, X, y, missing)
     if source.n_outputs != 1:
-        raise InvalidInputError(f"compare needs one target, not {source.n_outputs}")
+        raise InvalidInputError(
+            f"compare needs exactly one target, and {source.name} has {source.n_outputs}; compare "
+            "them one at a time"
+        )
     return source
 
 
@@ -92,5 +95,8 @@ def _test_source(test: Any, reader: SimilarityRegressor, missing: str) -> RowSou
     if isinstance(test, RowSource):
         return _as_source(test, None, reader, missing)
     if not isinstance(test, (tuple, list)) or len(test) != 2:
-        raise InvalidInputError("test is neither rows with a target nor a pair (X_test, y_test)")
+        raise InvalidInputError(
+            f"test is a {type(test).__name__}; give a pair (X_test, y_test), or rows from "
+            "scalekern.rows with their target"
+        )
     return _as_source(test[0], test[1], reader, missing)

@@ -98,7 +98,9 @@ def finish(ax: Axes, path: str | Path | None) -> Figure:
     kinds = figure.canvas.get_supported_filetypes()
     kind = path.suffix[1:].lower()
     if kind not in kinds:
-        raise InvalidInputError(f"cannot write {path}: end its name in one of {sorted(kinds)}")
+        raise InvalidInputError(
+            f"cannot write {path}: its name must end in one of {', '.join(sorted(kinds))}"
+        )
     # Under another name first, so that a failure leaves no half a picture.
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:

@@ -120,7 +120,7 @@ def table_cells(
     Long notes only with `all_notes`.
     """
     if not rows:
-        raise InvalidInputError("there is nothing to compare: give at least one row")
+        raise InvalidInputError("there is nothing to show: give at least one row")
     best = best_row(rows)
     rmse = _errors(rows, "rmse")
     if best is not None:

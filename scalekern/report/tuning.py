@@ -95,7 +95,7 @@ class TuningDisplay:
         tuning = getattr(estimator, "tuning_", [])
         if not tuning:
             raise InvalidInputError(
-                f"this {type(estimator).__name__} was not tuned: "
+                f"this {type(estimator).__name__} has no tuning to draw: "
                 f"{getattr(estimator, 'index_description_', 'it is not fitted')}"
             )
         value = "excess_error" if estimator.target_error is not None else "recall"

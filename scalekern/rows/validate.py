@@ -66,7 +66,9 @@ def fit_source(
         source = source_of(X, y, weight)
         source = source if raw else plain_of(source)
         if needs_y and not source.n_outputs:
-            raise InvalidInputError(f"{source.name} has no target; use rows(..., target='column')")
+            raise InvalidInputError(
+                f"{source.name} has no target; name it: rows(..., target='column')"
+            )
         return _accepted(estimator, source, reset, objects=objects)
     if is_dask(X):
         checked = _needed_target(estimator, y) if needs_y else None
@@ -75,7 +77,7 @@ def fit_source(
     if is_dask(y) or is_dask(weight):
         raise InvalidInputError(
             f"y or sample_weight is a Dask collection but X is a {type(X).__name__}; "
-            "give X as a Dask collection too, or compute the others"
+            "give X as a Dask collection too, or call .compute() on the others"
         )
     if objects and (is_objects(X) if reset else _has_objects(estimator)):
         items = objects_of(X)
@@ -121,9 +123,9 @@ def _accepted(estimator: Any, source: RowSource, reset: bool, *, objects: bool) 
 def objects_error(estimator: Any, name: str) -> InvalidInputError:
     """Return the error for rows that are objects where vectors of numbers are needed."""
     return InvalidInputError(
-        f"{name} holds texts or other objects, not numbers, which {type(estimator).__name__} needs "
-        "as it is set; turn the texts into numbers first, or compare them as they are: "
-        "kernel='edit_distance' in a similarity model, metric='levenshtein' in k-NN"
+        f"{name} holds texts or other objects, but {type(estimator).__name__} needs numbers with "
+        "these parameters; encode the texts first (RowPreparer), or compare them as they are with "
+        "kernel='edit_distance' in a similarity model or metric='levenshtein' in k-NN"
     )
 
 
@@ -180,9 +182,9 @@ def _texts_named(estimator: Any, X: Any) -> Iterator[None]:
         if np.ndim(X) != 2:
             raise objects_error(estimator, "X") from error
         raise InvalidInputError(
-            f"X is an array with texts in it ({error}), whose columns have no types of their own; "
-            "pass a frame, such as pandas.DataFrame(X, columns=[names]).infer_objects(), and make "
-            "its texts into numbers with a RowPreparer as the first step of a pipeline"
+            f"X is an array that holds text ({error}), and columns of an array have no types of "
+            "their own; pass a frame, such as pandas.DataFrame(X).infer_objects(), and encode its "
+            "text with a RowPreparer as the first step of a pipeline"
         ) from error
 
 
@@ -203,7 +205,8 @@ def _objects_again(X: Any) -> RowSource:
         return ArraySource(objects_of(X))
     if X.n_features:
         raise InvalidInputError(
-            f"the model was fitted on objects, but {X.name} has {X.n_features} columns of numbers"
+            f"the model was fitted on objects such as texts, but {X.name} has {X.n_features} "
+            "columns of numbers; give objects of the same kind"
         )
     return X
 

@@ -48,19 +48,20 @@ def check_columns(
         spare = [name for name in found if name not in expected]
         other = f"; it has {_some(spare)} instead" if spare else ""
         raise InvalidInputError(
-            f"{label} has no column {_some(missing)}{other}: give the name that it has there "
-            f"(--map {missing[0]}=NAME)" + ("" if missing[0] in used else _OR_USED)
+            f"{label} has no column {_some(missing)}{other}; give its name in the data "
+            f"(--rename {missing[0]}=NAME)" + ("" if missing[0] in used else _OR_USED)
         )
     added = [name for name in found if name not in expected and name not in used]
     if added and columns == STRICT:
         raise InvalidInputError(
-            f"{label} has the column {_some(added)}, which the first part has not{_OR_USED}"
+            f"{label} has the extra column {_some(added)}, which the first part does not "
+            f"have{_OR_USED}"
         )
     for name in wanted:
         if name in expected and not _alike(schema.field(name).type, expected[name]):
             raise InvalidInputError(
                 f"column {name!r} of {label} is {found[name]}, but {expected[name]} in the first "
-                f"part: say what it shall be (--cast {name}={expected[name]})"
+                f"part; convert it (--cast {name}={expected[name]})"
                 + ("" if name in used else _OR_USED)
             )
 

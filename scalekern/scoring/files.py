@@ -45,7 +45,7 @@ def predict_files(
     break_lock: bool = False,
     n_jobs: int | None = None,
 ) -> Scoring:
-    """Predict for every row of Parquet files, one output part for each, so that it can be resumed.
+    """Predict for every row of many Parquet files, part by part, so that it can be resumed.
 
     Threads of this process do the parts; under ``config_context(engine="dask")`` the workers of the
     Dask client in force do, which read and write for themselves. Every path may be a URL of fsspec.
@@ -60,16 +60,17 @@ def predict_files(
     Parameters
     ----------
     model : path or URL
-        Of a stored model. Workers that cannot read it get a copy, one for each host.
+        A stored model. Workers that cannot read it get a copy, one for each host.
     data : path, folder, glob or URL
-        Of Parquet files.
+        The Parquet files.
     output : path or URL
         A folder; new or empty unless `resume`.
     resume : bool, default=False
         Go on with what is in `output`: only parts that are missing, or whose input has changed, are
         done. Another model, other options or other data are refused.
     key : str, optional
-        A column that identifies rows: kept, and refused where a value is missing.
+        A column that identifies the rows: it is written beside the predictions, and a missing value
+        in it is an error.
     keep : sequence of str, default=()
         Other columns to write before the predictions.
     coverage : float, optional
@@ -79,14 +80,15 @@ def predict_files(
     cast : mapping of str to str, optional
         Columns to turn into another type, such as {"size": "float64"}.
     columns : {"strict", "used"}, default="strict"
-        Parts whose columns are not those of the first one, by name and kind of type, fail: of all
-        columns, or only of those that the model reads and those that are kept.
+        A part fails if its columns differ from those of the first part, by name or kind of type:
+        any of them ("strict"), or only those that the model reads and those that are kept
+        ("used").
     by_row_group : bool, default=False
         One part for each row group and not for each file.
     max_failures : int, default=20
-        So many parts may fail without stopping the others.
+        Stop when more than this many parts have failed.
     break_lock : bool, default=False
-        Take the lock of another job, which must be gone.
+        Remove the lock of an earlier job on the folder, which must no longer run.
     n_jobs : int or None, default=None
         Threads of this process; None is one a core.
 
@@ -98,7 +100,7 @@ def predict_files(
     Raises
     ------
     InvalidInputError, ModelFormatError
-        If the job cannot begin: what single parts have wrong is in the result.
+        If the job cannot begin. What is wrong with single parts is in the result.
     ClusterError
         If the scheduler is gone. What was done is kept, and `resume` goes on.
 
@@ -166,7 +168,9 @@ def _checked_model(
     stored = Model(text, model_seal(text))
     folder = stored.folder()
     if folder is None:
-        raise InvalidInputError(f"{text} changes while it is read; wait until it is saved")
+        raise InvalidInputError(
+            f"the model {text} changed while it was read; wait until it is saved, then repeat"
+        )
     model = loaded(str(folder), stored.seal)
     features, _ = features_of(model)
     if coverage is not None:
@@ -184,7 +188,7 @@ def _first_columns(parts: Sequence[Part]) -> dict[str, str]:
                 return described(parquet.schema_arrow)
         except InvalidInputError as found:
             error = error or found
-    raise InvalidInputError(f"none of the {len(parts)} parts can be read: {error}")
+    raise InvalidInputError(f"none of the {len(parts)} files of DATA can be read: {error}")
 
 
 def _checked_output(
@@ -196,15 +200,17 @@ def _checked_output(
     ours = any(part.name in names for part in parts)
     if not resume and (manifest or others or ours):
         raise InvalidInputError(
-            f"{folder} is not empty; --resume goes on with what is there, else choose another"
+            f"the output folder {folder} is not empty; --resume goes on with what is there, or "
+            "choose another folder"
         )
     if resume and not manifest and (others or ours):
         raise InvalidInputError(
-            f"{folder} has files but no {NAME}, so it is no output to go on with; choose another"
+            f"{folder} has files but no {NAME}, so no earlier run can be resumed there; choose "
+            "another folder"
         )
     if others:
         raise InvalidInputError(
-            f"{folder} has {len(others)} file(s) of inputs that are not among these, such as "
-            f"{others[0]}; give the same DATA, or remove them"
+            f"{folder} has predictions for {len(others)} file(s) that are not in DATA, such as "
+            f"{others[0]}; give the same DATA as before, or remove them"
         )
     return manifest, there

@@ -175,7 +175,10 @@ def _score(job: Job, part: Part, model: Any, fingerprint: str) -> tuple[int, int
         else:
             written = _write_none(job, model, file, kept, text)
         if written != n_rows:
-            raise InvalidInputError(f"{part.view} has {n_rows} rows, but {written} were predicted")
+            raise InvalidInputError(
+                f"{part.view} has {n_rows} rows, but {written} predictions were made; repeat with "
+                "--resume"
+            )
         if part.fingerprint() != fingerprint:
             raise InvalidInputError(f"{part.view} changed while it was read; repeat with --resume")
         size = file.stat().st_size

@@ -39,12 +39,12 @@ def locked(folder: Folder, *, break_lock: bool = False) -> Iterator[None]:
         if not break_lock and not _is_dead(holder):
             raise InvalidInputError(
                 f"another job writes to {folder}: process {holder.get('pid')} on "
-                f"{holder.get('host')}, since {holder.get('since')}; wait for it, or, if it is "
-                "gone for sure, repeat with --break-lock"
+                f"{holder.get('host')}, since {holder.get('since')}; wait for it, or, if "
+                "you are sure that it no longer runs, repeat with --break-lock"
             )
         folder.delete(NAME)
     else:
-        raise InvalidInputError(f"another job took the lock of {folder} just now; wait for it")
+        raise InvalidInputError(f"another job has just begun to write to {folder}; wait for it")
     try:
         yield
     finally:

@@ -40,10 +40,13 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
     try:
         document = json.loads(data)
     except ValueError as error:
-        raise InvalidInputError(f"{folder}/{NAME} is not whole ({error}); remove it") from error
+        raise InvalidInputError(
+            f"{folder}/{NAME} is incomplete or damaged ({error}); choose another "
+            "folder, or remove this one"
+        ) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InvalidInputError(
-            f"{folder}/{NAME} is not of this version of scalekern; choose another folder"
+            f"{folder}/{NAME} was written by another version of scalekern; choose another folder"
         )
     return document
 
@@ -104,7 +107,7 @@ def _done(job: Job, part: Part) -> Done | None:
         if made.get(key) != value:
             raise InvalidInputError(
                 f"{job.output.at(part.name)} was made with {what}; choose another folder, or "
-                "remove that one"
+                "remove that file"
             )
     fingerprint = part.fingerprint()
     same = text == footer(job, fingerprint, n_rows)[FOOTER]
@@ -125,6 +128,6 @@ def _footer(folder: Folder, name: str) -> tuple[str | None, int, int]:
     text = (found.metadata or {}).get(FOOTER.encode())
     if text is None:
         raise InvalidInputError(
-            f"{place} is there and was not made by scalekern predict; choose another folder"
+            f"{place} already exists and was not made by scalekern predict; choose another folder"
         )
     return text.decode(), found.num_rows, size

@@ -30,8 +30,8 @@ def give_models(client: Any, model: Model) -> None:
     for address, error in given.items():
         if isinstance(error, Exception):
             raise ClusterError(
-                f"worker {address} cannot keep a copy of the model ({error}); is its folder of "
-                "temporary files full?"
+                f"worker {address} cannot store a copy of the model ({error}); check that its "
+                "folder for temporary files (TMPDIR) has space"
             )
 
 

@@ -64,8 +64,8 @@ def parts_of(
     for file in files:
         if file.suffix != ".parquet":
             raise InvalidInputError(
-                f"{file} is not Parquet, of which folders of predictions are made; for others the "
-                "output is one file, which must end in .parquet or .csv: -o OUT.parquet"
+                f"{file} is not Parquet, and a folder of predictions is made of Parquet files "
+                "only; write one file instead: -o OUT.parquet or -o OUT.csv"
             )
     root = _root(str(data), files)
     _check_apart(output, root, files)
@@ -90,8 +90,8 @@ def with_columns_of_paths(
     twice = [name for name in kept if name in told_by(parts[0].view)]
     if twice and twice[0] not in column_names([parts[0].view]):
         raise InvalidInputError(
-            f"{twice[0]!r} is told by the paths of the parts, and those of the output tell it too; "
-            "leave it out of the columns to keep"
+            f"the column {twice[0]!r} comes from the names of the folders, and the output has the "
+            "same folders; leave it out of --keep"
         )
     views = with_partitions([part.view for part in parts], features)
     return [replace(part, view=view) for part, view in zip(parts, views, strict=True)]
@@ -126,8 +126,8 @@ def _check_apart(output: Folder, root: str, files: Sequence[Any]) -> None:
     inside = [file for file in files if _absolute(file).startswith(f"{target}/")]
     if inside or target == _absolute(root):
         raise InvalidInputError(
-            f"{output} is where the data are ({inside[0] if inside else root}); choose a folder "
-            "apart from them"
+            f"the output folder {output} overlaps with the data ({inside[0] if inside else root}); "
+            "choose a folder outside them"
         )
 
 

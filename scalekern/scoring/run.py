@@ -77,7 +77,9 @@ class Run:
             self._do(missing, max_failures, n_jobs)
             self._look_for_parts()
         except ClusterError as error:
-            raise ClusterError(f"{error}; --resume does what is missing by then") from error
+            raise ClusterError(
+                f"{error}; repeat with --resume to make the parts that are missing"
+            ) from error
         finally:
             self._write_down()
         return self._scoring()
@@ -95,7 +97,7 @@ class Run:
             if scoring.complete:
                 raise InvalidInputError(
                     f"all parts are in {scoring.output}, but its manifest cannot be written "
-                    f"({error}); make room and repeat with --resume"
+                    f"({error}); free some space and repeat with --resume"
                 ) from error
             _log.warning("the log of this run cannot be written: %s", error)
 

@@ -63,12 +63,12 @@ class Scoring:
         done, failed = self.of_state("done"), self.of_state("failed")
         made = f"{len(done):,} part{'' if len(done) == 1 else 's'}"
         n_rows = sum(part["rows"] for part in done)
-        lines = [
-            f"Wrote {n_rows:,} predictions in {made} to {self.output} in {self.seconds:.2f} s."
-        ]
+        lines = [f"Wrote {n_rows:,} predictions ({made}) to {self.output} in {self.seconds:.2f} s."]
         before, untried = self.of_state("skipped"), self.of_state("not tried")
         if before:
-            lines.append(f"{len(before):,} parts were there already.")
+            lines.append(
+                f"{len(before):,} part{'' if len(before) == 1 else 's'} had been made before."
+            )
         if failed:
             lines.append(f"{len(failed):,} of {self.n_parts:,} parts failed:")
             lines += [f"  {part['input']}: {part['error']}" for part in failed[:MOST_SHOWN]]
@@ -77,5 +77,7 @@ class Scoring:
         if untried:
             lines.append(f"{len(untried):,} parts were not tried, since too many failed.")
         if not self.complete:
-            lines.append("The output is not complete; mend what failed and repeat with --resume.")
+            lines.append(
+                "The output is incomplete: correct what failed, then repeat with --resume."
+            )
         return "\n".join(lines)

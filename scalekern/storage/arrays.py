@@ -88,7 +88,10 @@ def read_array(folder: Path, entry: Any, name: str) -> Any:
         size = file.stat().st_size
         return np.memmap(file, np.uint8, "r") if size else np.zeros(0, np.uint8)
     if kind != "npy":
-        raise ModelFormatError(f"model.json says {name} is of unknown kind {kind!r}")
+        raise ModelFormatError(
+            f"model.json gives {name} the unknown kind {kind!r}; the file is altered or from "
+            "another version"
+        )
     return _read_npy(file, shape, _field(entry, "dtype", str, name))
 
 
@@ -134,7 +137,9 @@ def _read_csr(folder: Path, parts: dict[str, Any], shape: Any, name: str) -> Any
         # SciPy's loops trust the indices.
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError) as error:
-        raise ModelFormatError(f"{name} is no sparse matrix: {error}; it is altered") from error
+        raise ModelFormatError(
+            f"{name} is not a valid sparse matrix ({error}); the file is altered"
+        ) from error
     return matrix
 
 
@@ -144,17 +149,19 @@ def _checked_file(folder: Path, entry: Any, name: str) -> Path:
         raise ModelFormatError(f"model.json names a file outside its folder: {file_name!r}")
     file = folder / file_name
     if file.is_symlink() or not file.is_file():
-        raise ModelFormatError(f"{folder} has no file {file_name!r}; the model is incomplete")
+        raise ModelFormatError(
+            f"{folder} has no file {file_name!r}: the model is incomplete; copy or save it again"
+        )
     size = _field(entry, "bytes", int, name)
     if file.stat().st_size != size:
         raise ModelFormatError(
             f"{file} has {file.stat().st_size} bytes, but model.json says {size}; "
-            "the file is truncated or altered: copy or save the model again"
+            "the file is truncated or altered; copy or save the model again"
         )
     if checksum(file) != _field(entry, "sha256", str, name):
         raise ModelFormatError(
-            f"{file} is altered: its checksum is not that of model.json; copy or save the model "
-            "again"
+            f"{file} is altered or damaged: its checksum is not the one in model.json; copy or "
+            "save the model again"
         )
     return file
 
@@ -162,5 +169,7 @@ def _checked_file(folder: Path, entry: Any, name: str) -> Path:
 def _field(entry: Any, key: str, kind: type, name: str) -> Any:
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, kind):
-        raise ModelFormatError(f"model.json lacks {key!r} for {name}; the file is altered")
+        raise ModelFormatError(
+            f"model.json lacks {key!r} for {name}: the file is altered; save the model again"
+        )
     return value

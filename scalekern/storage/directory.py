@@ -43,15 +43,16 @@ _log = logging.getLogger(__name__)
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted model as a directory.
+    """Save a fitted model as a directory, for `load`.
 
-    It is written beside its place and then renamed, so that a failure leaves nothing half written.
+    JSON and plain arrays, no pickle. It is written under another name and then renamed, so that a
+    failure leaves nothing half written. A stored model contains training rows.
 
     Parameters
     ----------
     model : estimator
-        One of this package, or a scikit-learn pipeline of a `RowPreparer`, `StandardScaler` or
-        `MinMaxScaler` and one.
+        A fitted estimator of this package, or a scikit-learn pipeline of a `RowPreparer`,
+        `StandardScaler` or `MinMaxScaler` and such an estimator.
     path : path or URL
         A new directory, or one that holds a stored model, which is replaced. In a store (s3://)
         `model.json` is removed first and written last: until then nothing loads from there.
@@ -59,9 +60,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     UnsupportedError
-        If the model or a step of it is of another kind.
+        If the model or a step of the pipeline is of another kind.
     InvalidInputError
-        If the path cannot be written, or is there and is not a stored model.
+        If the path cannot be written, or already exists and is not a stored model; or if the model
+        is not fitted.
 
     Examples
     --------
@@ -113,14 +115,14 @@ def _check_replaceable(target: Path) -> None:
         ours = False
     if not ours:
         raise InvalidInputError(
-            f"{target} is there and is not a stored model; choose another path or remove it"
+            f"{target} already exists and is not a stored model; choose another path, or remove it"
         )
     others = [file.name for file in target.iterdir() if file.name != NAME]
     others = sorted(name for name in others if not OURS.fullmatch(name))
     if others:
         raise InvalidInputError(
-            f"{target} also holds {others[0]!r}, which is no part of the model and would be lost; "
-            "move it away or choose another path"
+            f"{target} also holds {others[0]!r}, which is not part of the model and would be lost; "
+            "move it away, or choose another path"
         )
 
 
@@ -172,15 +174,18 @@ def _replace(work: Path, target: Path) -> None:
 
 
 def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
-    """Read a fitted model from its directory; arrays are memory-mapped.
+    """Load a model that `save` or `scalekern fit` stored; its arrays are memory-mapped.
+
+    Checksums are verified before anything is used. They show damage, not intent: load only models
+    that you trust.
 
     Parameters
     ----------
     path : path or URL
-        Of a store the files are fetched, once for each host (see `storage.hosted`).
+        The directory of the model. From a store (s3://) the files are fetched once for each host.
     kernel : callable, or dict of them, optional
-        The function of a model whose kernel or metric is one; functions are not stored. Where a
-        model has several, a dict from the names of the parameters to them.
+        The function of a model whose kernel or metric is one, since functions are not stored. For a
+        model with several, a dict from the names of the parameters to the functions.
 
     Returns
     -------
@@ -189,11 +194,12 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     Raises
     ------
     ModelFormatError
-        If the directory is not a stored model, or is truncated, altered or of another version.
+        If the directory is not a stored model, is truncated or altered or of another version, or
+        needs a function that was not given.
 
     Examples
     --------
-    A similarity of one's own is not stored, and given again:
+    A similarity function of your own is not stored, so it is given again:
 
     >>> import tempfile, scalekern
     >>> def near(a, b):

@@ -46,15 +46,18 @@ def read_document(folder: Path) -> dict[str, Any]:
     if document.get("format") != FORMAT or isinstance(document["format"], bool):
         raise ModelFormatError(
             f"{file} has format {document.get('format')!r}; this version of scalekern reads "
-            f"format {FORMAT}: update scalekern to that which saved it, or save the model again"
+            f"format {FORMAT}: install the version that saved it, or fit and save the model again"
         )
     if document.get("sha256") != seal(document):
         raise ModelFormatError(
-            f"{file} is altered: its values are not those that were saved; save the model again"
+            f"{file} is altered: its values are not those that were saved; copy or save the model "
+            "again"
         )
     steps = document.get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(s, dict) for s in steps):
-        raise ModelFormatError(f"{file} has no list of steps; the file is altered")
+        raise ModelFormatError(
+            f"{file} has no list of steps: the file is altered; copy or save the model again"
+        )
     return document
 
 
@@ -64,13 +67,17 @@ def parse(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         raise no_model(folder, is_there=folder.exists())
     if file.stat().st_size > MOST_JSON_BYTES:
-        raise ModelFormatError(f"{file} is larger than {MOST_JSON_BYTES} bytes; it is not ours")
+        raise ModelFormatError(
+            f"{file} is larger than {MOST_JSON_BYTES} bytes: scalekern did not write it"
+        )
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ModelFormatError(f"{file} is not whole ({error}); save the model again") from error
+        raise ModelFormatError(
+            f"{file} is truncated or damaged ({error}); copy or save the model again"
+        ) from error
     if not isinstance(document, dict):
-        raise ModelFormatError(f"{file} is not the description of a model")
+        raise ModelFormatError(f"{file} does not describe a model of scalekern")
     return document
 
 

@@ -75,7 +75,7 @@ def keep_copy(seal: str, files: Mapping[str, bytes]) -> None:
     with _new_copy(seal) as work:
         for name, data in files.items():
             if name != NAME and not OURS.fullmatch(name):
-                raise ModelFormatError(f"{name!r} is no file of a stored model")
+                raise ModelFormatError(f"{name!r} is not a file of a stored model")
             (work / name).write_bytes(data)
 
 
@@ -83,7 +83,7 @@ def keep_copy(seal: str, files: Mapping[str, bytes]) -> None:
 def _new_copy(seal: str) -> Iterator[Path]:
     """Yield a folder to fill, which then becomes the copy; of two at once the first one stays."""
     if not _CHECKSUM.fullmatch(seal):
-        raise ModelFormatError(f"{seal!r} is no checksum of a model; it is altered")
+        raise ModelFormatError(f"{seal!r} is not the checksum of a model; it is altered")
     target = _models() / seal
     work = target.with_name(f".{seal}-{secrets.token_hex(4)}")
     work.mkdir()
@@ -109,7 +109,8 @@ def _models() -> Path:
     mine = not hasattr(os, "getuid") or (found.st_uid == user and not found.st_mode & 0o077)
     if not mine or not stat.S_ISDIR(found.st_mode):
         raise InvalidInputError(
-            f"{folder} is not a folder of this user alone; remove it, or set TMPDIR to another"
+            f"{folder} does not belong to this user alone; remove it, or set TMPDIR to another "
+            "folder"
         )
     return folder
 
@@ -121,7 +122,9 @@ def _seal_in(folder: Folder) -> str:
     try:
         seal = json.loads(data)["sha256"]
     except (ValueError, LookupError, TypeError) as error:
-        raise ModelFormatError(f"{folder}/{NAME} is not whole; save the model again") from error
+        raise ModelFormatError(
+            f"{folder}/{NAME} is truncated or damaged; save the model again"
+        ) from error
     return str(seal)
 
 
@@ -134,7 +137,7 @@ def check_remote_target(path: Any) -> RemotePath:
     others = [name for name in there if name != NAME and not OURS.fullmatch(name)]
     if others:
         raise InvalidInputError(
-            f"{place} also holds {others[0]!r}, which is no part of a model; choose another path"
+            f"{place} also holds {others[0]!r}, which is not part of a model; choose another path"
         )
     return place
 

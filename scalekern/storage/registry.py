@@ -113,7 +113,7 @@ def _tagged(value: Any, where: str) -> dict[str, Any]:
         return {"__callable__": name, "parameter": parameter}
     raise UnsupportedError(
         f"{where} is a {type(value).__name__}, which cannot be stored; "
-        "use a number, a text or an array"
+        "use a number, a string or an array"
     )
 
 
