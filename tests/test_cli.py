@@ -563,6 +563,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
     ("words", "message"),
     [
         (["fit"], "Missing argument 'DATA'"),
+        (["fit", "a.csv", "b.csv", "--target", "y", "-o", "m"], "quotes around a pattern"),
         (["fit", "x.csv"], "Missing option '--target'"),
         (["fit", "x.csv", "--target", "y"], "Missing option '-o'"),
         (["compare"], "Missing argument 'DATA'"),
@@ -603,6 +604,8 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),
         (["--model", "knn", "--weight", "w"], "no sample weights"),
+        (["--model", "linear", "--target", "name"], "string, not a number; .*--model knn"),
+        (["--model", "linear", "--key", "y"], "both target and weight or key"),
     ],
 )
 def test_wrong_options_of_fit_are_one_line(words, message, data, tmp_path):

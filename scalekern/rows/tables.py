@@ -236,6 +236,11 @@ def _bad_values(
 
 
 def _cure(name: str, columns: Columns) -> str:
+    if name in columns.targets:
+        return (
+            "a target to predict as a number must be one; for classes use --model knn, or "
+            "SimilarityClassifier or KNeighborsClassifier in Python"
+        )
     if name not in columns.features:
         return "turn it into numbers first"
     return (
