@@ -602,7 +602,7 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
         (["--model", "knn", "--metric", "nearness"], "metric='nearness' does not exist"),
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),
-        (["--model", "knn", "--weight", "w"], "no sample weights"),
+        (["--model", "knn", "--weight", "w"], "cannot use sample weights"),
     ],
 )
 def test_wrong_options_of_fit_are_one_line(words, message, data, tmp_path):
