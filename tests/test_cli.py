@@ -792,6 +792,21 @@ def test_help_has_an_example_and_a_purpose_for_each_option(command, columns, mon
         assert {word for word in words if word.startswith("-")} <= options
 
 
+@pytest.mark.parametrize("models", ["linear", "knn", "nystroem"])
+def test_compare_and_fit_end_with_commands_that_run(models, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sizes = ["--n-components", "5,10"] if models == "nystroem" else []
+    shown = succeeds("compare", data / "full.csv", "--target", "y", "--drop", "name,day,w",
+                     "--models", models, *sizes)  # fmt: skip
+    fit = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
+    assert fit[:2] == ["scalekern", "fit"]
+    assert fit[fit.index("--model") + 1] == models
+    shown = succeeds(*fit[1:])
+    predict = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
+    succeeds(*[str(data / "full.csv") if word == "NEW-DATA" else word for word in predict[1:]])
+    assert pq.read_table("predictions.parquet").num_rows == N
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("1000", 1000), ("4GB", 4 * 10**9), ("4gib", 4 << 30), ("1.5 MB", 1_500_000), ("2k", 2000)],
