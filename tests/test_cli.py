@@ -660,7 +660,7 @@ def test_a_bad_value_in_a_late_file_leaves_nothing_half_written(model, data, tmp
     ("words", "message"),
     [
         (["--keep", "z"], "no column 'z'"),
-        (["--keep", "prediction"], "'prediction' would clash"),
+        (["--keep", "prediction"], "'prediction' has the name of a column"),
         (["--n-jobs", "two"], "'two' is not a valid int"),
         (["--json", "FOLDER"], "is a folder"),
         (["-o", "FOLDER"], "a folder of predictions is made of Parquet files"),
@@ -684,7 +684,7 @@ def test_wrong_models_are_one_line(data, tmp_path):
         "nowhere": "nowhere does not exist; give the folder that `scalekern fit -o`",
         "empty": "empty is not a stored model: it has no model.json",
         "cut": "model.json is truncated or damaged",
-        "preparer": "is a RowPreparer, which does not predict",
+        "preparer": "ends in a RowPreparer, which does not predict",
         "f": "has the function '<lambda>' as its kernel",
     }.items():
         fails("predict", tmp_path / name, data / "x.npz", "-o", tmp_path / "o.parquet",
