@@ -182,7 +182,7 @@ def counted_classes(
         )
     found = engine.reduce(source, ClassCounts, "counting the classes")
     if not len(found.values):
-        raise InvalidInputError("every sample weight is 0; at least one must be above 0")
+        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     if classes is None:
         check_classification_targets(found.values)
         whole = (found.values == np.floor(found.values)).all()
