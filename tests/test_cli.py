@@ -496,7 +496,7 @@ def test_wrong_rows_are_one_line_and_leave_nothing(name, command, tmp_path):
 WRONG_OPTIONS = {
     "--target": (["--target", "z"], "no column 'z'; it has 'a', 'b', 'c', 'y'"),
     "--features": (["--features", "a,z"], "no column 'z'"),
-    "--features target": (["--features", "a,y"], "'y' is both target and feature"),
+    "--features target": (["--features", "a,y"], "'y' is both feature and target"),
     "--drop": (["--drop", "z"], "no column 'z'"),
     "--weight": (["--weight", "z"], "no column 'z'"),
     "--weight negative": (["--weight", "a"], r"'a' of x.csv must be .* not negative; row \d"),
