@@ -402,9 +402,9 @@ def test_a_file_that_lacks_a_column_is_named(tmp_path):
 
 
 def test_a_column_cannot_have_two_parts():
-    with pytest.raises(InvalidInputError, match="'a' is both target and feature"):
+    with pytest.raises(InvalidInputError, match="'a' is both feature and target"):
         scalekern.rows(TABLE, target="a", features=["a", "n"])
-    with pytest.raises(InvalidInputError, match="'a' is both dropped and feature"):
+    with pytest.raises(InvalidInputError, match="'a' is both feature and dropped"):
         scalekern.rows(TABLE, features=["a", "n"], drop=["a"])
     with pytest.raises(InvalidInputError, match="no column left"):
         scalekern.rows(TABLE.select(["a"]), target="a")
