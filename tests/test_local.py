@@ -435,7 +435,7 @@ def test_the_command_line_fits_saves_and_compares_local_models(tmp_path):
         main, ["fit", str(data), *place, "--model", "local", "-o", str(tmp_path / "m")]
     )
     assert fitted.exit_code == 0, fitted.output
-    assert "x radius" in fitted.output
+    assert "x the distance to the last neighbour" in fitted.output
     model = sk.load(tmp_path / "m")[-1]
     assert (model.report_["approximation"], model.report_["n_neighbors"]) == ("local", 32)
     compared = run.invoke(
