@@ -81,7 +81,7 @@ def answer(comparison: Any, unit: str | None) -> Html:
 def question(comparison: Any, target: str | None) -> Html:
     """Return what was compared, for a reader who knows nothing of it."""
     about, rows = comparison.data, f"{len(comparison.y_test):,} other rows"
-    learnt = "" if about is None else f" to the same {about.n_train:,} rows"
+    learnt = "" if about is None else f" to the same {about.n_train:,} rows{_but(comparison)}"
     what = f"Several models that predict {shortened(target)}" if target else "Several models"
     text = (
         f"{what} were fitted{learnt} and measured on {rows} (the test rows). This page compares "
@@ -89,6 +89,17 @@ def question(comparison: Any, target: str | None) -> Html:
         "to the exact model."
     )
     return element("p", text)
+
+
+def _but(comparison: Any) -> str:
+    """Return which models were fitted to fewer rows than the others."""
+    most = comparison.data.n_train
+    fewer = [
+        f"{name_of(one.model)} to {one.n_train:,} of them"
+        for one in comparison.fitted
+        if one.n_train < most
+    ]
+    return f" ({', '.join(fewer)})" if fewer else ""
 
 
 def kinds(comparison: Any) -> Html:
@@ -290,10 +301,10 @@ def certificates(comparison: Any) -> Html:
     pictures = [
         figure_html(
             partial(plot_gap, found),
-            f"{name_of(name)}: an exact model of all rows would be too large, so both models were "
-            "fitted to parts of the rows, of three sizes. On all rows, expect the gap at which "
-            "they settle as the parts grow. The similarities themselves are off by "
-            f"{found.trace_error:.2g} of their size (trace norm over trace of the kernel matrix).",
+            f"{name_of(name)}: the exact model was not fitted to all rows, so both models were "
+            "fitted to parts of them, of growing size. On all rows, expect the gap at which the "
+            f"line settles. The similarities themselves are off by {100 * found.trace_error:.2g}% "
+            "(trace norm of the kernel matrix's error, over its trace).",
         )
         for name, found in comparison.certificates.items()
     ]
