@@ -337,10 +337,13 @@ def test_auto_is_local_only_where_that_is_better_on_rows_held_out():
     assert smooth["approximation"] == "exact"
     errors = smooth["held_out_errors"]
     assert errors["exact"] < 1.02 * errors["local"]
+    assert smooth["why"].endswith("of local is not lower by more than noise")
     steps = np.where(np.abs(X[:, 0]) < 0.3, np.sin(40 * X[:, 0]), X[:, 1])
     rough = regressor(metric="learned", gamma="cv").fit(X, steps).report_
     chosen = rough["approximation"]
+    assert chosen == "local"
     assert rough["held_out_errors"][chosen] <= 1.02 * min(rough["held_out_errors"].values())
+    assert f"{rough['held_out_errors'][chosen]:.4g}, lower than" in rough["why"]
 
 
 def test_where_landmarks_leave_much_of_the_trace_exact_is_tried_itself(monkeypatch):

@@ -230,3 +230,17 @@ def test_where_no_row_with_a_weight_is_left_out_there_is_no_calibration():
     model.fit(X, np.arange(2_500) % 2, sample_weight=weight)
     assert model.report_["calibration"] == "none: too few rows"
     assert np.isfinite(model.predict_proba(X[:3])).all()
+
+
+@pytest.mark.parametrize("estimator", [sk.SimilarityClassifier(), sk.KNeighborsClassifier()])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", "b", None] * 10, r"10 missing labels \(first at row 2\)"),
+        (np.array(["a", "b", float("nan")] * 10, dtype=object), "10 missing labels"),
+        (np.array(["a", "b", 3] * 10, dtype=object), "mixes labels of the types"),
+    ],
+)
+def test_labels_that_are_missing_or_mixed_are_refused_by_row(estimator, labels, message):
+    with pytest.raises(InvalidInputError, match=message):
+        estimator.fit(np.random.default_rng(0).standard_normal((30, 2)), labels)

@@ -563,6 +563,7 @@ def test_wrong_options_are_one_line_and_leave_nothing(name, command, data, tmp_p
     ("words", "message"),
     [
         (["fit"], "Missing argument 'DATA'"),
+        (["fit", "a.csv", "b.csv", "--target", "y", "-o", "m"], "quotes around a pattern"),
         (["fit", "x.csv"], "Missing option '--target'"),
         (["fit", "x.csv", "--target", "y"], "Missing option '-o'"),
         (["compare"], "Missing argument 'DATA'"),
@@ -602,7 +603,9 @@ def test_wrong_options_of_compare_are_one_line(words, message, data):
         (["--model", "knn", "--metric", "nearness"], "metric='nearness' does not exist"),
         (["--model", "knn", "--algorithm", "quick"], "algorithm='quick' is none of"),
         (["--model", "knn", "--target-recall", "2"], "2.0 is not in the range"),
-        (["--model", "knn", "--weight", "w"], "no sample weights"),
+        (["--model", "knn", "--weight", "w"], "cannot use sample weights"),
+        (["--model", "linear", "--target", "name"], "string, not a number; .*--model knn"),
+        (["--model", "linear", "--key", "y"], "both target and weight or key"),
     ],
 )
 def test_wrong_options_of_fit_are_one_line(words, message, data, tmp_path):
@@ -660,7 +663,7 @@ def test_a_bad_value_in_a_late_file_leaves_nothing_half_written(model, data, tmp
     ("words", "message"),
     [
         (["--keep", "z"], "no column 'z'"),
-        (["--keep", "prediction"], "'prediction' would clash"),
+        (["--keep", "prediction"], "'prediction' has the name of a column"),
         (["--n-jobs", "two"], "'two' is not a valid int"),
         (["--json", "FOLDER"], "is a folder"),
         (["-o", "FOLDER"], "a folder of predictions is made of Parquet files"),
@@ -684,7 +687,7 @@ def test_wrong_models_are_one_line(data, tmp_path):
         "nowhere": "nowhere does not exist; give the folder that `scalekern fit -o`",
         "empty": "empty is not a stored model: it has no model.json",
         "cut": "model.json is truncated or damaged",
-        "preparer": "is a RowPreparer, which does not predict",
+        "preparer": "ends in a RowPreparer, which does not predict",
         "f": "has the function '<lambda>' as its kernel",
     }.items():
         fails("predict", tmp_path / name, data / "x.npz", "-o", tmp_path / "o.parquet",
@@ -790,6 +793,21 @@ def test_help_has_an_example_and_a_purpose_for_each_option(command, columns, mon
         assert command in line.split()
         options = {name for param in main.commands[command].params for name in param.opts}
         assert {word for word in words if word.startswith("-")} <= options
+
+
+@pytest.mark.parametrize("models", ["linear", "knn", "nystroem"])
+def test_compare_and_fit_end_with_commands_that_run(models, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sizes = ["--n-components", "5,10"] if models == "nystroem" else []
+    shown = succeeds("compare", data / "full.csv", "--target", "y", "--drop", "name,day,w",
+                     "--models", models, *sizes)  # fmt: skip
+    fit = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
+    assert fit[:2] == ["scalekern", "fit"]
+    assert fit[fit.index("--model") + 1] == models
+    shown = succeeds(*fit[1:])
+    predict = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
+    succeeds(*[str(data / "full.csv") if word == "NEW-DATA" else word for word in predict[1:]])
+    assert pq.read_table("predictions.parquet").num_rows == N
 
 
 @pytest.mark.parametrize(

@@ -558,3 +558,13 @@ def test_compare_says_what_is_missing():
         sk.compare(frame, Y, test=sk.rows(frame))
     with pytest.raises(InvalidInputError, match=r"exactly one target, and .* has 2"):
         sk.compare(frame, np.column_stack([Y, Y]))
+
+
+@pytest.mark.parametrize("name", REGRESSORS)
+@pytest.mark.parametrize(
+    "container", [np.asarray, pd.DataFrame, pa.table], ids=["array", "pandas", "arrow"]
+)
+def test_a_target_of_text_is_refused_and_classifiers_named(name, container):
+    rows = container(dict(zip(NAMES, X.T, strict=True))) if container is pa.table else container(X)
+    with pytest.raises(InvalidInputError, match=r"y holds text \('(up|down)'.*Classifier"):
+        clone(ESTIMATORS[name]).fit(rows, LABELS)

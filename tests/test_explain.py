@@ -467,7 +467,7 @@ def test_rows_of_texts_are_refused_as_images(tmp_path):
     picture = ["--picture", str(tmp_path / "why.png"), "--image", "1x2"]
     wrong = run.invoke(main, [*ask, *picture], standalone_mode=False)
     assert isinstance(wrong.exception, InvalidInputError)
-    assert "no pixels" in str(wrong.exception)
+    assert "cannot be pixels" in str(wrong.exception)
 
 
 def test_the_command_draws_rows_as_images(tmp_path):
@@ -488,7 +488,7 @@ def test_the_command_draws_rows_as_images(tmp_path):
     wrong = run.invoke(main, [*ask, *picture, "5x5"])
     assert wrong.exit_code != 0
     assert "25 pixels, but a row has 12" in f"{wrong.output}{wrong.exception}"
-    assert "height x width" in run.invoke(main, [*ask, *picture, "0x4"]).output
+    assert "HEIGHTxWIDTH" in run.invoke(main, [*ask, *picture, "0x4"]).output
     assert "needs --rows" in run.invoke(main, [*ask[:5], "--image", "3x4"]).output
 
 

@@ -97,7 +97,7 @@ def test_what_cannot_say_how_far_it_is_says_why():
     with pytest.raises(UnsupportedError, match="use 'nystroem' or 'fourier'"):
         model("exact").fit(X[:50], Y[:50]).gap_to_exact(XS)
     few = model().fit(X[:30], Y[:30])
-    with pytest.raises(InvalidInputError, match="30 rows"):
+    with pytest.raises(InvalidInputError, match="30 training rows"):
         few.gap_to_exact(XS)
     descended = model(solver="sgd").fit(X, Y)
     with pytest.raises(InvalidInputError, match="keeps nothing"):

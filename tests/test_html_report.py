@@ -15,6 +15,8 @@ from click.testing import CliRunner
 import scalekern as sk
 from scalekern.cli import main
 from scalekern.errors import InvalidInputError, UnsupportedError
+from scalekern.report import sections
+from scalekern.report.candidates import MODELS
 from scalekern.report.markup import element
 from scalekern.report.names import family_of, key_of, name_of
 from scalekern.report.page import write_page
@@ -111,6 +113,13 @@ def test_the_report_says_what_it_is_of(comparison, page):
     for result in comparison.results:
         if result.model in ("local", "nystroem-120", "fourier-120"):
             assert f"gap to exact {result.gap_to_exact:.3g}" in text
+
+
+def test_the_report_says_what_each_kind_of_model_is(comparison, page):
+    assert set(sections.WHAT_MODELS_ARE) == set(MODELS)
+    text = Page(page).all_text
+    for result in comparison.results:
+        assert sections.WHAT_MODELS_ARE[family_of(result.model)] in text
 
 
 def test_the_report_loads_nothing_and_runs_nothing(page):

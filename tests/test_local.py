@@ -442,4 +442,4 @@ def test_the_command_line_fits_saves_and_compares_local_models(tmp_path):
         main, ["compare", str(data), *place, "--models", "local,knn", "--n-neighbors", "9"]
     )
     assert compared.exit_code == 0, compared.output
-    assert "The local model has RBF()" in compared.output
+    assert "The local model has the kernel RBF()" in compared.output

@@ -139,7 +139,7 @@ def test_a_changed_model_is_saved_pickled_and_explained(tmp_path):
 def test_what_cannot_be_added_or_removed_is_refused():
     model = fitted(10)
     for ids in ([10], [-1], ["3"]):
-        with pytest.raises(InvalidInputError, match="there is no row"):
+        with pytest.raises(InvalidInputError, match="the model has no row"):
             model.remove(ids)
     with pytest.raises(InvalidInputError, match="4 rows would be left"):
         model.remove(np.arange(6))

@@ -331,7 +331,7 @@ def test_what_cannot_be_planned_is_refused_by_name():
         scalekern.plan(X, y, estimator=SimilarityClassifier())
     from sklearn.decomposition import PCA
 
-    with pytest.raises(UnsupportedError, match="PCA before the model"):
+    with pytest.raises(UnsupportedError, match="with a PCA cannot be planned"):
         scalekern.plan(X, y, estimator=make_pipeline(PCA(), LinearRegressor()))
     with pytest.raises(UnsupportedError, match="does not go with"):
         scalekern.plan(X, y, estimator=SimilarityRegressor(approximation="local", solver="pinv"))

@@ -474,7 +474,7 @@ def test_the_command_says_what_failed_and_its_exit_code_too(model, data, tmp_pat
     out = tmp_path / "out"
     result = run("predict", path, data, "-o", out, "--key", "id", "--json", tmp_path / "log.json")
     assert result.exit_code == 1, result.output
-    assert "Wrote 450 predictions in 3 parts" in result.stdout
+    assert "Wrote 450 predictions (3 parts)" in result.stdout
     assert "part-3.parquet: " in result.stdout
     assert "repeat with --resume" in result.stdout
     log = json.loads((tmp_path / "log.json").read_text())

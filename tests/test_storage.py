@@ -571,7 +571,7 @@ def wrong_parts():
     yield "unknown kind", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(kind="pickle")
     yield "holds", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(shape=[4, 120])
     yield "holds", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(dtype="<f4")
-    yield "no sparse|lacks", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(kind="csr")
+    yield "valid sparse|lacks", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(kind="csr")
     yield "not .* texts", lambda d: d["steps"][0]["arrays"]["landmarks_"].update(kind="texts")
 
 

@@ -67,7 +67,9 @@ def _shell(code: str, _scope: dict[str, Any], _drawn: list[Any]) -> tuple[str, b
         text=True,
         check=False,
     )
-    return done.stdout.rstrip(), done.returncode != 0
+    text, data = done.stdout.rstrip(), os.environ.get("SCALEKERN_DATA")
+    # What is recorded names no folder of the machine that ran it.
+    return text.replace(data, "$SCALEKERN_DATA") if data else text, done.returncode != 0
 
 
 def _figures(folder: Path, number: int, drawn: list[Any]) -> list[str]:

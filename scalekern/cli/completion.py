@@ -78,7 +78,7 @@ def _columns_of(data: str) -> list[str]:
         'eval "$(scalekern completion zsh)"     # in ~/.zshrc',
         "scalekern completion fish > ~/.config/fish/completions/scalekern.fish",
     ))  # fmt: skip
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", metavar="SHELL", type=click.Choice(SHELLS))
 def completion_command(shell: str) -> None:
     """Print a script for the shell that completes commands, options, files and column names."""
     root: Any = click.get_current_context().find_root()

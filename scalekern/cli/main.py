@@ -57,7 +57,10 @@ class _Group(click.Group):
             code = 130
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "scalekern"
-            code = _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+            advice = f"see {command} --help"
+            if "unexpected extra argument" in str(error):
+                advice = f"put quotes around a pattern that means several files; {advice}"
+            code = _fail(f"{error.format_message().rstrip('.')}; {advice}")
         except click.ClickException as error:
             code = _fail(error.format_message())
         except (ScalekernError, ValueError, OSError) as error:

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, column_or_1d
+from sklearn.utils.validation import column_or_1d
 
 from scalekern.engine import Engine, Statistic
 from scalekern.errors import InvalidInputError
+from scalekern.estimators.label_columns import checked_labels
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import then
 from scalekern.rows.dask_pieces import is_dask
@@ -159,9 +160,7 @@ def labelled_source(
         classes, numbers = dask_labels(y)
         check_classification_targets(classes)
         return fit_source(estimator, X, numbers, sample_weight, objects=objects), classes
-    labels = column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
+    labels = checked_labels(column_or_1d(y, warn=True))
     classes, encoded = np.unique(labels, return_inverse=True)
     return fit_source(estimator, X, encoded, sample_weight, objects=objects), classes
 
@@ -183,7 +182,7 @@ def counted_classes(
         )
     found = engine.reduce(source, ClassCounts, "counting the classes")
     if not len(found.values):
-        raise InvalidInputError("every sample weight is 0; at least one must be above 0")
+        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     if classes is None:
         check_classification_targets(found.values)
         whole = (found.values == np.floor(found.values)).all()

@@ -33,11 +33,35 @@ def label_matrix(y: Any) -> tuple[NDArray[Any], bool]:
             f"y has shape {given.shape}; give one label for each row, shape (n,), or columns of "
             "them"
         )
-    labels = given if several else column_or_1d(y, warn=True)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
+    labels = checked_labels(given if several else column_or_1d(y, warn=True))
     # Not reshape(n, -1), which no rows at all have no answer to.
     return (labels if labels.ndim == 2 else labels[:, None]), several
+
+
+def checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels that are all there and of one kind, or raise naming the first that is not.
+
+    Raises
+    ------
+    ValueError, InvalidInputError
+        If they are measurements, not finite, missing, or text and numbers mixed.
+    """
+    if labels.dtype.kind == "O":
+        rows, *_ = np.nonzero((labels == None) | (labels != labels))  # noqa: E711, PLR0124
+        if len(rows):
+            raise InvalidInputError(
+                f"y has {len(rows)} missing label{'s' if len(rows) > 1 else ''} (first at row "
+                f"{rows[0]}); drop those rows, or give the missing labels a name of their own"
+            )
+        kinds = {type(label).__name__ for label in labels.flat}
+        if "str" in kinds and len(kinds) > 1:
+            raise InvalidInputError(
+                f"y mixes labels of the types {sorted(kinds)}; make all of them text or all "
+                "numbers"
+            )
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    return labels
 
 
 def encoded(labels: NDArray[Any]) -> tuple[Classes, NDArray[np.int64]]:

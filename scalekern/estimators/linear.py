@@ -78,7 +78,7 @@ class LinearRegressor(RowPredictor):
 
         seen = engine.reduce(source, look, "looking at the rows")
         if not seen["X"].count:
-            raise InvalidInputError("every sample weight is 0; at least one must be above 0")
+            raise InvalidInputError("every sample weight is zero; at least one must be above 0")
         scale, y_mean = np.sqrt(seen["X"].variance), seen["y"].mean
         columns = StandardizedMap(seen["X"].mean, np.where(scale > 0, scale, 1.0), np.float64)
         stat = engine.reduce(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,7 @@ def best_model(trial: GlobalTrial, names: list[str], why: str, *, learn: bool) -
             choice.approximation.name: float(np.sqrt(choice.errors.mean())) for choice in found
         }
         best.report["held_out_rows"] = rows.n_scored
+        best.report["why"] = _verdict(best, found[0], best.report)
     best.report = {"why": why, **metric.report, **best.report}
     if learn:
         _note_learned(best, spread)
@@ -67,6 +69,17 @@ def best_model(trial: GlobalTrial, names: list[str], why: str, *, learn: bool) -
         best.curves = curves
         best.report["curved_features"] = curves.columns.tolist()
     return best
+
+
+def _verdict(best: Choice, first: Choice, report: dict[str, Any]) -> str:
+    """Return why one of several approximations was taken, after they were tried."""
+    errors = {name: f"{error:.4g}" for name, error in report["held_out_errors"].items()}
+    own = errors.pop(best.approximation.name)
+    others = " and ".join(f"{error} of {name}" for name, error in errors.items())
+    held_out = f"on {report['held_out_rows']:,} rows held out its error is {own}"
+    if best is first:
+        return f"{held_out}, and {others} is not lower by more than noise"
+    return f"{held_out}, lower than {others} by more than noise"
 
 
 def _tried(

@@ -143,8 +143,9 @@ class ChangingRows:
         known = known & there[places]
         if not known.all():
             raise InvalidInputError(
-                f"the model has no row {ids[~known][0]!r} ({int((~known).sum())} of {len(ids)} "
-                "are not in it); give the numbers that kneighbors gives, or the keys of the rows"
+                f"the model has no row {ids[~known].tolist()[0]!r} ({int((~known).sum())} of "
+                f"{len(ids)} are not in it); give the numbers that kneighbors gives, or the keys "
+                "of the rows"
             )
         return places
 

@@ -36,7 +36,7 @@ def write_gram(
     """
     path, n = Path(out), source.n_rows
     if path.suffix not in (".npy", ".zarr"):
-        raise InvalidInputError(f"out={str(path)!r}; give a path that ends in .npy or .zarr")
+        raise InvalidInputError(f"out={str(path)!r}; its name must end in .npy or .zarr")
     if isinstance(block_rows, bool) or not isinstance(block_rows, int) or block_rows < 1:
         raise InvalidInputError(f"block_rows={block_rows!r}; give a whole number of at least 1")
     engine = ThreadEngine(n_jobs)

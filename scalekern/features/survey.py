@@ -57,7 +57,7 @@ def survey(engine: Engine, source: RowSource, size: int, seed: int, *, gamma: An
     found = engine.reduce(source, make, "looking at the rows").parts
     sample: Any = found["sample"]
     if not len(sample.numbers):
-        raise InvalidInputError("every sample weight is 0; at least one must be above 0")
+        raise InvalidInputError("every sample weight is zero; at least one must be above 0")
     y, X = (found.get(name) for name in ("y", "X"))
     y_mean, y_size = np.zeros(0), 0.0
     if isinstance(y, Moments):

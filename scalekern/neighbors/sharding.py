@@ -156,7 +156,7 @@ class _Spool:
         """Return the index over all that was written; its files are removed when it is dropped."""
         self._targets.close()
         if not self._shards:
-            raise InvalidInputError("every sample weight is 0; at least one must be above 0")
+            raise InvalidInputError("every sample weight is zero; at least one must be above 0")
         made, words = self._made, dict.fromkeys(one.description for one in self._made)
         exact = all(one.exact for one in made)
         index = ShardedIndex(self._shards, exact=exact, words="; ".join(list(words)[:2]))

@@ -37,7 +37,7 @@ p, ul { margin: .5rem 0; max-width: 46rem; }
 .answer strong { font-size: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .93rem; }
-th, td { padding: .35rem .8rem .35rem 0; text-align: right; white-space: nowrap;
+th, td { padding: .35rem 1rem .35rem 0; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: normal; }
 th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, td.words, th.words { text-align: left; }
@@ -59,7 +59,7 @@ pre { background: var(--card); padding: .8rem; border-radius: 4px; white-space: 
   font-size: .86rem; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; }
-@media (max-width: 30rem) { body { font-size: .95rem; } th, td { padding-right: .6rem; } }
+@media (max-width: 30rem) { body { font-size: .95rem; } th, td { padding-right: .8rem; } }
 @media print {
   :root { color-scheme: light; --ink: #000; --quiet: #444; --line: #ccc; --paper: #fff;
     --card: #f4f4f4; --mark: #0072b2; }

@@ -185,10 +185,14 @@ def _columns(
     chosen = asked if features is not None else tuple(
         name for name in there if name not in {*targets, *dropped, *extra}
     )  # fmt: skip
-    for others, role in ((targets, "target"), (dropped, "dropped")):
-        both = [name for name in chosen if name in others]
+    for names, others, roles in (
+        (chosen, targets, "feature and target"),
+        (chosen, dropped, "feature and dropped"),
+        (extra, targets, "target and weight or key"),
+    ):
+        both = [name for name in names if name in others]
         if both:
-            raise InvalidInputError(f"column {both[0]!r} is both {role} and feature; choose one")
+            raise InvalidInputError(f"column {both[0]!r} is both {roles}; choose one")
     if not chosen:
         raise InvalidInputError(f"{where} has no column left for the features")
     return Columns(chosen, targets, _one(weight, there), _one(key, there))

@@ -236,9 +236,14 @@ def _bad_values(
 
 
 def _cure(name: str, columns: Columns) -> str:
+    if name in columns.targets:
+        return (
+            "a target to predict as a number must be one; for classes use --model knn, or "
+            "SimilarityClassifier or KNeighborsClassifier in Python"
+        )
     if name not in columns.features:
-        return "turn it into numbers first"
+        return "make it numbers; a target of class labels needs scalekern fit --model knn"
     return (
-        "turn it into numbers first, put a RowPreparer in front (in scalekern.rows, say "
+        "turn it into numbers first, put a RowPreparer in front (in scalekern.rows, give "
         "raw=True), or leave it out (drop=[...], --drop)"
     )

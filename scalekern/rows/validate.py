@@ -102,7 +102,19 @@ def _needed_target(estimator: Any, y: Any) -> Any:
             f"This {type(estimator).__name__} estimator requires y to be passed, "
             "but the target y is None."
         )
+    _refuse_text(y)
     return y
+
+
+def _refuse_text(y: Any) -> None:
+    """Raise for targets that are labels, which scikit-learn's checks let pass here and there."""
+    values = np.ravel(np.asarray(y))
+    first = next((value for value in values[:1] if isinstance(value, str)), None)
+    if first is not None:
+        raise InvalidInputError(
+            f"y holds text ({str(first)!r} at row 0), and numbers are predicted here; for classes "
+            "use SimilarityClassifier or KNeighborsClassifier"
+        )
 
 
 def _accepted(estimator: Any, source: RowSource, reset: bool, *, objects: bool) -> RowSource:
@@ -173,11 +185,11 @@ def _validated(
 
 @contextmanager
 def _texts_named(estimator: Any, X: Any) -> Iterator[None]:
-    """Turn the error of texts that are no numbers into one that says what to do with them."""
+    """Turn the error of things that are no numbers into one that says what to do with them."""
     try:
         yield
-    except ValueError as error:
-        if "could not convert string" not in str(error):
+    except (ValueError, TypeError) as error:
+        if "could not convert string" not in str(error) and "real number, not" not in str(error):
             raise
         if np.ndim(X) != 2:
             raise objects_error(estimator, "X") from error
@@ -215,6 +227,7 @@ def checked_target(y: Any, n_rows: int) -> np.ndarray:
     """Return a target of finite numbers, one value or row for each row of X, or raise."""
     if y is None:
         raise InvalidInputError("y is missing; pass the target, one value or row for each row of X")
+    _refuse_text(y)
     with located(y=y):
         values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
     if len(values) != n_rows:
