@@ -82,7 +82,10 @@ class Explanation:
 
     def __repr__(self) -> str:
         n_queries, n_rows = self.weight.shape
-        said = f"Explanation: {n_queries:,} queries, {n_rows:,} training rows shown of each"
+        said = (
+            f"Explanation of {n_queries:,} prediction{'' if n_queries == 1 else 's'} by "
+            f"{n_rows:,} training rows each"
+        )
         if not self.weight.size:
             return said
         arrays = {"row": self.row_id, "weight": self.weight, "similarity": self.similarity,
@@ -92,8 +95,8 @@ class Explanation:
         table = ["  ".join(line) for line in zip(*aligned, strict=True)]
         if n_rows > SHOWN_ROWS:
             table.append(f"and {n_rows - SHOWN_ROWS:,} more rows")
-        first = f"the first: prediction {_short(self.prediction[0])}"
-        return "\n".join([said, f"{first} ({self.unit}), baseline {_short(self.baseline)}", *table])
+        first = f"the first: {_short(self.prediction[0])}, from a baseline of "
+        return "\n".join([said, f"{first}{_short(self.baseline)} ({self.unit})", *table])
 
     def top(self, n: int) -> Explanation:
         """Return the explanation with the first `n` rows of each query only."""

@@ -56,8 +56,7 @@ def checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
         kinds = {type(label).__name__ for label in labels.flat}
         if "str" in kinds and len(kinds) > 1:
             raise InvalidInputError(
-                f"y mixes labels of the types {sorted(kinds)}; make all of them text or all "
-                "numbers"
+                f"y mixes labels of the types {sorted(kinds)}; make all of them text or all numbers"
             )
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
