@@ -222,7 +222,8 @@ def test_the_auto_model_of_compare_is_what_fit_fits(data, tmp_path):
         np.savez(tmp_path / f"{name}.npz", X=X[part], y=Y[part])
     succeeds("fit", tmp_path / "train.npz", *words, "-o", tmp_path / "m")
     found = sk.load(tmp_path / "m")
-    rmse = np.sqrt(np.mean((found.predict(X[test]) - Y[test]) ** 2))
+    predicted = found.predict(sk.rows(tmp_path / "test.npz", target="y"))
+    rmse = np.sqrt(np.mean((predicted - Y[test]) ** 2))
     assert row["rmse"] == pytest.approx(rmse, rel=1e-9)
     assert row["note"].startswith(f"chose {found[-1].report_['approximation']}")
     assert "--model auto -o MODEL" in shown

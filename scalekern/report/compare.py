@@ -1,4 +1,4 @@
-"""compare: every model on the same rows, with the same kernel, against the exact one."""
+"""compare: every model on the same rows, against the exact one; those that can share a kernel."""
 
 from __future__ import annotations
 
