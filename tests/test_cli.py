@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -93,7 +94,7 @@ def data(tmp_path_factory):
 ARTICLE = (
     *("--target", "pressure", "--test-size", "0.25", "--random-state", "69"),
     *("--scaler", "minmax", "--gamma", "1", "--alpha", "1e-6", "--no-intercept"),
-    *("--n-neighbors", "5", "--json"),
+    *("--n-neighbors", "5", "--models", "exact,linear,knn,local,nystroem,fourier", "--json"),
 )
 
 
@@ -134,6 +135,7 @@ def test_the_json_of_compare_is_a_list_of_rows_with_the_promised_keys(data, tmp_
         "local",
         "nystroem",
         "fourier",
+        "auto",
     ]
     for row in rows:
         assert set(row) == KEYS | OURS
@@ -152,8 +154,8 @@ def test_the_gap_is_null_where_there_is_no_exact_model_of_the_same_rows(data):
     sampled = succeeds(
         "compare", data / "x.csv", "--target", "y", "--exact-rows", 50, "--json", "-"
     )
-    assert [row["gap_to_exact"] for row in strict_json(sampled)] == [None] * 6
-    assert [row["n_train"] for row in strict_json(sampled)] == [50, 180, 180, 180, 180, 180]
+    assert [row["gap_to_exact"] for row in strict_json(sampled)] == [None] * 7
+    assert [row["n_train"] for row in strict_json(sampled)] == [50, *[180] * 6]
     without = succeeds(
         "compare", data / "x.csv", "--target", "y", "--models", "knn,linear,knn", "--json", "-"
     )
@@ -191,16 +193,49 @@ def test_compare_leaves_out_what_takes_no_weights_and_says_so(data):
     shown = succeeds(*words)
     assert "k-NN was left out: it cannot use sample weights." in shown
     names = [row["model"] for row in strict_json(succeeds(*words, "--json", "-"))]
-    assert names == ["exact", "linear", "local", "nystroem", "fourier"]
+    assert names == ["exact", "linear", "local", "nystroem", "fourier", "auto"]
 
 
-def test_a_target_that_never_changes_has_no_r2(tmp_path):
-    np.savez(tmp_path / "flat.npz", X=X, y=np.ones(N))
-    rows = strict_json(
-        succeeds("compare", tmp_path / "flat.npz", "--target", "y", "--models", "linear",
-                 "--json", "-")
-    )  # fmt: skip
-    assert rows[0]["r2"] is None
+def test_a_target_that_never_changes_is_no_table_of_zeros(tmp_path):
+    np.savez(tmp_path / "flat.npz", X=X, y=np.full(N, 2.5))
+    fails("compare", tmp_path / "flat.npz", "--target", "y", "--models", "linear",
+          match="the target is 2.5 in every row, so that there is nothing to predict")  # fmt: skip
+
+
+def test_test_targets_that_never_change_have_no_r2_and_that_is_said(tmp_path):
+    np.savez(tmp_path / "train.npz", X=X, y=Y)
+    np.savez(tmp_path / "flat.npz", X=X, y=np.full(N, 2.5))
+    words = ["compare", tmp_path / "train.npz", "--test", tmp_path / "flat.npz", "--target", "y",
+             "--models", "linear"]  # fmt: skip
+    assert strict_json(succeeds(*words, "--json", "-"))[0]["r2"] is None
+    assert "All test targets are 2.5, so there is no R²." in succeeds(*words)
+
+
+def test_the_auto_model_of_compare_is_what_fit_fits(data, tmp_path):
+    words = ["--target", "y", "--random-state", 3]
+    shown = succeeds("compare", data / "x.csv", *words, "--models", "auto", "--kernel", "linear",
+                     "--n-components", 7, "--json", tmp_path / "out.json")  # fmt: skip
+    (row,) = strict_json((tmp_path / "out.json").read_text())
+    assert row["note"] in shown
+    train, test = train_test_split(np.arange(N), test_size=0.25, random_state=3)
+    for name, part in (("train", train), ("test", test)):
+        np.savez(tmp_path / f"{name}.npz", X=X[part], y=Y[part])
+    succeeds("fit", tmp_path / "train.npz", *words, "-o", tmp_path / "m")
+    found = sk.load(tmp_path / "m")
+    predicted = found.predict(sk.rows(tmp_path / "test.npz", target="y"))
+    rmse = np.sqrt(np.mean((predicted - Y[test]) ** 2))
+    assert row["rmse"] == pytest.approx(rmse, rel=1e-9)
+    assert row["note"].startswith(f"chose {found[-1].report_['approximation']}")
+    assert "--model auto -o MODEL" in shown
+
+
+def test_numbers_are_printed_in_four_digits(data, tmp_path):
+    shown = succeeds("compare", data / "x.csv", "--target", "y", "--models", "exact")
+    shown += succeeds("fit", data / "x.csv", "--target", "y", "--kernel", "rbf", "--model",
+                      "exact", "-o", tmp_path / "m")  # fmt: skip
+    gammas = re.findall(r"RBF\(gamma=([^)]*)\)", shown)
+    assert len(gammas) == 2
+    assert all(len(gamma.replace("0.", "").lstrip("0")) <= 4 for gamma in gammas)
 
 
 # ---------------------------------------------------------------- fit and predict

@@ -164,6 +164,35 @@ def test_top_is_the_start_of_all():
     assert (np.diff(np.abs(full.weight), axis=1) <= 0).all()
 
 
+def test_an_explanation_reads_as_its_first_query_s_strongest_rows():
+    model = sk.SimilarityRegressor(gamma=0.5, random_state=0).fit(X, Y[:, 0])
+    why = model.explain(Q, (X, Y[:, 0]))
+    head, first, titles, *lines, end = repr(why).splitlines()
+    assert head == "Explanation of 6 predictions by 150 training rows each"
+    assert first == (
+        f"the first: {why.prediction[0]:.4g}, from a baseline of {why.baseline:.4g} (target)"
+    )
+    assert titles.split() == ["row", "weight", "similarity", "target"]
+    arrays = (why.row_id, why.weight, why.similarity, why.target)
+    for place, line in enumerate(lines):
+        found = [float(word) for word in line.split()]
+        np.testing.assert_allclose(found, [array[0, place] for array in arrays], rtol=1e-3)
+    assert (len(lines), end) == (5, "and 145 more rows")
+    assert "more rows" not in repr(why.top(3))
+    assert repr(why.top(0)) == "Explanation of 6 predictions by 0 training rows each"
+
+
+def test_an_explanation_of_several_outputs_or_labels_is_as_short():
+    two = sk.SimilarityRegressor(gamma=0.5, alpha=0.1, random_state=0).fit(X, Y)
+    shown = repr(two.explain(Q[:1], (X, Y)))
+    assert shown.startswith("Explanation of 1 prediction by")
+    labels = np.where(Y[:, 0] > 5, "high", "low")
+    votes = repr(sk.KNeighborsClassifier(3).fit(X, labels).explain(Q))
+    assert "share of votes" in votes
+    assert {"high", "low"} & set(votes.split())
+    assert max(map(len, [*shown.splitlines(), *votes.splitlines()])) < 80
+
+
 @pytest.mark.parametrize("approximation", ["exact", "nystroem", "knn"])
 def test_rows_are_named_by_their_key(approximation, tmp_path):
     table = pa.table({"a": X[:, 0], "b": X[:, 1], "y": Y[:, 0], "id": np.arange(150) + 7_000})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import dense
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 import scalekern as sk
 from scalekern.errors import InvalidInputError, UnsupportedError
@@ -109,5 +112,17 @@ def test_the_picture_shows_every_size(tmp_path):
     found = model().fit(X, Y).gap_to_exact(XS)
     figure = plot_gap(found, tmp_path / "gap.png")
     assert (tmp_path / "gap.png").stat().st_size > 5_000
-    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    ax = figure.axes[0]
+    labels = [t.get_text() for t in ax.get_xticklabels()]
     assert labels == [f"{n:,}" for n in found.size]
+    # No line, of gaps or of an interval, runs through a number.
+    figure.draw_without_rendering()
+    numbers = [text for text in ax.texts if text.get_text()]
+    assert [text.get_text() for text in numbers] == [f"{gap:.2g}" for gap in found.gap]
+    intervals = np.column_stack([found.size, found.low, found.size, found.high]).reshape(-1, 2, 2)
+    for corners in [np.column_stack([found.size, found.gap]), *intervals]:
+        ends = ax.transData.transform(corners)
+        dots = np.concatenate([np.linspace(a, b, 500) for a, b in pairwise(ends)])
+        for box in (Text.get_window_extent(text) for text in numbers):
+            inside = (dots > [box.x0 + 0.5, box.y0 + 0.5]) & (dots < [box.x1 - 0.5, box.y1 - 0.5])
+            assert not inside.all(axis=1).any()

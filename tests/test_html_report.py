@@ -21,6 +21,7 @@ from scalekern.report.markup import element
 from scalekern.report.names import family_of, key_of, name_of
 from scalekern.report.page import write_page
 from scalekern.report.recommend import on_front, recommend
+from scalekern.report.wording import choice_of, rounded
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
@@ -87,7 +88,7 @@ def page(comparison):
 
 def test_the_table_of_the_report_has_the_numbers_of_the_comparison(comparison, page):
     lines = cells(page)
-    assert len(lines) == len(comparison.results) == 10
+    assert len(lines) == len(comparison.results) == 11
     for line, result in zip(lines, comparison.results, strict=True):
         assert line[0] == name_of(result.model)
         for cell, value in zip(
@@ -95,7 +96,7 @@ def test_the_table_of_the_report_has_the_numbers_of_the_comparison(comparison, p
         ):
             assert float(cell.rstrip("* ")) == pytest.approx(value, rel=5e-3, abs=5e-5)
         assert float(line[1].rstrip("* ")) == pytest.approx(result.rmse, rel=1e-5)
-        assert line[-1] == "180"
+        assert line[-2:] == ["180", result.note]
     assert page.count('class="chosen"') == 1
     marked = page[page.index('class="chosen"') :]
     assert f"<td>{name_of(comparison.recommended.model)}</td>" in marked[:120]
@@ -104,14 +105,15 @@ def test_the_table_of_the_report_has_the_numbers_of_the_comparison(comparison, p
 def test_the_report_says_what_it_is_of(comparison, page):
     text = Page(page).all_text
     for words in (
-        "Waves", "height", "180 (X)", "60 (X)", comparison.recommended.reason,
+        "Waves", "height", "60 (a quarter of all rows, split off at random)",
+        comparison.recommended.reason, comparison.results[-1].note,
         f"mean {comparison.y_test.mean():.4g}", f"alpha {comparison.alpha:.4g}",
         "scalekern.compare(X, y, gamma=0.5, alpha=0.01, n_components=[10, 40, 120])",
         sk.__version__, np.__version__,
     ):  # fmt: skip
         assert words in text, words
     for result in comparison.results:
-        if result.model in ("local", "nystroem-120", "fourier-120"):
+        if result.model in ("local", "nystroem-120", "fourier-120", "auto"):
             assert f"gap to exact {result.gap_to_exact:.3g}" in text
 
 
@@ -126,7 +128,7 @@ def test_the_report_loads_nothing_and_runs_nothing(page):
     found = Page(page)
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in found.elements}
     images = [attributes for tag, attributes in found.elements if tag == "img"]
-    assert len(images) == 7
+    assert len(images) == 8
     assert all(image["src"].startswith("data:image/") and image["alt"] for image in images)
     for tag, attributes in found.elements:
         assert "href" not in attributes
@@ -206,7 +208,7 @@ def test_the_command_line_writes_the_report(tmp_path):
     assert result.exit_code == 0, result.output
     assert "Recommended: " in result.output
     rows = json.loads((tmp_path / "out.json").read_text())
-    assert [row["n_components"] for row in rows] == [None] * 4 + [5, 20] * 2
+    assert [row["n_components"] for row in rows] == [None] * 4 + [5, 20] * 2 + [None]
     lines = cells(out.read_text(encoding="utf-8"))
     for line, row in zip(lines, rows, strict=True):
         assert float(line[1].rstrip("* ")) == pytest.approx(row["rmse"], rel=1e-5)
@@ -215,12 +217,100 @@ def test_the_command_line_writes_the_report(tmp_path):
         assert CliRunner().invoke(main, words + more).exit_code == 2
 
 
+def test_the_auto_model_is_a_regressor_with_nothing_set(comparison):
+    alone = sk.SimilarityRegressor(random_state=0)
+    model = comparison.models["auto"]
+    assert model.get_params() == alone.get_params()
+    prepared = comparison.preparer.transform(X)
+    train = np.random.RandomState(0).permutation(240)[60:]
+    alone.fit(prepared[train], Y[train])
+    np.testing.assert_allclose(
+        alone.predict(prepared), comparison.pipeline("auto").predict(X), rtol=1e-9
+    )
+    gap = comparison.predictions["auto"] - comparison.predictions["exact"]
+    expected = np.sqrt(np.mean(gap**2)) / comparison.y_test.std()
+    assert comparison.results[-1].gap_to_exact == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"approximation": "nystroem", "n_components": 30}, "Nyström, Matérn 5/2, 30 landmarks"),
+        ({"approximation": "local", "n_neighbors": 9}, "local, Matérn 5/2, 9 neighbours"),
+        ({"approximation": "exact", "alpha": 0.1}, "exact, Matérn 5/2"),
+    ],
+)
+def test_what_was_chosen_is_said_in_words(settings, words):
+    model = sk.SimilarityRegressor("matern52", gamma=0.5, random_state=0, **settings)
+    assert choice_of(model.fit(X, Y)) == words
+
+
+def test_a_learned_metric_is_said():
+    wide = np.column_stack([RNG.standard_normal((400, 4)), 0.02 * RNG.standard_normal(400)])
+    target = np.sin(150 * wide[:, -1])
+    model = sk.SimilarityRegressor("rbf", approximation="local", n_neighbors=16, random_state=0)
+    model.fit(wide, target)
+    assert hasattr(model, "feature_relevances_")
+    assert choice_of(model).endswith(", learned metric")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("RBF(gamma=0.06068091705114675)", "RBF(gamma=0.06068)"),
+        ("1.2345678e-10", "1.235e-10"),
+        ([0.25, 1.23456, 100000], "[0.25, 1.235, 100000]"),
+        ("faiss 1.15.200000, part-0.000001.parquet", "faiss 1.15.200000, part-0.000001.parquet"),
+    ],
+)
+def test_long_numbers_and_nothing_else_are_shortened(text, shown):
+    assert rounded(text) == shown
+
+
+def test_nobody_reads_sixteen_digits():
+    table = sk.compare(X, Y, models=["exact", "nystroem"], n_components=20)
+    text = Page(table.to_html()).all_text
+    assert rounded(table.kernel) in text
+    assert table.kernel not in text
+
+
+def test_a_model_fitted_to_fewer_rows_says_so_beside_its_name():
+    table = sk.compare(X, Y, models=["exact", "linear"], exact_rows=50)
+    assert "exact (50 rows)" in str(table)
+    page = table.to_html()
+    assert cells(page)[0][0] == "exact (50 rows)"
+    text = Page(page).all_text
+    assert "fitted to the same 180 rows (exact to 50 of them)" in text
+    assert "linear (" not in text
+
+
+def test_the_report_of_rows_from_a_file_says_where_they_are_from(tmp_path):
+    pa.csv.write_csv(pa.table({"a": X[:, 0], "b": X[:, 1], "height": Y}), tmp_path / "x.csv")
+    source = sk.rows(tmp_path / "x.csv", target="height", raw=True)
+    for size, share in ((0.25, "60 (a quarter of"), (0.3, "72 (30% of"), (24, "24 (a part of")):
+        table = sk.compare(source, models=["linear"], test_size=size)
+        text = Page(table.to_html()).all_text
+        assert f"{240 - table.data.n_test} (x.csv)" in text
+        assert f"{share} x.csv, split off at random)" in text
+        assert "Predicting height" in text
+        assert "2: a, b" in text
+    table = sk.compare(X, Y, test=(X, Y), models=["linear"])
+    assert "(X)" not in Page(table.to_html()).all_text
+
+
+def test_a_target_that_is_the_same_everywhere_is_an_error_and_in_test_rows_a_remark():
+    with pytest.raises(InvalidInputError, match="target is 7 in every row"):
+        sk.compare(X, np.full(240, 7.0))
+    table = sk.compare(X, Y, test=(X[:5], np.full(5, 7.0)), models=["linear"])
+    assert "all are 7, so there is no R²" in Page(table.to_html()).all_text
+
+
 # ---------------------------------------------------------------- several sizes, failures
 
 
 def test_several_sizes_are_models_of_their_own(comparison):
     assert set(comparison.models) == {
-        "exact", "linear", "knn", "local",
+        "exact", "linear", "knn", "local", "auto",
         *(key_of(family, size) for family in ("nystroem", "fourier") for size in SIZES),
     }  # fmt: skip
     for curve in comparison.curves():
@@ -249,7 +339,8 @@ def test_sizes_that_are_none_are_refused(sizes):
 
 def test_the_exact_model_beyond_the_memory_limit_is_left_out_with_the_reason():
     with sk.config_context(memory_limit=1_700_000):
-        table = sk.compare(X, Y, n_components=40, kernel=INDEFINITE)
+        names = ["exact", "linear", "knn", "nystroem"]
+        table = sk.compare(X, Y, models=names, n_components=40, kernel=INDEFINITE)
     rows = {row["model"]: row for row in table.rows()}
     assert "not fitted: the exact model of 180 rows needs about" in rows["exact"]["note"]
     unknown = ("rmse", "mae", "r2", "gap_to_exact", "fit_seconds", "model_bytes")

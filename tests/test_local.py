@@ -409,7 +409,7 @@ def test_protein_is_predicted_far_better_than_by_distance_weighted_neighbours(da
 
 def test_compare_lets_the_local_model_choose_for_itself():
     X, y = waves(300, noise=0.1)
-    table = sk.compare(X, y, random_state=0)
+    table = sk.compare(X, y, models=["exact", "knn", "local"], random_state=0)
     found = table.models["local"]
     assert found.kernel_.gamma is None
     assert found.n_neighbors == 32
@@ -417,7 +417,7 @@ def test_compare_lets_the_local_model_choose_for_itself():
     row = next(row for row in table.rows() if row["model"] == "local")
     assert row["gap_to_exact"] < 0.2
     assert sk.compare(X, y, models=["local"], n_neighbors=7).models["local"].n_neighbors == 7
-    assert {"local", "fourier"}.isdisjoint(sk.compare(X, y, kernel="linear").models)
+    assert {"local", "fourier"}.isdisjoint(sk.compare(X[:90], y[:90], kernel="linear").models)
     assert sk.compare(X[:20], y[:20], models=["local"]).models["local"].n_neighbors == 15
 
 
@@ -435,11 +435,12 @@ def test_the_command_line_fits_saves_and_compares_local_models(tmp_path):
         main, ["fit", str(data), *place, "--model", "local", "-o", str(tmp_path / "m")]
     )
     assert fitted.exit_code == 0, fitted.output
-    assert "x radius" in fitted.output
+    assert "x the distance to the last neighbour" in fitted.output
     model = sk.load(tmp_path / "m")[-1]
     assert (model.report_["approximation"], model.report_["n_neighbors"]) == ("local", 32)
     compared = run.invoke(
         main, ["compare", str(data), *place, "--models", "local,knn", "--n-neighbors", "9"]
     )
     assert compared.exit_code == 0, compared.output
-    assert "The local model has the kernel RBF()" in compared.output
+    assert "exact model to the 9 nearest training rows (kernel RBF, alpha" in compared.output
+    assert "x the distance to the last neighbour" in compared.output

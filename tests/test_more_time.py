@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,16 +16,16 @@ from scalekern.report.more_time import trends
 Y = np.zeros(1_000)
 
 
-def compared(errors, exact=None):
+def compared(errors, exact=None, n_train=1_000):
     """A comparison of Nyström models of 100, 200, 400, ... components whose errors are given."""
     results, predictions = [], {}
     noise = np.random.default_rng(0).choice([-1.0, 1.0], 1_000)
     for k, error in enumerate(errors):
         name = f"nystroem-{100 * 2**k}"
-        results.append(Result(name, error, error, 0.5, 1.0, 0.0, 8, None, 5, "", 100 * 2**k))
+        results.append(Result(name, error, error, 0.5, 1.0, 0.0, 8, None, n_train, "", 100 * 2**k))
         predictions[name] = error * noise
     if exact is not None:
-        results.append(Result("exact", exact, exact, 0.5, 1.0, 0.0, 8, 0.0, 5))
+        results.append(Result("exact", exact, exact, 0.5, 1.0, 0.0, 8, 0.0, n_train))
         predictions["exact"] = exact * noise
     return Comparison(results, predictions, Y, "RBF()", 1.0)
 
@@ -47,6 +49,22 @@ def test_where_the_last_doubling_gained_nothing_the_next_is_not_advised(errors):
     assert trend.gain == 0.0
     assert trend.is_noise
     assert "More components would buy nothing here" in str(trend)
+
+
+def test_no_more_landmarks_are_proposed_than_there_are_rows():
+    (trend,) = trends(compared([10.0, 6.0, 4.0], n_train=600))
+    assert trend.more == 600
+    assert (trend.gain, trend.times) == (pytest.approx(np.log2(1.5)), 2.25)
+    assert "600 would come to about 3.4" in str(trend)
+    (trend,) = trends(compared([10.0, 6.0, 4.0], n_train=400))
+    assert (trend.more, trend.gain, trend.times) == (400, 0.0, 1.0)
+    assert "Every training row is a landmark now" in str(trend)
+    results = [replace(r, model=r.model.replace("nystroem", "fourier"))
+               for r in compared([10.0, 6.0, 4.0], n_train=400).results]  # fmt: skip
+    known = compared([10.0, 6.0, 4.0])
+    named = {key.replace("nystroem", "fourier"): p for key, p in known.predictions.items()}
+    (waves,) = trends(replace(known, results=results, predictions=named))
+    assert waves.more == 800
 
 
 def test_one_size_has_no_trend():

@@ -48,6 +48,18 @@ NEIGHBOURS = [row(model, 3.64 + 1e-4 * i, 0.2, 0.0) for i, model in enumerate(MO
 EQUAL = [row(model, 3.64, 0.2, 0.1) for model in MODELS]
 
 
+SIZED = [
+    {**row("linear", 4.70, 0.001, 0.0001), "model_bytes": 48},
+    {**row("knn", 3.26, 0.002, 0.012), "model_bytes": 54_000},
+    {**row("local", 1.69, 0.7, 0.03), "model_bytes": 54_300},
+    {**row("nystroem-250", 2.46, 0.045, 0.001), "model_bytes": 11_600},
+    {**row("nystroem-500", 2.52, 0.125, 0.009), "model_bytes": 20_000},
+    {**row("fourier-250", 2.76, 0.03, 0.01), "model_bytes": 7_100},
+    {**row("fourier-500", 2.69, 0.08, 0.01), "model_bytes": 14_100},
+    {**row("auto", 1.22, 9.2, 0.03), "model_bytes": 54_300},
+]
+
+
 def printed(rows, width=80):
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(comparison_table(rows))
@@ -140,6 +152,14 @@ def boxes(figure):
     return ax.get_window_extent(), [Text.get_window_extent(label) for label in labels]
 
 
+def runs_through(corners, box):
+    """Say whether a line comes within a box, by half a pixel or more."""
+    along = [np.linspace(a, b, 2_000) for a, b in itertools.pairwise(corners)]
+    x, y = np.concatenate(along).T
+    inside = (x > box.x0 + 0.5) & (x < box.x1 - 0.5) & (y > box.y0 + 0.5) & (y < box.y1 - 0.5)
+    return bool(inside.any())
+
+
 def apart(one, other):
     """Say whether boxes share no more than the rounding of a pixel."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
@@ -158,6 +178,22 @@ def test_names_of_points_neither_overlap_nor_leave_the_frame(pictures, rows, tmp
         assert box.x1 <= frame.x1
         assert frame.y0 <= box.y0
         assert box.y1 <= frame.y1
+
+
+@pytest.mark.parametrize("rows", [AIRFOIL, FLIGHTS, SIZED])
+def test_no_line_runs_through_a_name(pictures, rows):
+    from matplotlib.collections import LineCollection
+
+    plots = [pictures.plot_error_against_time, pictures.plot_error_against_size]
+    for plot in plots if rows is SIZED else plots[:1]:
+        figure = plot(rows)
+        _, labels = boxes(figure)
+        (ax,) = figure.axes
+        lines = [path for one in ax.collections if isinstance(one, LineCollection)
+                 for path in one.get_segments()]  # fmt: skip
+        assert lines
+        for line in lines:
+            assert not any(runs_through(ax.transData.transform(line), box) for box in labels)
 
 
 def test_points_stand_at_error_and_seconds(pictures):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -541,3 +542,23 @@ def test_partitions_that_only_some_paths_tell_are_refused(tmp_path):
     pq.write_table(TABLE, tmp_path / "rest.parquet")
     with pytest.raises(InvalidInputError, match=r"'month' .*but not by that of .*rest\.parquet"):
         scalekern.rows(tmp_path, features=["a", "month"])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_rows_say_what_they_are_without_being_read(tmp_path, monkeypatch, raw):
+    names = [*NUMBERS, "y"]
+    for i, part in enumerate((TABLE[:60], TABLE[60:])):
+        pq.write_table(part.select([*names, "w"]), tmp_path / f"{i}.parquet")
+    pa.csv.write_csv(TABLE.select(names), tmp_path / "all.csv")
+    files = scalekern.rows(tmp_path / "*.parquet", target="y", raw=raw)
+    csv = scalekern.rows(tmp_path / "all.csv", target=["y", "f"], raw=raw)
+    for kind in (type(files), type(csv)):
+        monkeypatch.setattr(kind, "blocks", None)
+    kind = "RawParquetSource" if raw else "ParquetSource"
+    where = f"<{kind} {tmp_path / '*.parquet'}: "
+    assert repr(files) == f"{where}103 rows, 5 columns (a, n, b, f, w), target y, 2 files>"
+    kind = "RawTableSource" if raw else "TableSource"
+    assert repr(csv) == f"<{kind} all.csv: 103 rows, 3 columns (a, n, b), target y, f>"
+    wide = pa.table({f"c{i}": [1.0] for i in range(1_200)})
+    shown = repr(scalekern.rows(wide, raw=raw))
+    assert shown == f"<{kind} the frame: 1 row, 1,200 columns (c0, c1, c2, c3, c4, …)>"

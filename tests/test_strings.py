@@ -226,6 +226,7 @@ def test_compare_of_texts_measures_the_gap_to_the_exact_model():
     table = sk.compare(S, Y, kernel="edit_distance", n_components=100)
     rows = {row["model"]: row for row in table.rows()}
     assert list(rows) == ["exact", "knn", "nystroem"]
+    assert "needs columns of numbers" in table.left_out["auto"]
     assert rows["exact"]["gap_to_exact"] == 0
     assert all(row["r2"] > 0.9 for row in rows.values())
     assert 0 < rows["nystroem"]["gap_to_exact"] < 0.25
@@ -252,6 +253,7 @@ def test_a_pipeline_from_compare_predicts_texts_and_is_stored(tmp_path):
     [
         ({"models": ["exact", "linear"]}, "'linear'.*objects.*'exact', 'knn', 'nystroem'"),
         ({"models": "fourier"}, "'fourier'.*stationary.*'exact', 'knn', 'nystroem'"),
+        ({"models": "auto"}, "'auto'.*objects.*'exact', 'knn', 'nystroem'"),
         ({"scaler": "minmax"}, "scaler='minmax'.*objects"),
         ({"kernel": "rbf"}, "kernel='edit_distance'"),
     ],

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+SHOWN_ROWS = 5  # in the repr of an explanation
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Training rows and their weights in predictions: yhat(x) = b + sum_i w_i(x) (y_i - b).
 
@@ -78,6 +80,24 @@ class Explanation:
         total = rest + np.abs(self.contribution).sum(axis=1)
         return np.divide(rest, total, out=np.zeros_like(total), where=total > 0)
 
+    def __repr__(self) -> str:
+        n_queries, n_rows = self.weight.shape
+        said = (
+            f"Explanation of {n_queries:,} prediction{'' if n_queries == 1 else 's'} by "
+            f"{n_rows:,} training rows each"
+        )
+        if not self.weight.size:
+            return said
+        arrays = {"row": self.row_id, "weight": self.weight, "similarity": self.similarity,
+                  "target": self.target}  # fmt: skip
+        columns = [[name, *map(_short, rows[0, :SHOWN_ROWS])] for name, rows in arrays.items()]
+        aligned = [[text.rjust(max(map(len, column))) for text in column] for column in columns]
+        table = ["  ".join(line) for line in zip(*aligned, strict=True)]
+        if n_rows > SHOWN_ROWS:
+            table.append(f"and {n_rows - SHOWN_ROWS:,} more rows")
+        first = f"the first: {_short(self.prediction[0])}, from a baseline of "
+        return "\n".join([said, f"{first}{_short(self.baseline)} ({self.unit})", *table])
+
     def top(self, n: int) -> Explanation:
         """Return the explanation with the first `n` rows of each query only."""
         names = ("row_id", "weight", "similarity", "target")
@@ -98,6 +118,14 @@ class Candidates:
     weight: np.ndarray
     similarity: np.ndarray
     target: np.ndarray
+
+
+def _short(value: Any) -> str:
+    """Return a number in four digits, several with commas, anything else as it is."""
+    if np.ndim(value):
+        return ", ".join(map(_short, value))
+    number = np.asarray(value).item()
+    return f"{number:.4g}" if isinstance(number, float) else str(number)
 
 
 def named_rows(ids: np.ndarray, indices: np.ndarray) -> np.ndarray:

@@ -57,6 +57,10 @@ SEARCH_ROWS = 256
 _INDEX, _ARRAYS = "index-", ("targets_", "spread_", "weight_")
 
 
+TIMES_RADIUS = "x the distance to the last neighbour"
+"""How a length scale of its own for each query is reported."""
+
+
 def local_need(n_threads: int, k: int) -> Need:
     """Return what one model on k neighbours in each thread needs."""
     size = 24 * (k + 1) ** 2 * n_threads
@@ -113,7 +117,7 @@ class Local(Approximation):
             "n_neighbors": k,
             "index": built.description,
             "recall": built.recall,
-            "length": f"{choice.factor:g} x radius" if length is None else length,
+            "length": f"{choice.factor:g} {TIMES_RADIUS}" if length is None else length,
             **choice.report,
         }
         solution = Solution(

@@ -30,7 +30,7 @@ from scalekern.cli.options import (
 )
 from scalekern.cli.stopping import leaving
 
-MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier", "auto")
 
 
 def compare_options(command: Command) -> Command:
@@ -78,6 +78,9 @@ def compare_command(data: str, **options: Any) -> None:
 
     Prints the error, time and size of each, how far it is from the exact model, and which one to
     take. DATA is a Parquet file, folder or glob, a CSV file, or a .npy or .npz file.
+
+    The auto model is what `scalekern fit` fits with nothing set: it makes its own choices, whatever
+    --kernel, --gamma, --alpha, --n-components and the like say to the others.
     """
     for name in ("json_path", "report"):
         check_output(options[name])
@@ -131,20 +134,21 @@ FIT_OPTIONS = ("target", "features", "drop", "weight", "key", "scaler", "missing
 def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
     from scalekern.report.more_time import trends
     from scalekern.report.names import name_of
+    from scalekern.report.wording import local_words, rounded
 
     click.echo(f"\nErrors are on {len(comparison.y_test):,} test rows, in the units of "
                f"{options['target']}; * marks the smallest RMSE.")  # fmt: skip
+    least, most = comparison.y_test.min(), comparison.y_test.max()
+    if least == most:
+        click.echo(f"All test targets are {least:.4g}, so there is no R².")
     if any(result.gap_to_exact is not None for result in comparison.fitted):
         click.echo("Gap to exact: the RMS difference from the exact model's predictions, in "
                    "standard deviations of the target.")  # fmt: skip
     if comparison.kernel:
-        click.echo(f"Exact, Nyström and Fourier models share one kernel, {comparison.kernel}, and "
-                   f"alpha {comparison.alpha:.4g}.")  # fmt: skip
+        click.echo("Exact, Nyström and Fourier models share one kernel, "
+                   f"{rounded(comparison.kernel)}, and alpha {comparison.alpha:.4g}.")  # fmt: skip
     if "local" in comparison.models:
-        local = comparison.models["local"]
-        click.echo(f"The local model has the kernel {local.kernel_!r}, alpha {local.alpha_:.4g} "
-                   f"and length scale {local.report_['length']} (radius: the distance to the last "
-                   "neighbour).")  # fmt: skip
+        click.echo(local_words(comparison.models["local"]))
     for name in comparison.certificates:
         gap, low, high = comparison.gap_interval(name)
         click.echo(f"{name_of(name)}: the gap to an exact model is {gap:.3g} (95% interval "
@@ -155,8 +159,8 @@ def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
         if name == "exact":
             click.echo("The exact model was left out: there are too many rows for it; "
                        "--exact-rows 5000 fits it on a random sample.")  # fmt: skip
-        elif name == "knn":
-            click.echo(f"k-NN was left out: {reason}.")
+        else:
+            click.echo(f"{name_of(name)} was left out: {reason}.")
     advice = comparison.recommended
     click.echo(f"\nRecommended: {name_of(advice.model)}. {advice.reason}")
     if options["report"]:

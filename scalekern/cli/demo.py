@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import click
 
 from scalekern.cli.help import OTHER, HelpfulCommand, under
 
+MODELS = ("exact", "linear", "knn", "local", "nystroem", "fourier")
+"""Without "auto", which tries many models, and would take longer than all the rest."""
 EXACT_ROWS = 3_000
 COMPONENTS = 2_000
 NEIGHBORS = 20
@@ -79,6 +82,7 @@ def _compare(data: Any, folder: Path, n_jobs: int | None) -> Any:
     comparison = compare(
         _rows(data.train, data),
         test=_rows(data.test, data),
+        models=MODELS,
         n_components=COMPONENTS,
         n_neighbors=NEIGHBORS,
         exact_rows=EXACT_ROWS,
@@ -110,6 +114,8 @@ def _approximations(data: Any, comparison: Any, n_jobs: int | None) -> Any:
         n_components=SIZES,
         n_jobs=n_jobs,
     )
+    # Columns that are prepared already have no names.
+    grown.data = replace(grown.data or comparison.data, columns=comparison.data.columns)
     rmse = {result.model: result.rmse for result in grown.results}
     click.echo(
         f"      With {SIZES[-1]:,} components: Nyström {rmse[f'nystroem-{SIZES[-1]}']:.3f}, "
@@ -193,7 +199,10 @@ Try next:
   {command} predict {folder}/model {folder}/flights/test.parquet -o delays.parquet --keep flight_id
   {command} compare your-data.csv --target a_column
   {command} fit {folder}/flights/train --target {data.target} --drop {",".join(KEEP[:-1])} \\
-      --model nystroem --n-components 2000 --tile-dtype float32 -o bigger-model""")
+      --model nystroem --n-components 2000 --tile-dtype float32 -o bigger-model
+
+Without --model, `{command} fit` chooses kernel, metric and approximation by errors on held-out
+rows: that takes longer, and may be more accurate than all of these.""")
 
 
 def _finding(rmse: dict[str, float], r2: dict[str, float], best: str) -> str:

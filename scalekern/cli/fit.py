@@ -264,6 +264,7 @@ TOLD = {
 
 def _tell(report: dict[str, Any]) -> None:
     from scalekern.report.table import bytes_text
+    from scalekern.report.wording import rounded
 
     detail, model = report["report"], shlex.quote(report["output"])
     click.echo(
@@ -275,8 +276,7 @@ def _tell(report: dict[str, Any]) -> None:
     for name, called in TOLD.items():
         if name in detail:
             value = detail[name]
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            click.echo(f"  {called:<14}{text}")
+            click.echo(f"  {called:<14}{rounded(value)}")
     tried = detail.get("held_out_errors")
     if isinstance(tried, dict):  # of conjugate gradients it is a list, one for each iteration
         errors = ", ".join(f"{name} {error:.3g}" for name, error in tried.items())

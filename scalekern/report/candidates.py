@@ -32,7 +32,10 @@ class Candidate:
 
 @dataclass
 class Factory:
-    """Makes the unfitted model of a candidate; similarity models share what is in `shared`."""
+    """Makes the unfitted model of a candidate; similarity models share what is in `shared`.
+
+    "auto" takes nothing of it: it is the model with nothing set.
+    """
 
     shared: dict[str, Any]
     own: dict[str, Any]
@@ -48,6 +51,8 @@ class Factory:
         common: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
         if family == "linear":
             return LinearRegressor(n_jobs=self.n_jobs)
+        if family == "auto":
+            return SimilarityRegressor(**common)
         if family == "knn":
             return KNeighborsRegressor(self.n_neighbors[family], metric=self.metric, **common)
         return SimilarityRegressor(

@@ -1,10 +1,11 @@
-"""compare: every model on the same rows, with the same kernel, against the exact one."""
+"""compare: every model on the same rows, against the exact one; those that can share a kernel."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
 from contextlib import suppress
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from scalekern.report.comparison import Comparison, Data
 from scalekern.report.measured import FAILURES, draw_sample, gather_target, measure, not_fitted
 from scalekern.report.possible import check_scaler
 from scalekern.report.split import split_rows
+from scalekern.report.wording import choice_of
 from scalekern.rows import RowSource
 from scalekern.solvers import alpha_rule
 
@@ -61,7 +63,9 @@ def compare(
     """Fit every model on the same rows; compare error, time, size and the gap to the exact model.
 
     Exact, Nyström and Fourier models share one bandwidth and one alpha, chosen by the exact model
-    where it runs. The local model has a length scale for each query, and so chooses its own.
+    where it runs. The local model has a length scale for each query, and so chooses its own. The
+    auto model is `SimilarityRegressor` with nothing set: it chooses kernel, metric, approximation
+    and all else by errors on held-out training rows, as `scalekern fit` does.
 
     Parameters
     ----------
@@ -74,15 +78,17 @@ def compare(
     test_size : float or int, default=0.25
         Share or number of rows to split off, as in `sklearn.model_selection.train_test_split`.
     models : list of str, optional
-        Of "exact", "linear", "knn", "local", "nystroem", "fourier"; all by default, "exact" only up
-        to 10,000 training rows, "knn" only without weights. Objects have no "linear", "local" and
-        "fourier", kernels that are not stationary have no "fourier" and no "local", and "knn" takes
-        texts (by Levenshtein's distance) but no other objects.
+        Of "exact", "linear", "knn", "local", "nystroem", "fourier", "auto"; all by default, "exact"
+        only up to 10,000 training rows, "knn" only without weights. Objects have no "linear",
+        "local", "fourier" and "auto", kernels that are not stationary have no "fourier" and no
+        "local", and "knn" takes texts (by Levenshtein's distance) but no other objects.
     scaler : {"standard", "minmax", "none"}, default="standard"
         Learned on the training rows; objects are not scaled.
     missing, categories, max_categories : as in `RowPreparer`
         For frames, and rows of ``scalekern.rows(..., raw=True)``, with other columns than numbers.
     kernel, gamma, alpha, fit_intercept : as in `SimilarityRegressor`
+        Of "exact", "nystroem", "fourier" and "local". Like the next two they are nothing to "auto",
+        which keeps to its own choices.
     n_components : int or list of int, default=1000
         As in `SimilarityRegressor`. Of a list, "nystroem" and "fourier" are fitted at each size, as
         "nystroem-250"; the report then shows error against components.
@@ -122,7 +128,9 @@ def compare(
     sizes = _checked(shared, n_components, n_neighbors, fit_intercept)
     reader = SimilarityRegressor(kernel)
     train, test_source = split_rows(X, y, test, test_size, random_state, reader, missing)
-    data = _described(train, test_source, y)
+    y_test = gather_target(test_source)
+    _refuse_constant(train, y_test)
+    data = _described(train, test_source, y, None if test is not None else test_size)
     preparer = None
     if train.n_features:
         preparer = RowPreparer(
@@ -149,7 +157,7 @@ def compare(
     comparison = Comparison(
         results=[],
         predictions={},
-        y_test=gather_target(test_source),
+        y_test=y_test,
         kernel="",
         alpha=float("nan"),
         preparer=preparer,
@@ -209,18 +217,39 @@ def _of_all(error: BaseException) -> BaseException:
     )
 
 
-def _described(train: RowSource, test: RowSource, y: Any) -> Data:
-    name = getattr(y, "name", None)  # of a Series
+def _refuse_constant(train: RowSource, y_test: np.ndarray) -> None:
+    """Raise if all targets are the same; those to fit on are read up to the first other one."""
+    if np.all(y_test == y_test[0]) and all(
+        np.all(np.asarray(block.y) == y_test[0]) for block in train.blocks(65_536)
+    ):
+        raise InvalidInputError(
+            f"the target is {y_test[0]:g} in every row, so that there is nothing to predict; "
+            "choose another target (--target)"
+        )
+
+
+def _described(train: RowSource, test: RowSource, y: Any, test_size: Any) -> Data:
+    """Return what the report says of the rows; `test_size` is None where they were not split."""
+    named = next(iter(train.target_names), getattr(y, "name", None))  # of a column or a Series
+    train_name, test_name = ("" if rows.name == "X" else rows.name for rows in (train, test))
+    if test_size is not None:
+        test_name = f"{_share(test_size)} of {train_name or 'all rows'}, split off at random"
     return Data(
-        train=train.name,
-        test=test.name,
+        train=train_name,
+        test=test_name,
         n_train=train.n_rows,
         n_test=test.n_rows,
         n_columns=train.n_features,
         columns=train.feature_names,
-        target=name if isinstance(name, str) else None,
+        target=named if isinstance(named, str) else None,
         weighted=train.has_weight,
     )
+
+
+def _share(test_size: Any) -> str:
+    if isinstance(test_size, Integral):
+        return "a part"
+    return {0.25: "a quarter", 0.5: "half"}.get(float(test_size), f"{100 * test_size:.3g}%")
 
 
 def _call(settings: dict[str, Any], *, has_y: bool) -> str:
@@ -242,6 +271,8 @@ def _add(
         # No more landmarks than rows; of the others as many as asked for, to a pair.
         most = rows.n_rows if candidate.family == "nystroem" else candidate.size
         result.n_components = min(candidate.size, most)
+    if candidate.family == "auto":
+        result.note = f"chose {choice_of(model)}"
     comparison.results.append(result)
     comparison.predictions[name] = predicted
     comparison.models[name] = model

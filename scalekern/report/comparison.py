@@ -27,7 +27,7 @@ class Data:
     Attributes
     ----------
     train, test : str
-        What the rows are called: a file, or "X".
+        Where the rows come from, such as a file; "" for arrays.
     n_train, n_test : int
     n_columns : int
         Before the preparation; 0 of objects.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalekern.approximations.certificate import Gap
+from scalekern.report.labels import label_points
 from scalekern.report.style import COLOURS, QUIET, axes_to_draw_on, dress, finish
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None) -> Figure:
-    """Draw the gap to the exact model with its 95% confidence interval, and the kernel's error.
+    """Draw the gap to the exact model with its 95% confidence interval.
 
     Parameters
     ----------
@@ -42,15 +43,14 @@ def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None)
         If matplotlib is not installed.
     """
     ax = axes_to_draw_on(ax, (6.4, 4.2))
-    bars = np.maximum([found.gap - found.low, found.high - found.gap], 0.0)
+    ends = found.size, found.low, found.high
+    reach = np.maximum([found.gap - found.low, found.high - found.gap], 0.0)
     ax.errorbar(
-        found.size, found.gap, bars, fmt="o-", color=COLOURS["nystroem"], capsize=4, zorder=3
+        found.size, found.gap, reach, fmt="o-", color=COLOURS["nystroem"], capsize=4, zorder=3
     )
-    for x, y in zip(found.size, found.gap, strict=True):
-        ax.annotate(f"{y:.2g}", (x, y), (7, 5), textcoords="offset points", color=QUIET)
     dress(
         ax,
-        f"Gap to the exact model; {100 * found.trace_error:.2g}% of the kernel is not captured",
+        "Gap to the exact model, solved on parts of the rows",
         "Training rows of each part (logarithmic)",
         "Gap to exact (standard deviations of the target)",
     )
@@ -59,4 +59,8 @@ def plot_gap(found: Gap, path: str | Path | None = None, ax: Axes | None = None)
     ax.minorticks_off()
     ax.set_xlim(found.size[0] / 1.3, found.size[-1] * 1.5)
     ax.set_ylim(0, 1.15 * max(found.high.max(), 1e-14))
+    points = np.column_stack([found.size, found.gap])
+    bars = [np.array([[x, low], [x, high]]) for x, low, high in zip(*ends, strict=True)]
+    texts, colours = [f"{gap:.2g}" for gap in found.gap], [QUIET] * len(points)
+    label_points(ax, points, texts, colours, lines=[points, *bars])
     return finish(ax, path)

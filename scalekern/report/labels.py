@@ -37,9 +37,15 @@ FAR = [
 
 
 def label_points(
-    ax: Axes, xy: np.ndarray, texts: Sequence[str], colours: Sequence[str], size: float = 9.5
+    ax: Axes,
+    xy: np.ndarray,
+    texts: Sequence[str],
+    colours: Sequence[str],
+    size: float = 9.5,
+    *,
+    lines: Sequence[np.ndarray] = (),
 ) -> list[Any]:
-    """Write a name beside each point, inside the frame and clear of other names and points.
+    """Write a name beside each point, inside the frame and clear of other names, points and lines.
 
     Parameters
     ----------
@@ -50,6 +56,8 @@ def label_points(
     texts, colours : sequences of n str
     size : float, default=9.5
         Of the letters, in points.
+    lines : sequence of arrays of shape (corners, 2), optional
+        What is drawn through corners in data coordinates, which no name should stand on.
 
     Returns
     -------
@@ -61,6 +69,8 @@ def label_points(
     figure.draw_without_rendering()  # settles the layout
     pixel = figure.dpi / 72
     markers = [_square(centre, 6 * pixel) for centre in ax.transData.transform(xy)]
+    dots = [dot for line in lines for dot in _dots(ax.transData.transform(line), 3 * pixel)]
+    taken = [*markers, *(_square(dot, pixel) for dot in dots)]
     placed: list[np.ndarray] = []
     labels = []
     halo = [withStroke(linewidth=2.5, foreground="white")]  # lines pass behind letters
@@ -69,19 +79,19 @@ def label_points(
             text, point, xytext=(0, 0), textcoords="offset points", fontsize=size, color=colour,
             path_effects=halo,
         )  # fmt: skip
-        _move_to_best(label, _frame(ax), [*markers, *placed])
+        _move_to_best(label, _frame(ax), np.array([*taken, *placed]))
         placed.append(_box(label))
         labels.append(label)
     return labels
 
 
-def _move_to_best(label: Any, frame: np.ndarray, taken: Sequence[np.ndarray]) -> None:
+def _move_to_best(label: Any, frame: np.ndarray, taken: np.ndarray) -> None:
     """Move a label to the first place where it fits, or where it collides least."""
     costs = []
     for place in [*NEAR, *FAR]:
         _move(label, place)
         box = _box(label)
-        costs.append(_outside(box, frame) + sum(_overlap(box, other) for other in taken))
+        costs.append(_outside(box, frame) + float(_overlaps(box, taken).sum()))
         if costs[-1] == 0:
             break
     best = int(np.argmin(costs))
@@ -116,16 +126,24 @@ def _square(centre: np.ndarray, half: float) -> np.ndarray:
     return np.concatenate([centre - half, centre + half])
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the common area of two boxes."""
-    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    return float(max(width, 0) * max(height, 0))
+def _dots(corners: np.ndarray, apart: float) -> np.ndarray:
+    """Return points along the lines from corner to corner, at most `apart` from each other."""
+    steps = np.linalg.norm(np.diff(corners, axis=0), axis=1)
+    counts = np.maximum(np.ceil(steps / apart).astype(int), 1)
+    ends = zip(corners, corners[1:], counts, strict=False)
+    return np.concatenate([np.linspace(a, b, count + 1) for a, b, count in ends])
+
+
+def _overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the area that a box has in common with each of others, shape (n,)."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    return np.asarray(np.maximum(sides, 0).prod(axis=1))
 
 
 def _outside(box: np.ndarray, frame: np.ndarray) -> float:
     """Return the area of a box outside the frame; that is worse than covering something."""
     area = float(np.prod(box[2:] - box[:2]))
-    return 10 * max(area - _overlap(box, frame), 0.0)
+    return 10 * max(area - float(_overlaps(box, frame[None])[0]), 0.0)
 
 
 def label_ends(

@@ -39,6 +39,7 @@ class Result:
         test targets; None where the exact model was not fitted on the same rows.
     n_train : int
     note : str
+        Why a model was not fitted, or what "auto" chose.
     n_components : int or None
         Landmarks (at most the rows) or random features.
     """
@@ -106,7 +107,8 @@ def draw_sample(train: RowSource, size: int, seed: int) -> RowSource:
 
     sample = engine_for(train).reduce(train, lambda: HashSample(size, seed), "drawing a sample")
     y = sample.y[:, 0] if train.target_is_vector and sample.y is not None else sample.y
-    return ArraySource(sample.X, y, sample.weight)
+    name = f"a random sample of {train.name}"
+    return ArraySource(sample.X, y, sample.weight, train.feature_names, name=name)
 
 
 def gather_target(source: RowSource) -> np.ndarray:

@@ -26,10 +26,12 @@ class Trend:
         Ascending; the last two are what the others are about.
     rmse : tuple of float
     gain : float
-        What the RMSE would fall by with twice the largest size, at most: the last gain for a
-        doubling, less by the share by which it was less than the one before.
+        What the RMSE would fall by with `more` components, at most: the last gain for a doubling,
+        less by the share by which it was less than the one before.
+    more : int
+        Twice the largest size, but of landmarks no more than training rows.
     times : float
-        How many times the work of the largest a doubling is, counted: m (m + 2 d) for each row.
+        How many times the work of the largest that is, counted: m (m + 2 d) for each row.
     is_noise : bool
         Whether the last gain is within what the test rows can show.
     floor : float or None
@@ -40,6 +42,7 @@ class Trend:
     sizes: tuple[int, ...]
     rmse: tuple[float, ...]
     gain: float
+    more: int
     times: float
     is_noise: bool
     floor: float | None
@@ -53,7 +56,9 @@ class Trend:
                 f"{text}{after:.4g}, a difference within the noise of the test rows. More "
                 "components would buy nothing here."
             )
-        coming = f"{2 * last:,} would come to about {after - self.gain:.4g}"
+        if self.more == last:
+            return f"{text}{after:.4g}. Every training row is a landmark now: there are no more."
+        coming = f"{self.more:,} would come to about {after - self.gain:.4g}"
         end = "" if self.floor is None else f"; the exact model has {self.floor:.4g}"
         work = f"{self.times:.1f} times the work"
         return f"{text}{after:.4g}. If that goes on, {coming} for {work}{end}."
@@ -88,18 +93,20 @@ def _trend(comparison: Any, family: str, results: list[Any]) -> Trend:
     doublings = np.diff(np.log2(sizes))
     gains = -np.diff(rmse) / doublings
     shrinking = float(np.clip(gains[-1] / gains[-2], 0, 1)) if _fell_twice(gains) else 1.0
-    gain = max(float(gains[-1]), 0.0) * shrinking
+    m, d = int(sizes[-1]), comparison.data.n_columns if comparison.data else 0
+    more = max(m, min(2 * m, results[-1].n_train)) if family == "nystroem" else 2 * m
+    gain = max(float(gains[-1]), 0.0) * shrinking * float(np.log2(more / m))
     floor = comparison.exact_rmse
     if floor is not None:
         gain = min(gain, max(float(rmse[-1]) - floor, 0.0))
-    m, d = sizes[-1], comparison.data.n_columns if comparison.data else 0
     losses = [(comparison.predictions[r.model] - comparison.y_test) ** 2 for r in results[-2:]]
     return Trend(
         family,
         tuple(int(size) for size in sizes),
         tuple(float(error) for error in rmse),
         gain,
-        float(2 * (2 * m + 2 * d) / (m + 2 * d)),
+        more,
+        more * (more + 2 * d) / (m * (m + 2 * d)),
         within_noise(losses[0] - losses[1]),
         floor,
     )

@@ -6,6 +6,9 @@ to take them apart, and stand on either side of this file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 NAMES = {
     "exact": "exact",
     "linear": "linear",
@@ -13,6 +16,7 @@ NAMES = {
     "local": "local",
     "nystroem": "Nyström",
     "fourier": "Fourier",
+    "auto": "auto",
 }
 
 
@@ -39,3 +43,21 @@ def name_of(model: str) -> str:
     family = family_of(model)
     name = NAMES.get(family, family)
     return name if family == model else f"{name} {int(model[len(family) + 1 :]):,}"
+
+
+def rows_noted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what to write behind the name of each model: its rows, where others had more.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        One a model, with `n_train` if it is known.
+
+    Examples
+    --------
+    >>> from scalekern.report.names import rows_noted
+    >>> rows_noted([{"n_train": 3_000}, {"n_train": 245_510}])
+    [' (3,000 rows)', '']
+    """
+    counts = [row.get("n_train") or 0 for row in rows]
+    return [f" ({n:,} rows)" if 0 < n < max(counts) else "" for n in counts]

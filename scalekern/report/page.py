@@ -48,7 +48,7 @@ td.words { white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }
 tr.chosen td { font-weight: 700; color: var(--mark); }
 .settings td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .settings td:first-child { color: var(--quiet); white-space: nowrap; padding-right: 1.5rem; }
-.pictures { display: grid; gap: 1.2rem; margin-top: 1rem;
+.pictures { display: grid; gap: 1.2rem; margin-top: 1.6rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); }
 figure { margin: 0; max-width: 46rem; }
 figure img { display: block; width: 100%; height: auto; }

@@ -15,7 +15,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.report.labels import label_ends, label_points
 from scalekern.report.limits import limit_costs, limit_errors, limit_sizes
-from scalekern.report.names import family_of, name_of
+from scalekern.report.names import family_of, name_of, rows_noted
 from scalekern.report.recommend import on_front
 from scalekern.report.style import (
     FAINT,
@@ -135,15 +135,17 @@ def _plot_error_against(
     dress(ax, title, x_label, with_unit("RMSE on test rows", unit))
     limit_costs(ax, xy[:, 0], text)
     limit_errors(ax, xy[:, 1], margin=0.16)
-    _connect(ax, xy, [row["model"] for row in rows])
-    label_points(ax, xy, _names(rows), [colour_of(row["model"]) for row in rows])
+    lines = _connect(ax, xy, [row["model"] for row in rows])
+    colours = [colour_of(row["model"]) for row in rows]
+    label_points(ax, xy, _names(rows), colours, lines=lines)
     return finish(ax, path)
 
 
-def _connect(ax: Axes, xy: np.ndarray, models: Sequence[str]) -> None:
-    """Draw the Pareto front as light steps, and join the sizes of one family."""
+def _connect(ax: Axes, xy: np.ndarray, models: Sequence[str]) -> list[np.ndarray]:
+    """Draw the Pareto front as light steps, join the sizes of one family; return these lines."""
     from matplotlib.collections import LineCollection
 
+    drawn = []
     front = xy[on_front(*xy.T)]
     front = front[np.argsort(front[:, 0])]
     if len(front) > 1:
@@ -152,11 +154,14 @@ def _connect(ax: Axes, xy: np.ndarray, models: Sequence[str]) -> None:
         steps[::2], steps[1::2] = front, corners
         style: dict[str, Any] = {"colors": QUIET, "linestyles": (0, (1, 2)), "alpha": 0.8}
         ax.add_collection(LineCollection([steps], linewidths=1.0, zorder=1, **style))
+        drawn.append(steps)
     for family in dict.fromkeys(map(family_of, models)):
         own = xy[[family_of(model) == family for model in models]]
         if len(own) > 1:
             lines = LineCollection([own], colors=colour_of(family), linewidths=1.0, alpha=0.5)
             ax.add_collection(lines)
+            drawn.append(own)
+    return drawn
 
 
 def _seconds(row: Mapping[str, Any]) -> float | None:
@@ -379,14 +384,12 @@ def _hexagons(ax: Axes, y: np.ndarray, predicted: np.ndarray, limits: tuple[floa
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what to write beside each model, with its rows where it had fewer than others."""
-    most = max(row.get("n_train") or 0 for row in rows)
     found = []
-    for row in rows:
-        model, n = row["model"], row.get("n_train") or 0
-        name = name_of(model)
-        if family_of(model) != model and not _is_largest(row, rows):
+    for row, note in zip(rows, rows_noted(rows), strict=True):
+        name = name_of(row["model"])
+        if family_of(row["model"]) != row["model"] and not _is_largest(row, rows):
             name = name.rpartition(" ")[2]  # the line leads to the full name
-        found.append(f"{name} ({n:,} rows)" if 0 < n < most else name)
+        found.append(f"{name}{note}")
     return found
 
 

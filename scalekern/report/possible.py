@@ -54,7 +54,8 @@ def impossible_models(train: RowSource, kernel: Kernel) -> dict[str, str]:
     if not is_local(kernel):
         reasons["local"] = f"{kernel!r} does not depend on the distance between two rows alone"
     if not train.n_features:
-        reasons["linear"] = "it needs columns of numbers, and the rows are objects"
+        for name in ("linear", "auto"):
+            reasons[name] = "it needs columns of numbers, and the rows are objects"
         first = next(train.blocks(1)).X[0]
         if not isinstance(first, str):
             kind = type(first).__name__

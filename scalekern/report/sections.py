@@ -17,12 +17,13 @@ from scalekern.report.markup import Html, element, join, shortened
 from scalekern.report.more_time import trends
 from scalekern.report.names import family_of, name_of
 from scalekern.report.recommend import RULE, on_front
-from scalekern.report.table import BEST, bytes_text, table_cells
+from scalekern.report.table import BEST, bytes_text, named, table_cells
+from scalekern.report.wording import local_words, rounded
 
 CAUTION = (
-    "These are extrapolations: each doubling is assumed to gain less than the one before by the "
-    "same factor as measured, and never more than the distance to the exact model. Work is "
-    "counted, not timed."
+    "These are extrapolations. If the last doubling of components gained half of what the doubling "
+    "before it did, the next is assumed to gain half of that again, and so with any other share; "
+    "but never more than is missing to the exact model. Work is counted, not timed."
 )
 WHAT_MODELS_ARE = {
     "exact": "a weighted sum of the similarities to every training row; accurate, but too costly "
@@ -34,6 +35,8 @@ WHAT_MODELS_ARE = {
     "nystroem": "approximates the exact model by the similarities to a sample of the rows, its "
     "landmarks",
     "fourier": "approximates the exact model by random waves (cosines) of the features",
+    "auto": "what scalekern fits with nothing set: it chooses kernel, metric and approximation by "
+    "errors on held-out training rows, whatever the other models share",
 }
 HALF, WHOLE, SQUARE = (5.6, 4.2), (6.4, 4.2), (5.2, 4.5)
 """Inches of pictures that stand side by side or alone: their letters are as large as the text's."""
@@ -49,8 +52,8 @@ MEANINGS = {
     "fit, predict": "Seconds to fit the model and to predict all test rows, measured once on the "
     "machine named below.",
     "model size": "The bytes that a model needs in order to predict.",
-    "Pareto front": "The models that no other model beats in both error and cost; dotted steps "
-    "join them in the pictures.",
+    "front": "The models that no other model beats in both error and cost (the Pareto front); "
+    "dotted steps join them in the pictures.",
     "recommended": RULE,
 }
 
@@ -64,6 +67,7 @@ def answer(comparison: Any, unit: str | None) -> Html:
     facts = (
         f"On the test rows it is off by {row.rmse:.4g}{in_unit} (RMSE){share}. It takes "
         f"{bytes_text(row.model_bytes)}. What it is: {WHAT_MODELS_ARE[family_of(row.model)]}."
+        f"{f' It {row.note}.' if row.note else ''}"
     )
     return element(
         "div",
@@ -77,7 +81,7 @@ def answer(comparison: Any, unit: str | None) -> Html:
 def question(comparison: Any, target: str | None) -> Html:
     """Return what was compared, for a reader who knows nothing of it."""
     about, rows = comparison.data, f"{len(comparison.y_test):,} other rows"
-    learnt = "" if about is None else f" to the same {about.n_train:,} rows"
+    learnt = "" if about is None else f" to the same {about.n_train:,} rows{_but(comparison)}"
     what = f"Several models that predict {shortened(target)}" if target else "Several models"
     text = (
         f"{what} were fitted{learnt} and measured on {rows} (the test rows). This page compares "
@@ -85,6 +89,17 @@ def question(comparison: Any, target: str | None) -> Html:
         "to the exact model."
     )
     return element("p", text)
+
+
+def _but(comparison: Any) -> str:
+    """Return which models were fitted to fewer rows than the others."""
+    most = comparison.data.n_train
+    fewer = [
+        f"{name_of(one.model)} to {one.n_train:,} of them"
+        for one in comparison.fitted
+        if one.n_train < most
+    ]
+    return f" ({', '.join(fewer)})" if fewer else ""
 
 
 def kinds(comparison: Any) -> Html:
@@ -106,8 +121,12 @@ def data(comparison: Any, target: str | None, unit: str | None) -> Html:
     facts: dict[str, Any] = {"target": shortened(target)} if target else {}
     if about is not None:
         facts |= _facts(about)
-    spread = f"mean {y.mean():.4g}, standard deviation {y.std():.4g}"
-    facts["test targets"] = f"{spread}, from {y.min():.4g} to {y.max():.4g}{in_unit}"
+    facts["test targets"] = (
+        f"mean {y.mean():.4g}, standard deviation {y.std():.4g}, from {y.min():.4g} to "
+        f"{y.max():.4g}{in_unit}"
+        if np.ptp(y)
+        else f"all are {y[0]:.4g}{in_unit}, so there is no R²"
+    )
     pairs = [join(element("dt", name), element("dd", value)) for name, value in facts.items()]
     return element("dl", *pairs)
 
@@ -115,8 +134,8 @@ def data(comparison: Any, target: str | None, unit: str | None) -> Html:
 def _facts(about: Any) -> dict[str, Any]:
     weighted = ", weighted" if about.weighted else ""
     facts: dict[str, Any] = {
-        "training rows": f"{about.n_train:,}{weighted} ({shortened(about.train)})",
-        "test rows": f"{about.n_test:,} ({shortened(about.test)})",
+        "training rows": f"{about.n_train:,}{weighted}{_named(about.train)}",
+        "test rows": f"{about.n_test:,}{_named(about.test)}",
     }
     if not about.n_columns:
         return facts | {"features": "none: the rows are texts or other objects"}
@@ -128,6 +147,10 @@ def _facts(about: Any) -> dict[str, Any]:
         end = f" and {more:,} more" if more else ""
         facts["features"] = join(f"{about.n_columns:,}: ", *named, element("bdi", shown[-1]), end)
     return facts
+
+
+def _named(rows: str) -> str:
+    return f" ({shortened(rows)})" if rows else ""
 
 
 def table(comparison: Any) -> Html:
@@ -181,18 +204,18 @@ def costs(comparison: Any, unit: str | None) -> Html:
     errors = [row["rmse"] for row in rows]
     seconds = [row["fit_seconds"] + row["predict_seconds"] for row in rows]
     sizes = [row["model_bytes"] for row in rows]
-    names = [name_of(row["model"]) for row in rows]
+    names = named(rows)
     return element(
         "div",
         figure_html(
             lambda: plot_error_against_time(rows, ax=axes_to_draw_on(None, HALF), unit=unit),
-            "On the Pareto front (dotted) of error and time, where no other model is both faster "
-            f"and more accurate: {_front(names, seconds, errors)}.",
+            "On the front (dotted; no other model is both faster and more accurate): "
+            f"{_front(names, seconds, errors)}.",
         ),
         figure_html(
             lambda: plot_error_against_size(rows, ax=axes_to_draw_on(None, HALF), unit=unit),
-            "On the Pareto front (dotted) of error and memory, where no other model is both "
-            f"smaller and more accurate: {_front(names, sizes, errors)}.",
+            "On the front (dotted; no other model is both smaller and more accurate): "
+            f"{_front(names, sizes, errors)}.",
         ),
         class_="pictures",
     )
@@ -211,7 +234,7 @@ def components(comparison: Any, unit: str | None) -> Html:
     if not curves:
         return Html()
     rmse = {result.model: result.rmse for result in comparison.fitted}
-    others = {name: rmse[name] for name in ("linear", "knn", "local") if name in rmse}
+    others = {name: rmse[name] for name in ("linear", "knn", "local", "auto") if name in rmse}
     return element(
         "div",
         figure_html(
@@ -259,7 +282,7 @@ def gap_table(comparison: Any) -> Html:
         "The gap is the root mean squared difference between a model's predictions and the exact "
         "model's, in standard deviations of the target: 0 means the same predictions, 1 a "
         "difference as large as the target's own spread. Nyström and Fourier are made to "
-        "approximate the exact model; a local model is not, and may well be better than it.",
+        "approximate the exact model; local and auto are not, and may well be better than it.",
     )
     return join(said, _scrolled("Gap of each model to the exact model", titles, rows))
 
@@ -278,8 +301,10 @@ def certificates(comparison: Any) -> Html:
     pictures = [
         figure_html(
             partial(plot_gap, found),
-            f"{name_of(name)}: an exact model of all rows would be too large, so both were solved "
-            "on parts of the rows. Where the gap leads as the parts grow is what to expect on all.",
+            f"{name_of(name)}: the exact model was not fitted to all rows, so both models were "
+            "fitted to parts of them, of growing size. On all rows, expect the gap at which the "
+            f"line settles. The similarities themselves are off by {100 * found.trace_error:.2g}% "
+            "(trace norm of the kernel matrix's error, over its trace).",
         )
         for name, found in comparison.certificates.items()
     ]
@@ -294,7 +319,7 @@ def gaps(comparison: Any, unit: str | None) -> Html:
     largest = {
         family_of(result.model): result
         for result in comparison.fitted
-        if family_of(result.model) in ("nystroem", "fourier", "local")
+        if family_of(result.model) in ("nystroem", "fourier", "local", "auto")
         and result.gap_to_exact is not None
     }
     exact = comparison.predictions.get("exact")
@@ -358,12 +383,15 @@ def made(comparison: Any, versions: Mapping[str, str], command: str | None) -> H
     """Return the command, the settings, what was chosen in each model, and the versions."""
     parts = [element("pre", element("code", command or comparison.call))]
     if comparison.kernel:
-        chosen = f"{comparison.kernel} and alpha {comparison.alpha:.4g}"
+        chosen = f"{rounded(comparison.kernel)} and alpha {comparison.alpha:.4g}"
         parts.append(element("p", f"Exact, Nyström and Fourier models share {chosen}."))
-    parts.append(_details("Settings", {k: written(v) for k, v in comparison.settings.items()}))
+    if "local" in comparison.models:
+        parts.append(element("p", local_words(comparison.models["local"])))
+    settings = {name: rounded(written(value)) for name, value in comparison.settings.items()}
+    parts.append(_details("Settings", settings))
     for name, model in comparison.models.items():
         report = getattr(model, "report_", None) or {}
-        facts = {key: shortened(_plain(value), 300) for key, value in report.items()}
+        facts = {key: shortened(rounded(value), 300) for key, value in report.items()}
         if facts:
             parts.append(_details(f"How it was fitted: {name_of(name)}", facts))
     parts.append(_details("Versions", versions))
@@ -376,7 +404,3 @@ def _details(title: str, facts: Mapping[str, str]) -> Html:
     ]
     rows = element("table", element("tbody", *lines), class_="settings")
     return element("details", element("summary", title), rows)
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

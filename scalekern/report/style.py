@@ -25,8 +25,12 @@ COLOURS = {
     "nystroem": "#0072B2",
     "fourier": "#007F5F",
     "local": "#B0467E",
+    "auto": "#D55E00",
 }
-MARKERS = {"exact": "*", "linear": "s", "knn": "^", "nystroem": "o", "fourier": "D", "local": "v"}
+MARKERS = {
+    "exact": "*", "linear": "s", "knn": "^", "nystroem": "o", "fourier": "D", "local": "v",
+    "auto": "P",
+}  # fmt: skip
 INK, QUIET, FAINT = "#222222", "#6B6B6B", "#E4E4E4"
 DPI = 150
 

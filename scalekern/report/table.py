@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scalekern.errors import InvalidInputError
-from scalekern.report.names import name_of
+from scalekern.report.names import name_of, rows_noted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -127,7 +127,7 @@ def table_cells(
         # A space below the star keeps the decimal points in line.
         rmse = [text + (BEST if i == best else " ") for i, text in enumerate(rmse)]
     columns = {
-        "model": [name_of(str(row["model"])) for row in rows],
+        "model": named(rows),
         "RMSE": rmse,
         "MAE": _errors(rows, "mae"),
         "R²": [_number(row.get("r2"), "{:.4f}") for row in rows],
@@ -140,6 +140,12 @@ def table_cells(
     }
     shown = {name: cells for name, cells in columns.items() if {*cells} - {UNKNOWN, ""}}
     return list(shown), [list(line) for line in zip(*shown.values(), strict=True)], best
+
+
+def named(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the name of each model, with its rows where it was fitted on fewer than others."""
+    names = (name_of(str(row["model"])) for row in rows)
+    return [f"{name}{note}" for name, note in zip(names, rows_noted(rows), strict=True)]
 
 
 def best_row(rows: Sequence[Mapping[str, Any]]) -> int | None:

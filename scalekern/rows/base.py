@@ -15,6 +15,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 
+SHOWN_NAMES = 5  # of columns, in the repr of rows
 Rows = Any
 """A block's X: ndarray (rows, d), CSR matrix (rows, d), or a list of objects of any kind."""
 
@@ -64,6 +65,8 @@ class RowSource(ABC):
         The column that the rows are, where they are texts of a table.
     n_outputs : int
         Columns of the target; 0 without one.
+    target_names : tuple of str
+        Of the target where it is columns of a table.
     in_memory : bool
         Whether a block costs no reading; else the engine reads ahead.
     finds_rows : bool
@@ -82,6 +85,7 @@ class RowSource(ABC):
     feature_names: tuple[str, ...] | None = None
     text_column: str | None = None
     n_outputs: int = 0
+    target_names: tuple[str, ...] = ()
     target_is_vector: bool = True
     has_weight: bool = False
     in_memory: bool = True
@@ -89,6 +93,19 @@ class RowSource(ABC):
     on_dask: bool = False
     partitions: int = 0
     name: str = "X"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {', '.join(self._described())}>"
+
+    def _described(self) -> list[str]:
+        """Return what there is to know of the rows without reading any."""
+        found = [_counted(self.n_rows, "row")]
+        if self.n_features:
+            found.append(_counted(self.n_features, "column") + _few(self.feature_names or ()))
+        if self.n_outputs:
+            names = ", ".join(self.target_names)
+            found.append(f"target {names}" if names else _counted(self.n_outputs, "target"))
+        return found
 
     @abstractmethod
     def blocks(self, max_rows: int) -> Iterator[Block]:
@@ -255,6 +272,16 @@ def then(
     """Return the split of a source whose blocks `function` makes of those of `source`."""
     bottom, before = source.split()
     return bottom, lambda block: function(before(block))
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first names in parentheses."""
+    shown = ", ".join([*names[:SHOWN_NAMES], *(["…"] if len(names) > SHOWN_NAMES else [])])
+    return f" ({shown})" if names else ""
 
 
 def _same(X: Any) -> Any:

@@ -192,7 +192,9 @@ def dask_table(frame: Any, columns: Columns, dtype: Any = None, *, raw: bool = F
     if not pieces.n_rows:
         raise empty_error("the frame")
     kind, outputs = (RawDaskSource if raw else DaskSource), len(columns.targets)
-    return kind(pieces, reader, n_outputs=outputs, target_is_vector=outputs == 1)
+    found = kind(pieces, reader, n_outputs=outputs, target_is_vector=outputs == 1)
+    found.target_names = columns.targets
+    return found
 
 
 def _reader_of(X: Any, raw: bool) -> BlockReader:

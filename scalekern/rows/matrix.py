@@ -128,6 +128,7 @@ class MatrixSource(FoundRows):
         kept = (np.float32 if single else np.float64) if dtype is None else dtype
         self.dtype, self.feature_names = np.dtype(kept), columns.features
         self.n_features, self.n_outputs = len(columns.features), len(columns.targets)
+        self.target_names = columns.targets
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
 

@@ -58,7 +58,7 @@ class ParquetRows(RowSource):
         if not self.n_rows:
             raise empty_error(name)
         self._take(schemas)
-        self.n_outputs = len(columns.targets)
+        self.n_outputs, self.target_names = len(columns.targets), columns.targets
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
 
@@ -69,6 +69,10 @@ class ParquetRows(RowSource):
     @abstractmethod
     def _block(self, part: Any, start: int, file: int, row: int, *, is_whole: bool) -> Block:
         """Return a batch as a block from row `start` on, which in the file is `row`."""
+
+    def _described(self) -> list[str]:
+        n = len(self._all)
+        return [*super()._described(), f"{n:,} file{'' if n == 1 else 's'}"]
 
     @property
     def files(self) -> list[Any]:

@@ -153,7 +153,9 @@ class RawTableSource(RawSource):
         """Return a source of other columns of the same rows."""
         (rest,) = self._rest.blocks(self.n_rows)
         y = rest.y[:, 0] if rest.y is not None and self.target_is_vector else rest.y
-        return RawTableSource(X, y, rest.weight, ids=self._ids, dtype=self.dtype, name=self.name)
+        found = RawTableSource(X, y, rest.weight, ids=self._ids, dtype=self.dtype, name=self.name)
+        found.target_names = self.target_names
+        return found
 
     def first_word(self, name: str) -> str:
         """Return where a column of text first has no number, for messages."""
@@ -166,7 +168,9 @@ class RawTableSource(RawSource):
         (block,) = source.blocks(self.n_rows)
         (rest,) = self._rest.blocks(self.n_rows)
         y = rest.y[:, 0] if rest.y is not None and self.target_is_vector else rest.y
-        return ArraySource(block.X, y, rest.weight, names, ids=self._ids, name=self.name)
+        found = ArraySource(block.X, y, rest.weight, names, ids=self._ids, name=self.name)
+        found.target_names = self.target_names
+        return found
 
 
 class RawParquetSource(ParquetRows, RawSource):
@@ -238,15 +242,20 @@ def raw_table(
     ids = rest.ids if columns.key is not None else None
     weight = rest.weight if columns.weight is not None else weight
     dtype = numbers_dtype([table.schema], columns) if dtype is None else dtype
-    return RawTableSource(X, y, weight, ids=ids, dtype=dtype, name=name)
+    found = RawTableSource(X, y, weight, ids=ids, dtype=dtype, name=name)
+    found.target_names = columns.targets
+    return found
 
 
 def source_of_rows(X: Any, y: Any, weight: Any, like: RowSource) -> RowSource:
     """Return a source of rows that were read from the source `like`, or of a selection of them."""
+    found: RowSource
     if isinstance(X, RawRows):
-        return RawTableSource(X, y, weight, dtype=like.dtype, name=like.name)
-    found = ArraySource(X, y, weight, like.feature_names, name=like.name)
-    found.text_column = like.text_column
+        found = RawTableSource(X, y, weight, dtype=like.dtype, name=like.name)
+    else:
+        found = ArraySource(X, y, weight, like.feature_names, name=like.name)
+        found.text_column = like.text_column
+    found.target_names = like.target_names
     return found
 
 

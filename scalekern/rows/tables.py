@@ -61,7 +61,7 @@ class TableSource(FoundRows):
         self.feature_names = columns.features if vectors else None
         self.text_column = None if vectors else columns.features[0]
         self.name = name if vectors else f"column {columns.features[0]!r} of {name}"
-        self.n_outputs = len(columns.targets)
+        self.n_outputs, self.target_names = len(columns.targets), columns.targets
         self.target_is_vector = self.n_outputs == 1
         self.has_weight = columns.weight is not None
 
