@@ -126,6 +126,16 @@ def fit_command(data: str, **options: Any) -> None:
     """
     check_output(options["json_path"])
     refuse_unused(options["model"])
+    with run_settings(options, "fitting"):
+        report = _fitted(data, options)
+    write_json(options["json_path"], report)
+    if options["json_path"] != "-" and not options["quiet"]:
+        _tell(report)
+
+
+def _fitted(data: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Fit and save the model, and return what the command says of it."""
+    from scalekern.engine.progress import step
     from scalekern.storage import model_bytes, save
     from scalekern.storage.directory import check_target
 
@@ -151,14 +161,15 @@ def fit_command(data: str, **options: Any) -> None:
         if kept is None
         else (f"the progress is in {kept}, and the same command goes on from there")
     )
-    with leaving(left), on_cluster(options), run_settings(options):
+    with leaving(left), on_cluster(options):
         model.fit(*train, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)
     seconds = time.perf_counter() - start
-    save(model, options["output"])
+    with step("saving the model"):
+        save(model, options["output"])
     last = model.steps[-1][1]
-    report = {
+    return {
         "model": type(last).__name__,
         "rows": last.n_samples_fit_ if labelled else source.n_rows,
         "calibration_rows": 0 if calibration is None else calibration.n_rows,
@@ -169,9 +180,6 @@ def fit_command(data: str, **options: Any) -> None:
         "output": options["output"],
         "report": getattr(last, "report_", {}),
     }
-    write_json(options["json_path"], report)
-    if options["json_path"] != "-" and not options["quiet"]:
-        _tell(report)
 
 
 def _parts(source: Any, share: float | None) -> tuple[Any, Any]:

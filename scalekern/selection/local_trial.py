@@ -154,7 +154,7 @@ class LocalTrial(Trial):
         def make() -> GradientOuterProduct:
             return GradientOuterProduct(lambda b: self._gradients(b, low), d, longest)
 
-        what, many = "learning the metric", self._block_rows
+        what, many = "gradients of local models", self._block_rows
         return np.asarray(self._engine.reduce(part, make, what, many).M)
 
     def refine(self) -> None:

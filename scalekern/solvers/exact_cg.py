@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Engine, Need
+from scalekern.engine.progress import step
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.rows.base import slice_rows, take_rows
@@ -30,6 +31,7 @@ MEASURED_ROWS = 256
 """Rounding is measured on so many rows."""
 
 
+@step("solving the exact model")
 def solve_exact_by_cg(
     engine: Engine,
     kernel: Kernel,

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalekern.engine import Engine, memory_budget
+from scalekern.engine.progress import step
 from scalekern.features import NystroemMap
 from scalekern.features.maps import KernelColumnsMap
 from scalekern.features.whitening import largest_eigenvalue
@@ -67,6 +68,7 @@ class LandmarkProblem:
     preconditioner: Preconditioner | None = None
 
 
+@step("solving")
 def solve_landmarks(problem: LandmarkProblem, settings: CgSettings) -> Solution:
     """Return the coefficients of the whitened features.
 
