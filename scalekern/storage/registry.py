@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ _CLASSES: dict[str, Any] = {}
 
 def import_classes() -> None:
     """Import every module that has classes to enter; the package's own `__init__` knows them."""
+    import_module("scalekern").import_classes()
 
 
 def storable(cls: type[T]) -> type[T]:
