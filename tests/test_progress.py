@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import scalekern as sk
-from scalekern.engine import progress
+from scalekern.engine import lines, progress
 from scalekern.engine.drawing import table_of
 from scalekern.engine.progress import Display, display, progress_bar, step, whole
 
@@ -30,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(progress, "_clock", clock)
+    monkeypatch.setattr(lines, "_clock", clock)
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 3_600.0)  # tests draw when it is time
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
     monkeypatch.setenv("COLUMNS", "120")

@@ -109,7 +109,7 @@ def test_a_stop_during_imports_is_one_line_too(data, tmp_path, module):
 
 def test_the_package_and_its_function_of_the_same_name_are_both_there():
     code = (
-        "import sys, scalekern; early = 'numpy' in sys.modules; import scalekern.rows.base as base;"
+        "import sys, scalekern; early = 'numpy' in sys.modules; from scalekern.rows import base;"
         "from scalekern import rows; print(early, rows is scalekern.rows, callable(rows),"
         "base.__name__)"
     )

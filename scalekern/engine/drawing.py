@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
-from scalekern.engine.progress import Line
+from scalekern.engine.lines import Line
 
 BAR_WIDTH = 20
 IN_A_SECOND = 4

@@ -8,14 +8,13 @@ is shown, and nothing else.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from scalekern._config import get_config
+from scalekern.engine.lines import Line
 
 LEAST_ROWS = 2  # of one row there is no time left to tell
 PATIENCE_SECONDS = 2.0
@@ -23,48 +22,7 @@ PATIENCE_SECONDS = 2.0
 GLIMPSE_SECONDS = 0.5
 """A line that is gone sooner could not be read."""
 
-_clock = time.monotonic
 _inside: ContextVar[bool] = ContextVar("scalekern_inside_a_line", default=False)
-
-
-@dataclass(eq=False)
-class Line:
-    """What is known of something that is being done.
-
-    Attributes
-    ----------
-    what : str
-        Its name, in words of a user.
-    total : int or None
-        How many units it is; None where it is not counted.
-    unit : str
-    done : int
-        How many units are done.
-    """
-
-    what: str
-    total: int | None = None
-    unit: str = ""
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        self.begun = _clock()
-
-    def advance(self, units: int) -> None:
-        """Count more units as done."""
-        self.done += units
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it began."""
-        return _clock() - self.begun
-
-    @property
-    def left(self) -> float | None:
-        """Seconds left, if it goes on as it went; None where that is not known."""
-        if self.total is None or not self.done:
-            return None
-        return self.elapsed * max(self.total - self.done, 0) / self.done
 
 
 @contextmanager
