@@ -11,7 +11,7 @@ import pytest
 import scalekern as sk
 from scalekern.engine import lines, progress
 from scalekern.engine.drawing import table_of
-from scalekern.engine.progress import Display, display, progress_bar, step, whole
+from scalekern.engine.progress import Display, display, expect, progress_bar, step, whole
 
 
 class Clock:
@@ -134,6 +134,34 @@ def test_a_line_for_the_whole_stays_and_there_is_one_only(clock):
             assert names() == ["comparing", "solving"]
 
 
+def test_of_planned_steps_the_whole_shows_the_time_left(clock):
+    with whole("fitting"):
+        expect([("reading", 10.0), ("solving", 20.0), ("measuring", 5.0)])
+        clock.passes(4)
+        assert "about 0:00:31 left" in shown()
+        with step("reading"):
+            clock.passes(20)  # twice as long as planned, before the next step
+        with step("solving"):
+            clock.passes(8)
+            # By the pace so far, of which five seconds are believed to be as planned.
+            left = (24 + 5) / (10 + 5) * (20 + 5) - 8
+            assert f"about 0:00:{int(left)} left" in shown().splitlines()[0]
+            clock.passes(100)
+            assert "about 0:00:09 left" in shown()
+        with step("measuring"):
+            clock.passes(1_000)
+            assert "left" not in shown()
+
+
+def test_steps_that_were_planned_and_not_needed_are_over(clock):
+    with whole("fitting"):
+        expect([("reading", 10.0), ("trying", 100.0), ("solving", 20.0)])
+        clock.passes(1)
+        with step("solving"), step("something else"):
+            clock.passes(1)
+            assert "about 0:00:07 left" in shown()
+
+
 def test_nothing_is_shown_unless_asked_for(opened, capsys):
     X = np.random.default_rng(0).normal(size=(3_000, 2))
     sk.LinearRegressor().fit(X, X[:, 0]).predict(X)
@@ -218,4 +246,4 @@ def test_what_fails_takes_its_line_away(clock):
         fail()
     assert names() == []
     assert display._drawn is None
-    assert not progress._inside.get()
+    assert progress._outermost.get() is None

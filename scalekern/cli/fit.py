@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -45,6 +46,10 @@ OF_MODELS = {
     **dict.fromkeys(("weights", "algorithm", "target_recall"), ("knn",)),
 }
 """Which models take notice of an option."""
+
+
+FORETOLD_WORK = 1e10
+"""Operations and bytes: with fewer, measuring the machine takes as long as the fit."""
 
 
 def refuse_unused(model: str) -> None:
@@ -155,6 +160,8 @@ def _fitted(data: str, options: dict[str, Any]) -> dict[str, Any]:
         train = (source,)
     model = make_model(options, labelled=labelled)
     start = time.perf_counter()
+    if not labelled:
+        _foretell(model, source)
     kept = options["checkpoint"]
     left = (
         "no model was saved"
@@ -180,6 +187,27 @@ def _fitted(data: str, options: dict[str, Any]) -> dict[str, Any]:
         "output": options["output"],
         "report": getattr(last, "report_", {}),
     }
+
+
+def _foretell(model: Any, source: Any) -> None:
+    """Tell the display what steps there will be, where it shows any and there is much to do."""
+    from scalekern._config import get_config
+
+    if not get_config().progress:
+        return
+    from scalekern.engine.choose import crew_for
+    from scalekern.engine.machine import rates
+    from scalekern.engine.progress import expect
+    from scalekern.errors import ScalekernError
+    from scalekern.planning import foresee
+    from scalekern.rows.outline import outline_of
+
+    with suppress(ScalekernError):  # what is wrong is said by the fit
+        steps = foresee(model, outline_of(source, None))[0].steps
+        known = all(step.known for step in steps)
+        if known and sum(sum(step.work.values()) for step in steps) > FORETOLD_WORK:
+            crew = crew_for(source, model.steps[-1][1].get_params()["n_jobs"])
+            expect([(step.what, step.seconds(rates(), crew)) for step in steps])
 
 
 def _parts(source: Any, share: float | None) -> tuple[Any, Any]:

@@ -39,9 +39,14 @@ def table_of(lines: Sequence[Line]) -> Table:
     first, *others = (Column(no_wrap=True) for _ in range(4))
     table = Table.grid(first, *others, padding=(0, 1))
     for line in lines:
-        bar = ProgressBar(line.total, line.done, BAR_WIDTH, pulse=line.total is None)
-        table.add_row(line.what, bar, _count(line), _time(line))
+        table.add_row(line.what, _bar(line), _count(line), _time(line))
     return table
+
+
+def _bar(line: Line) -> ProgressBar:
+    if line.plan is not None and line.left is not None:
+        return ProgressBar(line.elapsed + line.left, line.elapsed, BAR_WIDTH)
+    return ProgressBar(line.total, line.done, BAR_WIDTH, pulse=line.total is None)
 
 
 def _count(line: Line) -> str:
@@ -51,7 +56,8 @@ def _count(line: Line) -> str:
 def _time(line: Line) -> str:
     if line.left is None:
         return f"{clock(line.elapsed)} so far"
-    return f"{clock(line.left)} left"
+    about = "about " if line.plan is not None else ""
+    return f"{about}{clock(line.left)} left"
 
 
 def clock(seconds: float) -> str:

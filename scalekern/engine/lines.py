@@ -6,7 +6,11 @@ Apart from what opens lines and from what draws them, which both know this.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+BELIEVED_SECONDS = 5.0
+"""So many count as gone as planned, before steps say how fast a machine is at the moment."""
 
 _clock = time.monotonic
 
@@ -24,15 +28,18 @@ class Line:
     unit : str
     done : int
         How many units are done.
+    plan : Plan or None
+        Of its steps, where there is one.
     """
 
     what: str
     total: int | None = None
     unit: str = ""
     done: int = 0
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
-        self.begun = _clock()
+        self._begun = _clock()
 
     def advance(self, units: int) -> None:
         """Count more units as done."""
@@ -41,11 +48,53 @@ class Line:
     @property
     def elapsed(self) -> float:
         """Seconds since it began."""
-        return _clock() - self.begun
+        return _clock() - self._begun
 
     @property
     def left(self) -> float | None:
         """Seconds left, if it goes on as it went; None where that is not known."""
+        if self.plan is not None:
+            return self.plan.left
         if self.total is None or not self.done:
             return None
         return self.elapsed * max(self.total - self.done, 0) / self.done
+
+
+@dataclass(eq=False)
+class Plan:
+    """Steps with the seconds that they should take, and which of them is being done.
+
+    Attributes
+    ----------
+    steps : sequence of (str, float)
+        Names, as their lines have them, and seconds.
+    """
+
+    steps: Sequence[tuple[str, float]]
+    _at: int = -1
+    _planned: float = 0.0
+    _pace: float = 1.0
+    _begun: float = field(default_factory=lambda: _clock())  # noqa: PLW0108 - tests set the clock
+
+    def __post_init__(self) -> None:
+        self._since = self._begun
+
+    def hear(self, what: str) -> None:
+        """Go on to a later step if its line was opened; those between were not needed."""
+        later = range(self._at + 1, len(self.steps))
+        at = next((i for i in later if self.steps[i][0] == what), None)
+        if at is None:
+            return
+        if at > 0:
+            self._planned += self.steps[max(self._at, 0)][1]
+        self._at, self._since = at, _clock()
+        taken = self._since - self._begun
+        self._pace = (taken + BELIEVED_SECONDS) / (self._planned + BELIEVED_SECONDS)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, at the pace of the steps before; None once all should be over."""
+        now = max(self._at, 0)
+        this, rest = self.steps[now][1], sum(seconds for _, seconds in self.steps[now + 1 :])
+        left = max(self._pace * this - (_clock() - self._since), 0.0) + self._pace * rest
+        return left or None

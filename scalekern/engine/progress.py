@@ -8,13 +8,13 @@ is shown, and nothing else.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from scalekern._config import get_config
-from scalekern.engine.lines import Line
+from scalekern.engine.lines import Line, Plan
 
 LEAST_ROWS = 2  # of one row there is no time left to tell
 PATIENCE_SECONDS = 2.0
@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 2.0
 GLIMPSE_SECONDS = 0.5
 """A line that is gone sooner could not be read."""
 
-_inside: ContextVar[bool] = ContextVar("scalekern_inside_a_line", default=False)
+_outermost: ContextVar[Line | None] = ContextVar("scalekern_outermost_line", default=None)
 
 
 @contextmanager
@@ -50,22 +50,32 @@ def step(what: str) -> Iterator[None]:
 @contextmanager
 def whole(what: str) -> Iterator[None]:
     """Say it above the steps and passes of the block; nothing where it is itself part of a line."""
-    if _inside.get():
+    if _outermost.get() is not None:
         yield
         return
     with step(what):
         yield
 
 
+def expect(steps: Sequence[tuple[str, float]]) -> None:
+    """Say what steps, by their names, there will be until the outermost line ends, in seconds."""
+    line = _outermost.get()
+    if line is not None and steps:
+        line.plan = Plan(steps)
+
+
 @contextmanager
 def _shown(line: Line) -> Iterator[Line]:
-    token = _inside.set(True)
+    outermost = _outermost.get()
+    if outermost is not None and outermost.plan is not None:
+        outermost.plan.hear(line.what)
+    token = _outermost.set(outermost or line)
     try:
         display.open(line)
         yield line
     finally:
         display.close(line)
-        _inside.reset(token)
+        _outermost.reset(token)
 
 
 class Display:

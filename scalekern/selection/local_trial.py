@@ -226,7 +226,7 @@ class LocalTrial(Trial):
         self, source: ArraySource, function: Callable[[Block], Any], sink: Callable[[Any], None]
     ) -> None:
         self._engine.map_blocks(
-            source, function, lambda _, part: sink(part), "trying local models", self._block_rows
+            source, function, lambda _, part: sink(part), "fitting local models", self._block_rows
         )
 
     def _indexed(self, first: int) -> _Indexed:
