@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from scalekern.engine.lines import Line
 
-BAR_WIDTH = 20
+NAME_WIDTH, BAR_WIDTH = 24, 20
 IN_A_SECOND = 4
 
 
@@ -36,7 +36,8 @@ def draw(lines: Callable[[], Sequence[Line]]) -> Any:
 
 def table_of(lines: Sequence[Line]) -> Table:
     """Return the lines as columns: what, a bar, how many units, how long."""
-    first, *others = (Column(no_wrap=True) for _ in range(4))
+    first = Column(no_wrap=True, min_width=NAME_WIDTH)
+    others = [Column(no_wrap=True) for _ in range(3)]
     table = Table.grid(first, *others, padding=(0, 1))
     for line in lines:
         table.add_row(line.what, _bar(line), _count(line), _time(line))

@@ -64,6 +64,9 @@ class Line:
 class Plan:
     """Steps with the seconds that they should take, and which of them is being done.
 
+    Steps that were planned and do not come were not needed. What is part of one is part of its
+    time: a small model that is tried solves something, too.
+
     Attributes
     ----------
     steps : sequence of (str, float)
@@ -72,6 +75,7 @@ class Plan:
 
     steps: Sequence[tuple[str, float]]
     _at: int = -1
+    _line: Line | None = None
     _planned: float = 0.0
     _pace: float = 1.0
     _begun: float = field(default_factory=lambda: _clock())  # noqa: PLW0108 - tests set the clock
@@ -79,22 +83,29 @@ class Plan:
     def __post_init__(self) -> None:
         self._since = self._begun
 
-    def hear(self, what: str) -> None:
-        """Go on to a later step if its line was opened; those between were not needed."""
+    def opened(self, line: Line) -> None:
+        """Go on to a later step if this is its line."""
         later = range(self._at + 1, len(self.steps))
-        at = next((i for i in later if self.steps[i][0] == what), None)
-        if at is None:
+        at = next((i for i in later if line.what.startswith(self.steps[i][0])), None)
+        if at is None or self._line is not None:
             return
+        self._line = line
         if at > 0:
             self._planned += self.steps[max(self._at, 0)][1]
         self._at, self._since = at, _clock()
         taken = self._since - self._begun
         self._pace = (taken + BELIEVED_SECONDS) / (self._planned + BELIEVED_SECONDS)
 
+    def closed(self, line: Line) -> None:
+        """Note that a step is over."""
+        if line is self._line:
+            self._line = None
+
     @property
     def left(self) -> float | None:
         """Seconds left, at the pace of the steps before; None once all should be over."""
         now = max(self._at, 0)
         this, rest = self.steps[now][1], sum(seconds for _, seconds in self.steps[now + 1 :])
-        left = max(self._pace * this - (_clock() - self._since), 0.0) + self._pace * rest
-        return left or None
+        later = self._pace * rest if self._line is not None else 0.0
+        left = self._pace * (this + rest) - (_clock() - self._since)
+        return max(left, later) or None

@@ -67,14 +67,17 @@ def expect(steps: Sequence[tuple[str, float]]) -> None:
 @contextmanager
 def _shown(line: Line) -> Iterator[Line]:
     outermost = _outermost.get()
-    if outermost is not None and outermost.plan is not None:
-        outermost.plan.hear(line.what)
+    plan = None if outermost is None else outermost.plan
     token = _outermost.set(outermost or line)
     try:
+        if plan is not None:
+            plan.opened(line)
         display.open(line)
         yield line
     finally:
         display.close(line)
+        if plan is not None:
+            plan.closed(line)
         _outermost.reset(token)
 
 

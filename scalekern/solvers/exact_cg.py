@@ -31,7 +31,7 @@ MEASURED_ROWS = 256
 """Rounding is measured on so many rows."""
 
 
-@step("solving the exact model")
+@step("finding the coefficients")
 def solve_exact_by_cg(
     engine: Engine,
     kernel: Kernel,
@@ -78,7 +78,8 @@ def solve_exact_by_cg(
     """
     n, t = y.shape
     cg_need(n, t).require()
-    factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
+    with step("the preconditioner"):
+        factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
     systems = Systems(factor.F, y, weight, alpha, left_out, fit_intercept=fit_intercept)
     if alpha < rounding_norm(systems.largest, factor.trace / n * float(weight.mean())):
         dtype = np.float64

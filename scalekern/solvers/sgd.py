@@ -27,7 +27,7 @@ RECHOICES = 2
 """After each of so many passes alpha may change; the last two are the answer's."""
 
 
-@step("solving")
+@step("finding the coefficients")
 def solve_sgd(
     engine: Engine,
     source: RowSource,
