@@ -111,7 +111,9 @@ class LinearRegressor(RowPredictor):
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         to_floats = partial(dense_rows, dtype=np.float64)
-        return FeatureWeigher(self, to_floats, lambda X: lambda Z: to_floats(Z @ X.T), rows)
+        return FeatureWeigher(
+            self, to_floats, lambda X: lambda Z: to_floats(Z) @ to_floats(X).T, rows
+        )
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         del source

@@ -13,6 +13,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
+from scalekern.rows.finite import LARGEST, TOO_LARGE
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
 
@@ -210,11 +211,14 @@ def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any
 
 def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
     values = _values(part, name, place, cure)
-    if not np.isfinite(values).all():
-        missing = np.isnan(values)
+    good = np.abs(values) <= LARGEST
+    if not good.all():
+        missing, infinite = np.isnan(values), np.isinf(values)
         if missing.any():
             raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing), cure)
-        raise _bad_values(name, place, "infinite", np.flatnonzero(np.isinf(values)))
+        if infinite.any():
+            raise _bad_values(name, place, "infinite", np.flatnonzero(infinite))
+        raise _bad_values(name, place, "too large", np.flatnonzero(~good), TOO_LARGE)
     return values
 
 

@@ -188,6 +188,7 @@ def relevances(transform: np.ndarray, variance: np.ndarray) -> np.ndarray:
     variance : float64 array of shape (d,)
         Of the features; what features share by correlation is not counted.
     """
+    transform = transform / (np.abs(transform).max(initial=0.0) or 1.0)
     squares = transform**2 if transform.ndim == 1 else np.square(transform).sum(axis=1)
     share = squares * variance
     total = share.sum()
