@@ -103,11 +103,14 @@ class Approximation(ABC):
         Those that go with it, the default first.
     keeps_rows : bool
         Whether the model keeps all rows, which must then fit into memory.
+    axes : dict
+        Of the arrays that are stored, for `check_arrays`.
     """
 
     name: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
     keeps_rows: ClassVar[bool] = False
+    axes: ClassVar[dict[str, str]] = {}
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Return how many rows the first pass must draw."""

@@ -78,6 +78,11 @@ class Exact(Approximation):
     name = "exact"
     solvers = ("cholesky", "pinv", "cg")
     keeps_rows = True
+    axes: ClassVar[dict[str, str]] = {
+        "explain_targets_": "mt",
+        "explain_weights_": "m",
+        "explain_ids_": "m?",
+    }
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose alpha on, where that of all rows is too dear."""
@@ -231,6 +236,7 @@ class Nystroem(MapApproximation):
 
     name = "nystroem"
     solvers = ("cholesky", "cg", "sgd")
+    axes: ClassVar[dict[str, str]] = {"explain_factor_": "mq"}
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose landmarks from, and other rows to leave out."""
@@ -287,6 +293,7 @@ class Fourier(MapApproximation):
     """Random features stand for a stationary or polynomial kernel."""
 
     name = "fourier"
+    axes: ClassVar[dict[str, str]] = {"explain_factor_": "cq"}
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
@@ -330,6 +337,16 @@ class Fourier(MapApproximation):
     def feature_map(self, model: Any) -> RandomMap:
         """Return the map at the frequencies."""
         return _random_map_of(model, np.dtype(np.float64))
+
+    def restored(self, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes of the model, whose frequencies make as many features as it has."""
+        made = random_map_at(meta["kernel_"], arrays["frequencies_"], np.dtype(np.float64))
+        if (made.n_features, len(made.centre)) != (
+            len(arrays["coef_"]),
+            len(arrays.get("centre_", made.centre)),
+        ):
+            raise ValueError(f"frequencies_ make {made.n_features} features, which coef_ has not")
+        return super().restored(meta, arrays)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""

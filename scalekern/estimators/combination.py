@@ -21,6 +21,7 @@ from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import MappedSource, then
 from scalekern.solvers import AlphaRule, alpha_rule
+from scalekern.storage.agreement import check_values
 
 Predict = Callable[[Any], np.ndarray]
 
@@ -50,6 +51,7 @@ class WithLocal(Approximation):
         self.name = f"{first.name}+local"  # type: ignore[misc]
         self.solvers = first.solvers  # type: ignore[misc]
         self._first, self._second = first, Local()
+        self.axes = first.axes | Local.axes | {"rest_intercept_": "t"}  # type: ignore[misc]
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows that the global part draws; the local part draws its own."""
@@ -121,6 +123,7 @@ class WithLocal(Approximation):
         """Return the attributes of the model, with its local part."""
         meta, arrays = dict(meta), dict(arrays)
         own = meta.pop("rest")
+        check_values(own, {"kernel": Kernel, "alpha": (int, float), "fit_intercept": bool})
         intercept = arrays.pop("rest_intercept_")
         local = self._second.restored(
             {"index": own["index"], "n_neighbors_": own["n_neighbors_"]},

@@ -15,6 +15,7 @@ from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.estimators.weighing import (
     EXPLAIN_ARRAYS,
+    EXPLAIN_AXES,
     EXPLAIN_ROWS,
     FeatureWeigher,
     Weigher,
@@ -26,6 +27,7 @@ from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import fit_source
 from scalekern.solvers import RidgeStatistic, alpha_rule, solve_ridge
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays, check_values
 
 
 @storable
@@ -133,6 +135,10 @@ class LinearRegressor(RowPredictor):
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
+        check_values(meta, {"target_is_vector_": bool, "n_outputs_": int})
+        axes = EXPLAIN_AXES | {"coef_": "d|td", "intercept_": "|t", "explain_factor_": "dq"}
+        known = {"t": meta["n_outputs_"], "d": self.n_features_in_}
+        check_arrays(arrays, axes | {RESIDUALS: "rt"}, **known)
         for name, value in (meta | arrays).items():
             setattr(self, name, value)
         if self.target_is_vector_:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -138,6 +138,7 @@ class Local(Approximation):
     name = "local"
     solvers = ("cholesky",)
     keeps_rows = True
+    axes: ClassVar[dict[str, str]] = {"targets_": "nt", "spread_": "t", "weight_": "n"}
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
@@ -254,6 +255,8 @@ class Local(Approximation):
         targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
         if not 0 < k <= len(targets):
             raise ValueError(f"n_neighbors_={k!r}, but there are {len(targets)} rows")
+        if index.n_rows != len(targets):
+            raise ValueError(f"the index has {index.n_rows} rows, of {len(targets)} targets")
         local = LocalRows(index, targets, arrays.pop("weight_", None), k, arrays.pop("spread_"))
         return meta | arrays | {"local_": local}
 

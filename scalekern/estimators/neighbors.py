@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -107,7 +107,7 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
     """
 
     _own_names = ("target_is_vector_",)
-    _own_arrays = ("y_",)
+    _own_axes: ClassVar[dict[str, str]] = {"y_": "no"}
 
     def fit(self, X: Any, y: Any = None) -> KNeighborsRegressor:
         """Build the index.
@@ -250,7 +250,7 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     """
 
     _own_names = ("outputs_2d_",)
-    _own_arrays = ("y_",)
+    _own_axes: ClassVar[dict[str, str]] = {"y_": "n|no"}
 
     def fit(self, X: Any, y: Any = None) -> KNeighborsClassifier:
         """Build the index.
@@ -415,9 +415,13 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
         super().restore_state(meta, arrays)
         if "classes_" in arrays:
             self.outputs_2d_, self.classes_ = False, arrays["classes_"]
-            return
-        columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
-        self.classes_ = columns if self.outputs_2d_ else columns[0]
+        else:
+            columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
+            self.classes_ = columns if self.outputs_2d_ else columns[0]
+        for codes, classes in zip(self._codes.T, self._columns, strict=True):
+            known = codes.dtype.kind in "iu" and np.ndim(classes) == 1
+            if not known or codes.min() < 0 or codes.max() >= len(classes):
+                raise ValueError(f"y_ is not of numbers from 0 to {len(classes) - 1}, the classes'")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,7 +17,7 @@ from scalekern.engine import HashSample, Moments, Statistic
 from scalekern.errors import InvalidInputError
 from scalekern.rows import Block
 from scalekern.rows.column_types import as_plain
-from scalekern.rows.finite import LARGEST, TOO_LARGE
+from scalekern.rows.finite import TOO_LARGE, usable
 from scalekern.rows.raw import RawRows
 
 MEDIAN_ROWS = 4_000
@@ -115,12 +115,12 @@ class Column(ABC):
             values = np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
         else:
             values = np.asarray(self._dense(block), dtype=np.float64)
-        missing = np.isnan(values)
-        bad = ~(missing | (np.abs(values) <= LARGEST))
-        if bad.any():
-            infinite = np.isinf(values[bad]).any()
-            what, cure = ("infinite", "mend it or drop the row") if infinite else ("too large", TOO_LARGE)
-            raise self._bad(block, np.isinf(values) if infinite else bad, what, cure)
+        missing, infinite = np.isnan(values), np.isinf(values)
+        if infinite.any():
+            raise self._bad(block, infinite, "infinite", "mend it or drop the row")
+        large = ~(missing | usable(values))
+        if large.any():
+            raise self._bad(block, large, "too large", TOO_LARGE)
         self.check_missing(block, missing)
         return values
 

@@ -27,6 +27,7 @@ from scalekern.rows.dask_rows import collection_of, dask_source, is_dask, is_das
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays
 
 SCALERS = ("standard", "minmax", "none")
 MISSING = ("error", "mean", "median")
@@ -319,6 +320,8 @@ class RowPreparer(TransformerMixin, BaseEstimator):
         self.offset_, self.scale_ = arrays["offset_"], arrays["scale_"]
         self.columns_ = take_up(meta["columns"], arrays) if "columns" in meta else None
         self.report_ = meta.get("report_", {})
+        names = self.get_feature_names_out()
+        check_arrays(arrays, {"offset_": "c", "scale_": "c"}, c=len(names))
 
 
 def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:

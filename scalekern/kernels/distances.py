@@ -42,7 +42,7 @@ class HalfSquares:
         Z = np.asarray(Z.toarray() if self._sparse else Z, dtype=np.float64)
         self._mean = np.zeros(Z.shape[1]) if self._sparse else Z.mean(axis=0)
         self.dtype = np.dtype(dtype)
-        with np.errstate(over="ignore"):  # of an infinite length all rows are equal, as they should
+        with np.errstate(over="ignore"):
             self._length = max(self.dtype.type(length), np.finfo(self.dtype).tiny)
         # Rows out of all bounds are as far as a square that is still finite can be.
         self._farthest = float(np.finfo(self.dtype).max) ** 0.4
@@ -65,7 +65,10 @@ class HalfSquares:
         # In float64, whatever X is: a rounded mean would not be the one that Z is centred on.
         with np.errstate(over="ignore"):
             np.subtract(X, self._mean, out=scaled, casting="same_kind")
-            scaled /= self._length
+            if np.isfinite(self._length):
+                scaled /= self._length
+            else:  # a unit so large that all rows are equal
+                scaled.fill(0)
         np.clip(scaled, -self._farthest, self._farthest, out=scaled)
         np.einsum("ij,ij->i", scaled, scaled, out=left[:, d])
         left[:, d] *= -0.5

@@ -105,6 +105,7 @@ class FaissIndex(NeighborIndex):
         index = _deserialize(stored(arrays, "index.faiss"))
         flags = len(center) - stored(meta, "d")
         possible = flags in {"cosine": (0, 1), "inner_product": (1,)}.get(metric, (0,))
+        possible &= center.ndim == 1 and center.dtype == np.float64
         if not possible or (index.ntotal, index.d) != (meta["n"], len(center)):
             raise ModelFormatError(
                 f"index.faiss holds {index.ntotal} points of {index.d} dimensions, but the model "

@@ -22,6 +22,13 @@ TOO_LARGE = (
 )
 
 
+def usable(values: np.ndarray) -> np.ndarray:
+    """Say which values are there, finite, and not too large to compute with."""
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
+        return np.abs(values) <= LARGEST
+    return np.isfinite(values)
+
+
 @contextmanager
 def located(**checked: Any) -> Iterator[None]:
     """Turn the error of a check into one that names the row and column of the bad value.
@@ -66,7 +73,7 @@ def not_finite(
         except (TypeError, ValueError):
             return None
         places = None
-    good = np.abs(numbers) <= LARGEST
+    good = usable(numbers)
     if missing_ok:
         good |= np.isnan(numbers)
     bad = np.argwhere(~good)

@@ -133,7 +133,7 @@ def checked_weight(weight: np.ndarray, n_rows: int, where: str, first_row: int =
     bad = np.flatnonzero(~((weight >= 0) & (weight <= HEAVIEST)))
     if len(bad):
         raise InvalidInputError(
-            f"{where} must be finite and not negative, and at most {HEAVIEST:g}; "
+            f"{where} must be finite, at most {HEAVIEST:g} and not negative; "
             f"row {first_row + bad[0]} has {weight[bad[0]]}"
         )
     nothing = (weight > 0) & (weight < 1 / HEAVIEST)

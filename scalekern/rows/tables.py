@@ -13,7 +13,7 @@ import numpy as np
 
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, RowSource, empty_error
-from scalekern.rows.finite import LARGEST, TOO_LARGE
+from scalekern.rows.finite import TOO_LARGE, usable
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
 
@@ -211,7 +211,7 @@ def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any
 
 def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
     values = _values(part, name, place, cure)
-    good = np.abs(values) <= LARGEST
+    good = usable(values)
     if not good.all():
         missing, infinite = np.isnan(values), np.isinf(values)
         if missing.any():

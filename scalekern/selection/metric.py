@@ -168,6 +168,8 @@ def is_better(
     """
     if old.mean() - new.mean() <= least_gain * old.mean():
         return False
+    size = old.max()  # of squares, whose own squares may be no numbers
+    old, new = old / size, new / size
     return any(
         gains.mean() > least_errors * gains.std() / np.sqrt(len(gains))
         for gains in (old - new, np.sqrt(old) - np.sqrt(new))
