@@ -196,6 +196,10 @@ def extreme_weights(draw, n):
     ]))  # fmt: skip
 
 
+KERNELS = ("rbf", "laplacian", "matern12", "matern52", "rational_quadratic", "polynomial", "linear",
+           "cosine")  # fmt: skip
+
+
 @st.composite
 def models(draw):
     """Return any estimator with parameters from one end of their ranges to the other."""
@@ -209,8 +213,7 @@ def models(draw):
         return sk.KNeighborsRegressor(
             k, weights=weights, metric=metric, algorithm=algorithm, random_state=0
         )
-    kernel = draw(st.sampled_from(["rbf", "laplacian", "matern12", "matern52",
-                                   "rational_quadratic", "polynomial", "linear", "cosine"]))  # fmt: skip
+    kernel = draw(st.sampled_from(KERNELS))
     shared = {
         "gamma": draw(st.sampled_from(["median", "scale", "cv", 1e-150, 1e-40, 1.0, 1e150])),
         "alpha": draw(st.sampled_from(["loo", "gcv", "cv", 0.0, 1e-70, 1e-12, 1.0, 1e70])),

@@ -16,7 +16,7 @@ import numpy as np
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.certificate import Gap
-from scalekern.estimators.weighing import Weigher
+from scalekern.estimators.weighing import KEPT_ON_FEATURES, Weigher
 from scalekern.features.parameters import tile_dtype_of
 from scalekern.features.survey import Survey, resolve_kernel
 from scalekern.kernels import Kernel
@@ -105,12 +105,16 @@ class Approximation(ABC):
         Whether the model keeps all rows, which must then fit into memory.
     axes : dict
         Of the arrays that are stored, for `check_arrays`.
+    needed, kept_to_explain : tuple of str
+        The arrays without which there are no predictions, and, all or none, no explanations.
     """
 
     name: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
     keeps_rows: ClassVar[bool] = False
     axes: ClassVar[dict[str, str]] = {}
+    needed: ClassVar[tuple[str, ...]] = ()
+    kept_to_explain: ClassVar[tuple[str, ...]] = KEPT_ON_FEATURES
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Return how many rows the first pass must draw."""

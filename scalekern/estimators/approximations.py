@@ -37,6 +37,7 @@ from scalekern.estimators.variances import (
     with_std,
 )
 from scalekern.estimators.weighing import (
+    KEPT_OF_EXACT,
     ExactWeigher,
     FeatureWeigher,
     Weigher,
@@ -83,6 +84,8 @@ class Exact(Approximation):
         "explain_weights_": "m",
         "explain_ids_": "m?",
     }
+    needed = ("dual_coef_", "landmarks_")
+    kept_to_explain = KEPT_OF_EXACT
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose alpha on, where that of all rows is too dear."""
@@ -237,6 +240,7 @@ class Nystroem(MapApproximation):
     name = "nystroem"
     solvers = ("cholesky", "cg", "sgd")
     axes: ClassVar[dict[str, str]] = {"explain_factor_": "mq"}
+    needed = ("dual_coef_", "landmarks_")
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose landmarks from, and other rows to leave out."""
@@ -294,6 +298,7 @@ class Fourier(MapApproximation):
 
     name = "fourier"
     axes: ClassVar[dict[str, str]] = {"explain_factor_": "cq"}
+    needed = ("coef_", "frequencies_")
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""

@@ -17,6 +17,7 @@ from scalekern.estimators.weighing import (
     EXPLAIN_ARRAYS,
     EXPLAIN_AXES,
     EXPLAIN_ROWS,
+    KEPT_ON_FEATURES,
     FeatureWeigher,
     Weigher,
     kept_of_features,
@@ -27,7 +28,7 @@ from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import fit_source
 from scalekern.solvers import RidgeStatistic, alpha_rule, solve_ridge
 from scalekern.storage import storable
-from scalekern.storage.agreement import check_arrays, check_values
+from scalekern.storage.agreement import check_arrays, check_there, check_values
 
 
 @storable
@@ -137,6 +138,8 @@ class LinearRegressor(RowPredictor):
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
         check_values(meta, {"target_is_vector_": bool, "n_outputs_": int})
         axes = EXPLAIN_AXES | {"coef_": "d|td", "intercept_": "|t", "explain_factor_": "dq"}
+        kept = any(name.startswith("explain_") for name in arrays)
+        check_there(("coef_", *(KEPT_ON_FEATURES if kept else ())), arrays)
         known = {"t": meta["n_outputs_"], "d": self.n_features_in_}
         check_arrays(arrays, axes | {RESIDUALS: "rt"}, **known)
         for name, value in (meta | arrays).items():

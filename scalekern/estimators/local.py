@@ -53,6 +53,7 @@ from scalekern.solvers.local import (
     solve_gram,
     solve_local,
 )
+from scalekern.storage.agreement import check_values
 
 SAMPLE_ROWS = 1_000
 """Rows left out to choose by, and as many others to measure errors on, if there are so many."""
@@ -61,6 +62,8 @@ FEWEST_ROWS = 200
 BLOCK_BYTES = 1 << 20
 SEARCH_BYTES, SEARCH_ROWS = 8 << 20, 256
 _INDEX = "index-"
+FACTORS = (int, float, type(None))
+"""What a factor of a length may be: None where it is not fixed."""
 
 
 def local_need(n_threads: int, k: int) -> Need:
@@ -251,6 +254,9 @@ class Local(Approximation):
         parts = {n: arrays.pop(n) for n in list(arrays) if n.startswith(_INDEX)}
         index = index_from_state(
             meta.pop("index"), {name[len(_INDEX) :]: value for name, value in parts.items()}
+        )
+        check_values(
+            {"length_factor_": None} | meta, {"length_factor_": FACTORS, "n_neighbors_": int}
         )
         targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
         if not 0 < k <= len(targets):

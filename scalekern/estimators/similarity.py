@@ -39,7 +39,7 @@ from scalekern.rows.validate import fit_source, predict_source
 from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
-from scalekern.storage.agreement import Kinds, check_arrays, check_values
+from scalekern.storage.agreement import Kinds, check_arrays, check_there, check_values
 
 MAP_ARRAYS = ("curved_features_", "input_curves_", "input_map_", "feature_relevances_")
 ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_",
@@ -587,6 +587,10 @@ class SimilarityRegressor(RowPredictor):
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
         check_values(meta, KINDS)
         approximation = APPROXIMATIONS[meta["report_"]["approximation"]]
+        check_there(approximation.needed, arrays)
+        if any(name.startswith("explain_") for name in arrays):
+            check_values(meta["report_"], {"solver": str})
+            check_there(approximation.kept_to_explain, arrays)
         self._check_arrays(meta, arrays, AXES | approximation.axes)
         restored = approximation.restored(meta, arrays) | {"_loaded": True}
         for name, value in restored.items():

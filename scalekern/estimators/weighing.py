@@ -47,6 +47,9 @@ EXPLAIN_AXES = {
     "explain_weights_": "e", "explain_factor_": "cq", "explain_offset_": "q",
     "explain_baseline_": "t", "explain_share_": "",
 }  # fmt: skip
+KEPT_OF_EXACT = ("explain_targets_", "explain_baseline_", "explain_share_")
+KEPT_ON_FEATURES = (*KEPT_OF_EXACT, "explain_rows_", "explain_ids_", "explain_factor_",
+                    "explain_offset_")  # fmt: skip
 
 Map = Callable[[Any], np.ndarray]
 Sink = Callable[[Candidates], None]

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.errors import InvalidInputError
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.smoother import Smoother, inverse_factor
-from scalekern.solvers.spd import solve_spd
+from scalekern.solvers.spd import check_system, solve_spd
 from scalekern.solvers.sums import RidgeStatistic
 
 NOISE = 1e-6
@@ -100,11 +99,7 @@ class _Sums:
 def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
     G, S = stat.G[folds].sum(0), stat.S[folds].sum(0)
     W, count = float(stat.W[folds].sum()), float(stat.count[folds].sum())
-    if not (np.isfinite(G).all() and np.isfinite(stat.c).all()):
-        raise InvalidInputError(
-            f"the sums over rows are no finite {stat.dtype} numbers; divide rows, targets or "
-            "weights by a constant, or give float64 rows"
-        )
+    check_system(G, stat.c, dtype=stat.dtype)
     parts = [_raw(stat, fold, fit_intercept) for fold in folds]
     c, s, Y = (np.sum([part[i] for part in parts], axis=0) for i in range(3))
     if not fit_intercept:

@@ -7,7 +7,7 @@ the middle of a product.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,13 @@ def check_arrays(arrays: Mapping[str, Any], axes: Mapping[str, str], **lengths: 
             raise ValueError(f"{name} has shape {shape}, which does not go with the other arrays")
         if not (axes[name].endswith("?") or isinstance(value, list)):
             _check_numbers(name, value.data if sparse.issparse(value) else value)
+
+
+def check_there(names: Iterable[str], arrays: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for the first of the names that arrays lack."""
+    for name in names:
+        if name not in arrays:
+            raise ValueError(f"{name} is missing")
 
 
 def _check_numbers(name: str, values: np.ndarray) -> None:
