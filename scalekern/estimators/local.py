@@ -255,9 +255,8 @@ class Local(Approximation):
         index = index_from_state(
             meta.pop("index"), {name[len(_INDEX) :]: value for name, value in parts.items()}
         )
-        check_values(
-            {"length_factor_": None} | meta, {"length_factor_": FACTORS, "n_neighbors_": int}
-        )
+        meta = {"length_factor_": None} | meta
+        check_values(meta, {"length_factor_": FACTORS, "n_neighbors_": int})
         targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
         if not 0 < k <= len(targets):
             raise ValueError(f"n_neighbors_={k!r}, but there are {len(targets)} rows")

@@ -586,6 +586,8 @@ class SimilarityRegressor(RowPredictor):
         """Take what `fitted_state` gave."""
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
         check_values(meta, KINDS)
+        if not callable(self.kernel):
+            check_values(vars(self), {"kernel": (str, Kernel)})
         approximation = APPROXIMATIONS[meta["report_"]["approximation"]]
         check_there(approximation.needed, arrays)
         if any(name.startswith("explain_") for name in arrays):

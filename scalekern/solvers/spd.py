@@ -18,7 +18,7 @@ from scalekern.errors import InvalidInputError
 STEPS = 6
 
 
-LARGEST_ENTRY = 1e150
+LARGEST_ENTRY = 1e100
 
 
 def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
