@@ -301,6 +301,8 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
         function = self.metric if callable(self.metric) else None
         self._index = index_from_state(index_meta, parts, function)
         kinds: dict[str, Kinds] = {"n_samples_fit_": int, "report_": dict, "recall_": (int, float)}
+        if not callable(self.metric):
+            check_values(vars(self), {"metric": str})
         # Those of the first version have one output.
         check_values({"outputs_2d_": False} | meta, kinds | dict.fromkeys(self._own_names, bool))
         check_values(meta["report_"], {"exact": bool})

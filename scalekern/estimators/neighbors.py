@@ -30,6 +30,7 @@ from scalekern.neighbors import takes_objects
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays
 
 
 @storable
@@ -419,8 +420,8 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
             columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
             self.classes_ = columns if self.outputs_2d_ else columns[0]
         for codes, classes in zip(self._codes.T, self._columns, strict=True):
-            known = codes.dtype.kind in "iu" and np.ndim(classes) == 1
-            if not known or codes.min() < 0 or codes.max() >= len(classes):
+            check_arrays({"classes": classes}, {"classes": "k?"})
+            if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= len(classes):
                 raise ValueError(f"y_ is not of numbers from 0 to {len(classes) - 1}, the classes'")
 
     def __sklearn_tags__(self) -> Any:

@@ -50,7 +50,7 @@ KINDS: dict[str, Kinds] = {
 }  # fmt: skip
 VALUES = tuple(KINDS)
 AXES = EXPLAIN_AXES | {
-    "input_map_": "d|id", "dual_coef_": "m|mt", "landmarks_": "md|m", "frequencies_": "fg",
+    "input_map_": "d|id", "dual_coef_": "m|mt", "landmarks_": "md|m?", "frequencies_": "fg",
     "centre_": "d", "coef_": "c|ct", "amplitude_": "t", "intercept_": "|t", RESIDUALS: "rt",
     "curved_features_": "u", "feature_relevances_": "v",
 }  # fmt: skip

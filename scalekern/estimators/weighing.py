@@ -43,7 +43,7 @@ EXPLAIN_ARRAYS = (
     "explain_blocks_",
 )
 EXPLAIN_AXES = {
-    "explain_rows_": "ed|e", "explain_ids_": "e?", "explain_targets_": "et",
+    "explain_rows_": "ed|e?", "explain_ids_": "e?", "explain_targets_": "et",
     "explain_weights_": "e", "explain_factor_": "cq", "explain_offset_": "q",
     "explain_baseline_": "t", "explain_share_": "",
 }  # fmt: skip

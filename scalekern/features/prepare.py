@@ -27,7 +27,7 @@ from scalekern.rows.dask_rows import collection_of, dask_source, is_dask, is_das
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable
-from scalekern.storage.agreement import check_arrays
+from scalekern.storage.agreement import check_arrays, check_values
 
 SCALERS = ("standard", "minmax", "none")
 MISSING = ("error", "mean", "median")
@@ -317,6 +317,7 @@ class RowPreparer(TransformerMixin, BaseEstimator):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
+        check_values(vars(self), {"missing": str, "scaler": str, "categories": str})
         self.offset_, self.scale_ = arrays["offset_"], arrays["scale_"]
         self.columns_ = take_up(meta["columns"], arrays) if "columns" in meta else None
         self.report_ = meta.get("report_", {})

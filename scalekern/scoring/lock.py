@@ -69,7 +69,7 @@ def _own() -> dict[str, Any]:
 def _holder(folder: Folder) -> dict[str, Any]:
     try:
         found = json.loads(folder.read(NAME) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

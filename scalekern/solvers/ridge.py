@@ -14,7 +14,7 @@ import numpy as np
 
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.smoother import Smoother, inverse_factor
-from scalekern.solvers.spd import check_system, solve_spd
+from scalekern.solvers.spd import LEAST_ENTRY, check_system, solve_spd
 from scalekern.solvers.sums import RidgeStatistic
 
 NOISE = 1e-6
@@ -208,7 +208,7 @@ class _Eigen:
         denominator = self.L + alphas
         # Without a penalty the directions that rounding made are left out.
         floor = np.where(alphas > 0, 1e-15, len(self.L) * np.finfo(np.float64).eps)
-        kept = denominator > floor * max(self.L.max(initial=0.0), 1e-300)
+        kept = denominator > floor * max(self.L.max(initial=0.0), LEAST_ENTRY)
         return np.divide(1.0, denominator, out=np.zeros_like(denominator), where=kept)
 
     def leave_one_out(

@@ -18,7 +18,8 @@ from scalekern.errors import InvalidInputError
 STEPS = 6
 
 
-LARGEST_ENTRY = 1e100
+LARGEST_ENTRY, LEAST_ENTRY = 1e100, 1e-130
+"""Beyond them squares, and squares of inverses, are no numbers."""
 
 
 def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:

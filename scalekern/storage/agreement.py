@@ -25,7 +25,7 @@ def check_arrays(arrays: Mapping[str, Any], axes: Mapping[str, str], **lengths: 
         Those that `axes` does not name are not looked at.
     axes : mapping of str to str
         A letter for each axis of an array: the same letter is the same length in all of them.
-        Shapes to choose from are parted by "|"; "?" at the end allows what are no numbers.
+        Shapes to choose from are parted by "|"; "?" at the end allows one axis of texts.
     **lengths : int
         The lengths that are known, by their letters.
 
@@ -52,8 +52,10 @@ def check_arrays(arrays: Mapping[str, Any], axes: Mapping[str, str], **lengths: 
         )
         if not agree:
             raise ValueError(f"{name} has shape {shape}, which does not go with the other arrays")
-        if not (axes[name].endswith("?") or isinstance(value, list)):
-            _check_numbers(name, value.data if sparse.issparse(value) else value)
+        numbers = np.asarray(value.data if sparse.issparse(value) else value)
+        texts = axes[name].endswith("?") and len(shape) == 1
+        if numbers.dtype.kind in "biuf" or not texts:
+            _check_numbers(name, numbers)
 
 
 def check_there(names: Iterable[str], arrays: Mapping[str, Any]) -> None:

@@ -40,6 +40,7 @@ from scalekern.storage.registry import (
 )
 from scalekern.storage.scalers import scaler_class
 
+ARRAY_PARAMETERS = {"alpha", "landmarks", "metric", "categorical"}
 _log = logging.getLogger(__name__)
 
 
@@ -239,6 +240,7 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
         params = {k: decode(v, kernel) for k, v in step["params"].items()}
         meta = {k: decode(v, kernel) for k, v in step["fitted"].items()}
         arrays = {k: read_array(folder, v, k) for k, v in step["arrays"].items()}
+        _check_parameters(params)
         model = cls(**params)
         _restore_columns(model, step)
         restore(model, meta, arrays)
@@ -250,6 +252,13 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
             "the file is altered or from another version"
         ) from error
     return model
+
+
+def _check_parameters(params: dict[str, Any]) -> None:
+    """Raise for an array where a model takes none: such fail late, by being neither true nor false."""
+    for name, value in params.items():
+        if isinstance(value, np.ndarray) and name not in ARRAY_PARAMETERS:
+            raise TypeError(f"{name} is an array")
 
 
 def _restore_columns(model: Any, step: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ def _seal_in(folder: Folder) -> str:
         raise no_model(folder, is_there=True)
     try:
         seal = json.loads(data)["sha256"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelFormatError(f"{folder}/{NAME} is not whole; save the model again") from error
     return str(seal)
 
