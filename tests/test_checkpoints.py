@@ -180,3 +180,29 @@ def test_what_cannot_go_on_is_refused(data, tmp_path):
     (tmp_path / "other").write_text("mine")
     with pytest.raises(InvalidInputError, match="no checkpoint"):
         SimilarityRegressor(**OPTIONS).fit(X, y, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"null", b"\xff\x00", b"[" * 100_000])
+def test_a_record_that_is_none_is_refused_by_name(content, data, tmp_path):
+    (tmp_path / "sums").mkdir()
+    (tmp_path / "sums" / "checkpoint.json").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"checkpoint\.json is not whole"):
+        SimilarityRegressor(**OPTIONS).fit(
+            data[:99, :2], data[:99, 2], checkpoint=tmp_path / "sums"
+        )
+
+
+@pytest.mark.parametrize("cut", [0, 1, 31, 32, 40, -1])
+def test_a_pass_that_is_cut_off_is_refused_and_the_model_stays_as_it_was(cut, data, tmp_path):
+    X, y = data[:5_000, :2], data[:5_000, 2]
+    folder = tmp_path / "sums"
+    model = SimilarityRegressor(**OPTIONS).fit(X, y)
+    before = model.predict(X[:9])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint.shutil, "rmtree", lambda _: None)
+        SimilarityRegressor(**OPTIONS).fit(X, y, checkpoint=folder)
+    file = folder / "pass-1.npz"
+    file.write_bytes(file.read_bytes()[:cut])
+    with pytest.raises(InvalidInputError, match=r"pass-1\.npz is altered"):
+        model.fit(X, y, checkpoint=folder)
+    np.testing.assert_array_equal(model.predict(X[:9]), before)

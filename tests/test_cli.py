@@ -553,6 +553,7 @@ WRONG_OPTIONS = {
     "--memory-limit much": (["--memory-limit", "much"], "'much' is not a size; write one such as"),
     "--tile-dtype": (["--tile-dtype", "int8"], "'int8' is not one of"),
     "--json": (["--json", "FOLDER"], "is a folder; give the name of a file"),
+    "--json, a URL": (["--json", "s3://store/x.json"], "is a URL; give the name of a file"),
     "--unknown": (["--unknown"], "No such option:? '?--unknown"),
 }
 

@@ -7,23 +7,30 @@ command lines of words that commands know, in any order.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+from sklearn.base import is_classifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import scalekern as sk
 from scalekern.cli import main
-from scalekern.errors import ScalekernError
+from scalekern.errors import ScalekernError, UnsupportedError
 from scalekern.storage.document import seal
 
 FUZZ = settings(
-    deadline=None, derandomize=True, max_examples=120,
+    deadline=None, derandomize=True, max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 RNG = np.random.default_rng(3)
@@ -34,26 +41,69 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
     max_leaves=4,
 )
+FRAME = pd.DataFrame({"a": X[:, 0], "b": np.where(Y > 0, "up", "down"), "c": X[:, 1]})
+TEXTS = ["".join(RNG.choice(list("acgt"), size=6)) for _ in range(40)]
+SMALL = {"gamma": 1.0, "alpha": 0.1, "n_components": 5, "n_neighbors": 4, "random_state": 0}
+APPROXIMATIONS = ("exact", "nystroem", "fourier", "local", "nystroem+local")
+TAGGED = [
+    {"__array__": [1, 2], "dtype": "float64"}, {"__array__": [[1], [2]], "dtype": "O"},
+    {"__array__": [], "dtype": "U999999999"}, {"__tuple__": [1]}, {"__dict__": {"a": 1}},
+    {"__object__": "RBF", "params": {"gamma": 1.0}},
+    {"__object__": "LinearRegressor", "params": {}},
+    {"__callable__": "f", "parameter": "kernel"}, "rbf", "exact", "fourier", "local", "hnsw",
+]  # fmt: skip
+FORGED = st.one_of(st.sampled_from(TAGGED), JSON)
 MODELS = {
-    "exact": sk.SimilarityRegressor(gamma=1.0, alpha=0.1, approximation="exact"),
-    "nystroem": sk.SimilarityRegressor(
-        gamma=1.0, alpha=0.1, approximation="nystroem", n_components=5, random_state=0
-    ),
-    "knn": sk.KNeighborsRegressor(2),
-    "classifier": sk.SimilarityClassifier(gamma=1.0, alpha=0.1),
-}
+    name: (sk.SimilarityRegressor("rbf", approximation=name, **SMALL), X)
+    for name in APPROXIMATIONS
+} | {
+    "learned": (sk.SimilarityRegressor("rbf", gamma=1.0, alpha=0.1, metric="learned"), X),
+    "polynomial": (sk.SimilarityRegressor("polynomial", approximation="fourier", **SMALL), X),
+    "sparse": (sk.SimilarityRegressor("rbf", gamma=1.0, alpha=0.1), csr_matrix(X)),
+    "texts": (sk.SimilarityRegressor("edit_distance", gamma=1.0, alpha=0.1), TEXTS),
+    "linear": (sk.LinearRegressor(), X),
+    "knn": (sk.KNeighborsRegressor(2), X),
+    "words": (sk.KNeighborsRegressor(2, metric="levenshtein"), TEXTS),
+    "hnsw": (sk.KNeighborsRegressor(2, algorithm="hnsw", random_state=0), X),
+    "ivf": (sk.KNeighborsClassifier(2, algorithm="ivf", random_state=0), X),
+    "classifier": (sk.SimilarityClassifier(gamma=1.0, alpha=0.1), X),
+    "log loss": (sk.SimilarityClassifier(loss="log_loss", n_components=5, random_state=0), X),
+    "prepared": (make_pipeline(sk.RowPreparer("minmax", missing="mean", categories="target"),
+                               sk.KNeighborsRegressor(2)), FRAME),
+    "scaled": (make_pipeline(StandardScaler(), sk.LinearRegressor()), X),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """A stored model of each kind, with its description and an answer."""
+    """A stored model of each kind, with its files."""
     found = {}
-    for name, model in MODELS.items():
-        folder = tmp_path_factory.mktemp(name) / "model"
-        model.fit(X, (Y > 0).astype(int) if name == "classifier" else Y)
+    for name, (model, rows) in MODELS.items():
+        folder = tmp_path_factory.mktemp("stored") / "model"
+        model.fit(rows, (Y > 0).astype(int) if is_classifier(model) else Y)
         sk.save(model, folder)
-        found[name] = folder, (folder / "model.json").read_text()
+        found[name] = folder, {file.name: file.read_bytes() for file in folder.iterdir()}
     return found
+
+
+def used(folder, rows):
+    """Load a model and do with it what one does; answers are finite, of one value a row."""
+    model = sk.load(folder)
+    some = rows.iloc[:5] if hasattr(rows, "iloc") else rows[:5]
+    found = model.predict(some)
+    assert len(found) == 5
+    assert found.dtype.kind not in "fc" or np.isfinite(found).all()
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    if last is model and getattr(last, "loss", "") != "log_loss":
+        with contextlib.suppress(UnsupportedError):
+            last.explain(some)
+    if hasattr(last, "kneighbors"):
+        repr(last)
+
+
+def restored(folder, files):
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
 
 
 def refusal(function, *arguments, **options):
@@ -78,8 +128,8 @@ def leaves(value, path=()):
 @FUZZ
 @given(data=st.data())
 def test_a_forged_description_is_loaded_or_refused(name, data, stored):
-    folder, text = stored[name]
-    document = json.loads(text)
+    folder, files = stored[name]
+    document = json.loads(files["model.json"])
     *way, last = data.draw(st.sampled_from(list(leaves(document))))
     part = document
     for key in way:
@@ -87,14 +137,76 @@ def test_a_forged_description_is_loaded_or_refused(name, data, stored):
     if data.draw(st.booleans()) and isinstance(part, dict):
         del part[last]
     else:
-        part[last] = data.draw(JSON)
+        part[last] = data.draw(FORGED)
     document["sha256"] = seal(document)
     (folder / "model.json").write_text(json.dumps(document))
     try:
-        said = refusal(sk.load, folder)
+        said = refusal(used, folder, MODELS[name][1])
     finally:
-        (folder / "model.json").write_text(text)
+        restored(folder, files)
     assert said != ""
+
+
+def entries(value):
+    """Yield the entries of files within a description's arrays."""
+    for inner in value.values():
+        if isinstance(inner, dict):
+            yield from [inner] if "file" in inner else entries(inner)
+
+
+CHANGES = [
+    lambda a: a[:-1], lambda a: np.concatenate([a, a]), lambda a: a.T, np.ravel,
+    lambda a: a[..., None], lambda a: a[:0], lambda a: a.astype("U3"), lambda a: np.zeros((2, 2)),
+    lambda a: np.where(np.arange(a.size).reshape(a.shape) == 0, np.nan, a),
+    lambda a: np.where(np.arange(a.size).reshape(a.shape) == 0, 10**6, a),
+    lambda a: np.where(np.arange(a.size).reshape(a.shape) == 0, -1, a),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+@FUZZ
+@given(data=st.data())
+def test_arrays_of_other_shapes_kinds_and_values_are_refused(name, data, stored):
+    """Their size and checksum are right, so that only what they say can be wrong."""
+    folder, files = stored[name]
+    document = json.loads(files["model.json"])
+    there = [entry for step in document["steps"] for entry in entries(step["arrays"])]
+    entry, other = data.draw(st.sampled_from(there)), data.draw(st.sampled_from(there))
+    if data.draw(st.integers(0, 3)) == 0:
+        mine = dict(entry)
+        entry.clear()
+        entry.update(other)
+        other.clear()
+        other.update(mine)
+    elif entry["file"].endswith(".npy"):
+        old = np.load(io.BytesIO(files[entry["file"]]))
+        try:
+            new = np.ascontiguousarray(data.draw(st.sampled_from(CHANGES))(old))
+        except (TypeError, ValueError, IndexError):
+            return
+        stream = io.BytesIO()
+        np.save(stream, new, allow_pickle=False)
+        rewritten(folder, entry, stream.getvalue(), shape=list(new.shape), dtype=new.dtype.str)
+    else:
+        bent = bytearray(files[entry["file"]])
+        for _ in range(data.draw(st.integers(1, 3))):
+            bent[data.draw(st.integers(0, min(len(bent), 400) - 1))] = data.draw(
+                st.integers(0, 255)
+            )
+        rewritten(folder, entry, bytes(bent))
+    document["sha256"] = seal(document)
+    (folder / "model.json").write_text(json.dumps(document))
+    try:
+        said = refusal(used, folder, MODELS[name][1])
+    finally:
+        restored(folder, files)
+    assert said != ""
+
+
+def rewritten(folder, entry, content, **more):
+    (folder / entry["file"]).write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    entry |= {"bytes": len(content), "sha256": digest} | more
 
 
 @pytest.fixture(scope="module")

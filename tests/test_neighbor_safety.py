@@ -115,3 +115,12 @@ def test_a_tree_refuses_distances_that_are_no_finite_numbers():
     assert (index.search(1e150 * rows[:2], 3)[0] > 1e149).all()
     with pytest.raises(InvalidInputError, match="so far apart"):
         index.search(1e200 * rows[:2], 3)
+
+
+@pytest.mark.parametrize("wrong", ["3", [3], 2.5, None, True, 0, -1, 121, 10**12])
+@pytest.mark.parametrize("method", ["predict", "explain", "kneighbors"])
+def test_a_number_of_neighbors_set_after_the_fit_is_checked(method, wrong):
+    X = np.random.default_rng(3).normal(size=(120, 2))
+    model = KNeighborsRegressor(3).fit(X, X[:, 0]).set_params(n_neighbors=wrong)
+    with pytest.raises(ValueError, match="n_neighbors"):
+        getattr(model, method)(X[:4])

@@ -450,6 +450,59 @@ def test_the_lock_of_a_living_process_of_this_machine_is_respected(model, data, 
     assert sk.predict_files(path, data, tmp_path / "out").complete
 
 
+NO_RECORDS = [b"", b"{", b"[]", b"3", b"null", b"\xff", b'{"pid": 1e999}', b'{"format": [1]}',
+              b"[" * 100_000]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
+def test_a_lock_that_says_nothing_is_respected_until_it_is_broken(content, model, data, tmp_path):
+    lock = tmp_path / "out" / "_scalekern" / "lock.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(content)
+    with pytest.raises(InvalidInputError, match="another job writes to"):
+        sk.predict_files(model[0], data, tmp_path / "out")
+    assert lock.read_bytes() == content
+    assert sk.predict_files(model[0], data, tmp_path / "out", break_lock=True).complete
+
+
+def test_a_lock_of_this_machine_with_a_process_that_cannot_be_is_taken(model, data, tmp_path):
+    from scalekern.scoring.lock import _machine
+
+    lock = tmp_path / "out" / "_scalekern" / "lock.json"
+    lock.parent.mkdir(parents=True)
+    for pid in ("1e999", "-1", '"x"', "[]", "1e300"):
+        lock.write_text(f'{{"machine": {json.dumps(_machine())}, "pid": {pid}, "started": "1"}}')
+        done = sk.predict_files(model[0], data, tmp_path / "out", resume=lock.parent.joinpath(
+            "manifest.json").exists())  # fmt: skip
+        assert done.complete
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
+def test_a_manifest_that_is_none_is_refused_and_left(content, model, data, tmp_path):
+    out = tmp_path / "out"
+    sk.predict_files(model[0], data, out)
+    manifest = out / "_scalekern" / "manifest.json"
+    manifest.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"manifest\.json is not"):
+        sk.predict_files(model[0], data, out, resume=True)
+    assert manifest.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
+def test_a_part_whose_record_is_none_is_refused_and_left(content, model, data, tmp_path):
+    from scalekern.scoring.job import FOOTER
+
+    out = tmp_path / "out"
+    sk.predict_files(model[0], data, out)
+    part = out / "month=1" / "part-0.parquet"
+    table = pq.read_table(part, partitioning=None)
+    pq.write_table(table.replace_schema_metadata({FOOTER: content}), part)
+    before = part.read_bytes()
+    with pytest.raises(InvalidInputError, match=r"part-0\.parquet was made with another model"):
+        sk.predict_files(model[0], data, out, resume=True)
+    assert part.read_bytes() == before
+
+
 def test_of_two_that_create_a_file_one_wins(tmp_path):
     from scalekern.paths import open_folder
 

@@ -41,6 +41,8 @@ ROWS = {
     "huge": lambda rng: rng.normal(size=(N, D)) * 1e36,
     "one huge row": lambda rng: np.vstack([rng.normal(size=(N - 1, D)), np.full((1, D), 1e36)]),
     "tiny": lambda rng: rng.normal(size=(N, D)) * 1e-36,
+    "denormal": lambda rng: rng.integers(-9, 9, size=(N, D)) * 1e-44,
+    "largest": lambda rng: np.sign(rng.normal(size=(N, D))) * 1e38,
     "one row": lambda rng: rng.normal(size=(1, D)),
     "two rows": lambda rng: rng.normal(size=(2, D)),
     "one column": lambda rng: rng.normal(size=(N, 1)),
@@ -50,8 +52,8 @@ TARGETS = {
     "constant": lambda y: np.full(len(y), 7.0),
     "zero": lambda y: np.zeros(len(y)),
     "far from 0": lambda y: y + 1e12,
-    "huge": lambda y: y * 1e100,
-    "tiny": lambda y: y * 1e-100,
+    "huge": lambda y: y * 1e69,
+    "tiny": lambda y: y * 1e-200,
     "one spike": lambda y: np.where(np.arange(len(y)) == 3, 1e9, y),
 }
 SAME = {"random_state": 0}

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scalekern.approximations.certificate import Gap
+from scalekern.approximations.explain_arrays import KEPT_ON_FEATURES
 from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine
 from scalekern.errors import InvalidInputError, UnsupportedError
@@ -103,11 +104,18 @@ class Approximation(ABC):
         Those that go with it, the default first.
     keeps_rows : bool
         Whether the model keeps all rows, which must then fit into memory.
+    axes : dict
+        Of the arrays that are stored, for `check_arrays`.
+    needed, kept_to_explain : tuple of str
+        The arrays without which there are no predictions, and, all or none, no explanations.
     """
 
     name: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
     keeps_rows: ClassVar[bool] = False
+    axes: ClassVar[dict[str, str]] = {}
+    needed: ClassVar[tuple[str, ...]] = ()
+    kept_to_explain: ClassVar[tuple[str, ...]] = KEPT_ON_FEATURES
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Return how many rows the first pass must draw."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.approximations.base import Approximation, Fitted, Job
-from scalekern.approximations.local import Local, is_local_array
+from scalekern.approximations.local import FACTORS, Local, is_local_array
 from scalekern.approximations.local_rows import LocalRows
 from scalekern.engine.progress import step
 from scalekern.features.survey import Survey, survey
@@ -23,8 +23,13 @@ from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.base import MappedSource, then
 from scalekern.solvers import AlphaRule, alpha_rule
+from scalekern.storage.agreement import Kinds, check_values
 
 Predict = Callable[[Any], np.ndarray]
+
+KINDS: dict[str, Kinds] = {
+    "kernel": Kernel, "alpha": (int, float), "fit_intercept": bool, "length_factor": FACTORS,
+}  # fmt: skip
 
 
 @dataclass
@@ -52,6 +57,8 @@ class WithLocal(Approximation):
         self.name = f"{first.name}+local"  # type: ignore[misc]
         self.solvers = first.solvers  # type: ignore[misc]
         self._first, self._second = first, Local()
+        self.needed = first.needed  # type: ignore[misc]
+        self.axes = first.axes | Local.axes | {"rest_intercept_": "t"}  # type: ignore[misc]
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows that the global part draws; the local part draws its own."""
@@ -124,6 +131,7 @@ class WithLocal(Approximation):
         """Return the attributes of the model, with its local part."""
         meta, arrays = dict(meta), dict(arrays)
         own = meta.pop("rest")
+        check_values(own, KINDS)
         intercept = arrays.pop("rest_intercept_")
         local = self._second.restored(
             {"index": own["index"], "n_neighbors_": own["n_neighbors_"]},

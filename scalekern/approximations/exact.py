@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from scalekern._config import get_config
 from scalekern.approximations.base import Approximation, Fitted, Job
 from scalekern.approximations.by_cg import exact_by_cg
-from scalekern.approximations.explain_arrays import kept_of_exact
+from scalekern.approximations.explain_arrays import KEPT_OF_EXACT, kept_of_exact
 from scalekern.approximations.prediction import weighted_sum
 from scalekern.approximations.solver_choice import exact_sample_rows, exact_solver
 from scalekern.approximations.variances import amplitude_of, exact_variance, with_std
@@ -25,6 +25,13 @@ class Exact(Approximation):
     name = "exact"
     solvers = ("cholesky", "pinv", "cg")
     keeps_rows = True
+    axes: ClassVar[dict[str, str]] = {
+        "explain_targets_": "mt",
+        "explain_weights_": "m",
+        "explain_ids_": "m?",
+    }
+    needed = ("dual_coef_", "landmarks_")
+    kept_to_explain = KEPT_OF_EXACT
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose alpha on, where that of all rows is too dear."""

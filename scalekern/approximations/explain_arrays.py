@@ -36,6 +36,15 @@ EXPLAIN_ARRAYS = (
     "explain_eliminate_",
     "explain_blocks_",
 )
+EXPLAIN_AXES = {
+    "explain_rows_": "ed|e?", "explain_ids_": "e?", "explain_targets_": "et",
+    "explain_weights_": "e", "explain_factor_": "cq", "explain_offset_": "q",
+    "explain_baseline_": "t", "explain_share_": "",
+}  # fmt: skip
+"""Of these arrays, for `check_arrays`."""
+KEPT_OF_EXACT = ("explain_targets_", "explain_baseline_", "explain_share_")
+KEPT_ON_FEATURES = (*KEPT_OF_EXACT, "explain_rows_", "explain_ids_", "explain_factor_",
+                    "explain_offset_")  # fmt: skip
 RERUN = "pass the training rows, explain(X, rows=(X_train, y_train)), which are then read twice"
 
 

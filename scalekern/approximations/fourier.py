@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Fourier(MapApproximation):
     """Random features stand for a stationary or polynomial kernel."""
 
     name = "fourier"
+    axes: ClassVar[dict[str, str]] = {"explain_factor_": "cq"}
+    needed = ("coef_", "frequencies_")
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
@@ -70,6 +72,16 @@ class Fourier(MapApproximation):
     def feature_map(self, model: Any) -> RandomMap:
         """Return the map at the frequencies."""
         return _random_map_of(model, np.dtype(np.float64))
+
+    def restored(self, meta: dict[str, Any], arrays: dict[str, Any]) -> dict[str, Any]:
+        """Return the attributes of the model, whose frequencies make as many features as it has."""
+        made = random_map_at(meta["kernel_"], arrays["frequencies_"], np.dtype(np.float64))
+        if (made.n_features, len(made.centre)) != (
+            len(arrays["coef_"]),
+            len(arrays.get("centre_", made.centre)),
+        ):
+            raise ValueError(f"frequencies_ make {made.n_features} features, which coef_ has not")
+        return super().restored(meta, arrays)
 
     def predictor(self, model: Any, dtype: np.dtype) -> Callable[[Any], np.ndarray]:
         """Return the linear model on the features."""

@@ -7,7 +7,7 @@ their system, thousands of queries at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,7 @@ from scalekern.solvers.local import (
     length_of,
     require_local,
 )
+from scalekern.storage.agreement import check_values
 
 SAMPLE_ROWS = 1_000
 """Rows left out to choose by, and as many others to measure errors on, if there are so many."""
@@ -55,10 +56,10 @@ FEWEST_ROWS = 200
 """So many rows are all chosen by, and all measured on."""
 SEARCH_ROWS = 256
 _INDEX, _ARRAYS = "index-", ("targets_", "spread_", "weight_")
-
-
 TIMES_RADIUS = "x the distance to the last neighbour"
 """How a length scale of its own for each query is reported."""
+FACTORS = (int, float, type(None))
+"""What a factor of a length may be: None where it is not fixed."""
 
 
 def local_need(n_threads: int, k: int) -> Need:
@@ -78,6 +79,8 @@ class Local(Approximation):
     name = "local"
     solvers = ("cholesky",)
     keeps_rows = True
+    axes: ClassVar[dict[str, str]] = {"targets_": "nt", "spread_": "t", "weight_": "n"}
+    kept_to_explain = ()
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
@@ -191,9 +194,13 @@ class Local(Approximation):
         meta, arrays = dict(meta), dict(arrays)
         index = index_from_state(meta.pop("index"), under(_INDEX, arrays))
         arrays = {name: value for name, value in arrays.items() if not name.startswith(_INDEX)}
+        meta = {"length_factor_": None} | meta
+        check_values(meta, {"length_factor_": FACTORS, "n_neighbors_": int})
         targets, k = arrays.pop("targets_"), meta.pop("n_neighbors_")
         if not 0 < k <= len(targets):
             raise ValueError(f"n_neighbors_={k!r}, but there are {len(targets)} rows")
+        if index.n_rows != len(targets):
+            raise ValueError(f"the index has {index.n_rows} rows, of {len(targets)} targets")
         local = LocalRows(index, targets, arrays.pop("weight_", None), k, arrays.pop("spread_"))
         return meta | arrays | {"local_": local}
 

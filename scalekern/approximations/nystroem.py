@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Nystroem(MapApproximation):
 
     name = "nystroem"
     solvers = ("cholesky", "cg", "sgd")
+    axes: ClassVar[dict[str, str]] = {"explain_factor_": "mq"}
+    needed = ("dual_coef_", "landmarks_")
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to choose landmarks from, and other rows to leave out."""

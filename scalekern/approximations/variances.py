@@ -79,12 +79,14 @@ def exact_variance(model: Any) -> Map:
     A.flat[:: n + 1] += model.alpha_ / w
     solve, _ = factor_spd(A)
     columns = model.kernel_.columns(model.landmarks_, np.float64)
-    ones = solve(np.ones((n, 1)))[:, 0] if model.explain_share_ > 0 else None
+    ones = solve(np.ones((n, 1)))[:, 0] if model.explain_share_ > 0 else np.zeros(n)
+    # Where rows are all alike and there is no penalty, nothing is left to be unsure of.
+    spread = 1.0 / ones.sum() if ones.sum() > 0 else 0.0
 
     def variance(X: Any) -> np.ndarray:
         k = np.asarray(columns(X))
         left = model.kernel_.diagonal(X) - np.einsum("ij,ji->i", k, solve(k.T))
-        return left if ones is None else left + np.square(1.0 - k @ ones) / ones.sum()
+        return left + spread * np.square(1.0 - k @ ones)
 
     return _in_parts(variance)
 

@@ -211,6 +211,8 @@ def check_output(path: str | None) -> None:
     """Raise before any work where a file cannot be written."""
     if path in (None, "-"):
         return
+    if "://" in str(path):
+        raise click.UsageError(f"{path} is a URL; give the name of a file on this machine")
     target = Path(str(path))
     if target.is_dir():
         raise click.UsageError(f"{target} is a folder; give the name of a file")

@@ -152,7 +152,12 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
         path.mkdir(parents=True, exist_ok=True)
         write_whole(record, json.dumps(identity).encode())
         return
-    found = json.loads(record.read_text(encoding="utf-8"))
+    try:
+        found = dict(json.loads(record.read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(
+            f"{record} is not whole ({error}); remove the folder and fit again"
+        ) from error
     other = [name for name, value in identity.items() if found.get(name) != value]
     if other:
         raise InvalidInputError(

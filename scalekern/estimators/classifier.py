@@ -32,6 +32,7 @@ from scalekern.rows import Block, RowSource
 from scalekern.rows.base import into, take_rows
 from scalekern.rows.validate import predict_source
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays
 
 LOSSES = ("squared_error", "log_loss")
 OWN = ("class_weight", "loss")
@@ -416,6 +417,11 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
             if hasattr(self, name):
                 setattr(self.model_, name, getattr(self, name))
         self.model_.restore_state(meta, arrays)
+        n_classes, t = len(self.classes_), self.model_.n_outputs_
+        if t != (1 if n_classes == 2 else n_classes):
+            raise ValueError(f"n_outputs_={t} of {n_classes} classes")
+        axes = {"classes_": "k?", "class_weight_": "k", "calibration_": "b"}
+        check_arrays(vars(self), axes, b=1 + t)
         if not hasattr(self, "n_features_in_"):
             self.model_.n_features_in_ = 0
         self._take_over({})

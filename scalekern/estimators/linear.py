@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, EXPLAIN_ROWS, kept_of_features
+from scalekern.approximations.explain_arrays import (
+    EXPLAIN_ARRAYS,
+    EXPLAIN_AXES,
+    EXPLAIN_ROWS,
+    KEPT_ON_FEATURES,
+    kept_of_features,
+)
 from scalekern.approximations.weighers import FeatureWeigher, Weigher
 from scalekern.engine import HashSample, Moments, Together, engine_for
 from scalekern.engine.progress import whole
@@ -22,6 +28,7 @@ from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import fit_source
 from scalekern.solvers import RidgeStatistic, alpha_rule, solve_ridge
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays, check_there, check_values
 
 
 @storable
@@ -109,7 +116,9 @@ class LinearRegressor(RowPredictor):
 
     def _weigher(self, rows: RowSource | None) -> Weigher:
         to_floats = partial(dense_rows, dtype=np.float64)
-        return FeatureWeigher(self, to_floats, lambda X: lambda Z: to_floats(Z @ X.T), rows)
+        return FeatureWeigher(
+            self, to_floats, lambda X: lambda Z: to_floats(Z) @ to_floats(X).T, rows
+        )
 
     def _tile_dtype(self, source: RowSource) -> np.dtype:
         del source
@@ -129,6 +138,12 @@ class LinearRegressor(RowPredictor):
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
+        check_values(meta, {"target_is_vector_": bool, "n_outputs_": int})
+        axes = EXPLAIN_AXES | {"coef_": "d|td", "intercept_": "|t", "explain_factor_": "dq"}
+        kept = any(name.startswith("explain_") for name in arrays)
+        check_there(("coef_", *(KEPT_ON_FEATURES if kept else ())), arrays)
+        known = {"t": meta["n_outputs_"], "d": self.n_features_in_}
+        check_arrays(arrays, axes | {RESIDUALS: "rt"}, **known)
         for name, value in (meta | arrays).items():
             setattr(self, name, value)
         if self.target_is_vector_:

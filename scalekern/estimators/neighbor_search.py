@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
@@ -32,14 +32,17 @@ from scalekern.neighbors import (
     takes_objects,
     without_itself,
 )
+from scalekern.neighbors.altered import AlteredIndex
 from scalekern.neighbors.metrics import canonical_metric
 from scalekern.neighbors.sharding import index_in_shards, indexes_in_shards, shard_algorithm
 from scalekern.rows import Block, RowSource, source_of
 from scalekern.rows.base import dense_rows
 from scalekern.rows.validate import predict_source
+from scalekern.storage.agreement import Kinds, check_arrays, check_values
 
 FEWEST_QUERY_ROWS, QUERY_ROWS = 256, 4_096
-OPTIONAL_ARRAYS = ("explain_ids_", RESIDUALS)
+AXES = {"explain_ids_": "n?", RESIDUALS: "ct"}
+"""Of the arrays that a model may have: see `check_arrays`."""
 
 
 class NeighborSearch(NeighborGraphs, BaseEstimator):
@@ -66,7 +69,7 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             raise InvalidInputError(
                 f"n_neighbors={k} but n_samples={source.n_rows}; ask for fewer neighbours"
             )
-        for name in OPTIONAL_ARRAYS:
+        for name in AXES:
             self.__dict__.pop(name, None)
         if self.index_path is not None:
             return self._fit_on_disk(source, Path(os.fspath(self.index_path)), k)
@@ -288,22 +291,35 @@ class NeighborSearch(NeighborGraphs, BaseEstimator):
             "report_",
         )
         own = {name: getattr(self, name) for name in (*names, *self._own_names)}
-        optional = [name for name in OPTIONAL_ARRAYS if hasattr(self, name)]
-        targets = {name: getattr(self, name) for name in (*self._own_arrays, *optional)}
+        optional = [name for name in AXES if hasattr(self, name)]
+        targets = {name: getattr(self, name) for name in (*self._own_axes, *optional)}
         return own | {"index": meta}, targets | {f"index-{k}": v for k, v in arrays.items()}
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
         function = self.metric if callable(self.metric) else None
-        self._index = index_from_state(meta.pop("index"), under("index-", arrays), function)
+        index_meta = meta.pop("index")
+        self._index = index_from_state(index_meta, under("index-", arrays), function)
+        kinds: dict[str, Kinds] = {"n_samples_fit_": int, "report_": dict, "recall_": (int, float)}
+        if not callable(self.metric):
+            check_values(vars(self), {"metric": str})
+        # Those of the first version have one output.
+        check_values({"outputs_2d_": False} | meta, kinds | dict.fromkeys(self._own_names, bool))
+        check_values(meta["report_"], {"exact": bool})
+        # Rows that were removed keep their numbers.
+        n = meta["n_samples_fit_"]
+        if index_meta["name"] != AlteredIndex.name and self._index.n_rows != n:
+            raise ValueError(f"n_samples_fit_={n}, but the index has {self._index.n_rows} rows")
+        d = {"d": self.n_features_in_} if hasattr(self, "n_features_in_") else {}
+        check_arrays(arrays, AXES | self._own_axes | {"index-rows": "rd"}, n=n, **d)
         # Models stored by the first version do not say what the tuning chose.
         for name, value in ({"tuned_": {}} | meta).items():
             setattr(self, name, value)
-        for name in (*self._own_arrays, *(set(OPTIONAL_ARRAYS) & set(arrays))):
+        for name in (*self._own_axes, *(AXES.keys() & arrays.keys())):
             setattr(self, name, arrays[name])
 
     _own_names: tuple[str, ...] = ()
-    _own_arrays: tuple[str, ...] = ()
+    _own_axes: ClassVar[dict[str, str]] = {}
 
 
 def query_rows(n_rows: int, n_threads: int) -> int:

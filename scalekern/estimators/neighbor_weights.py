@@ -16,6 +16,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import Explains
 from scalekern.estimators.neighbor_changes import ChangingRows
 from scalekern.estimators.neighbor_search import NeighborSearch
+from scalekern.features.parameters import check_integer
 from scalekern.neighbors.trial import Losses
 from scalekern.rows import ArraySource, Block, RowSource
 
@@ -102,7 +103,16 @@ class WeighedNeighbors(ChangingRows, NeighborSearch, Explains):
     ) -> None:
         """Search block by block for predictions, which need no distances if all weigh the same."""
         uniform = isinstance(self.weights, str) and self.weights == "uniform"
-        self._map_neighbors(source, self.n_neighbors, function, sink, what, exact=not uniform)
+        self._map_neighbors(source, self._k(), function, sink, what, exact=not uniform)
+
+    def _k(self) -> int:
+        """Return how many neighbours to ask for, which may have been set after the fit."""
+        k = check_integer("n_neighbors", self.n_neighbors)
+        if k > self.n_samples_fit_:
+            raise InvalidInputError(
+                f"n_neighbors={k} but n_samples={self.n_samples_fit_}; ask for fewer neighbours"
+            )
+        return k
 
     def _weighted(
         self, distances: np.ndarray, indices: np.ndarray
@@ -138,13 +148,13 @@ class NeighborWeigher(Weigher):
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.baseline, self.n_rows = model._target_mean(), model.n_neighbors  # noqa: SLF001
+        self.baseline, self.n_rows = model._target_mean(), model._k()  # noqa: SLF001
 
     def weigh(self, X: Any, engine: Engine, sink: Sink) -> None:
         """Give the neighbours of each query, the nearest first."""
         del engine
         model = self._model
-        distances, indices = model._found(ArraySource(X), model.n_neighbors)  # noqa: SLF001
+        distances, indices = model._found(ArraySource(X), self.n_rows)  # noqa: SLF001
         weight, safe = model._weighted(distances, indices)  # noqa: SLF001
         ids = getattr(model, "explain_ids_", np.arange(model.n_samples_fit_))
         row_id = named_rows(ids, indices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -32,6 +32,7 @@ from scalekern.rows import Block, RowSource
 from scalekern.rows.base import into
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays
 
 
 @storable
@@ -120,7 +121,7 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
     """
 
     _own_names = ("target_is_vector_",)
-    _own_arrays = ("y_",)
+    _own_axes: ClassVar[dict[str, str]] = {"y_": "no"}
 
     @whole("fitting")
     def fit(self, X: Any, y: Any = None) -> KNeighborsRegressor:
@@ -271,7 +272,7 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     """
 
     _own_names = ("outputs_2d_",)
-    _own_arrays = ("y_",)
+    _own_axes: ClassVar[dict[str, str]] = {"y_": "n|no"}
 
     @whole("fitting")
     def fit(self, X: Any, y: Any = None) -> KNeighborsClassifier:
@@ -433,9 +434,13 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
         super().restore_state(meta, arrays)
         if "classes_" in arrays:
             self.outputs_2d_, self.classes_ = False, arrays["classes_"]
-            return
-        columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
-        self.classes_ = columns if self.outputs_2d_ else columns[0]
+        else:
+            columns = [arrays[f"classes-{j}"] for j in range(self._codes.shape[1])]
+            self.classes_ = columns if self.outputs_2d_ else columns[0]
+        for codes, classes in zip(self._codes.T, self._columns, strict=True):
+            check_arrays({"classes": classes}, {"classes": "k?"})
+            if codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= len(classes):
+                raise ValueError(f"y_ is not of numbers from 0 to {len(classes) - 1}, the classes'")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

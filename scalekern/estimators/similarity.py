@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.approximations.base import Approximation, Fitted, Job
 from scalekern.approximations.by_sgd import check_descent
 from scalekern.approximations.certificate import Gap
-from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, explain_bytes
+from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, EXPLAIN_AXES, explain_bytes
 from scalekern.approximations.feature_model import MapApproximation
 from scalekern.approximations.partial_fit import RunningDescent, RunningSums
 from scalekern.approximations.registry import (
@@ -36,17 +36,28 @@ from scalekern.estimators.intervals import RESIDUALS
 from scalekern.features.curves import Curves
 from scalekern.features.parameters import check_choice, check_integer, seed_of, tile_dtype_of
 from scalekern.features.survey import GAMMA_RULES, check_gamma
-from scalekern.kernels import Precomputed, as_kernel
+from scalekern.kernels import Kernel, Precomputed, as_kernel
 from scalekern.rows import Block, RowSource
 from scalekern.rows.validate import fit_source, predict_source
 from scalekern.selection.bandwidth import select_kernel, without_bandwidth
 from scalekern.solvers import AlphaRule, alpha_rule
 from scalekern.storage import storable
+from scalekern.storage.agreement import Kinds, check_arrays, check_there, check_values
 
 MAP_ARRAYS = ("curved_features_", "input_curves_", "input_map_", "feature_relevances_")
 ARRAYS = (*MAP_ARRAYS, "dual_coef_", "landmarks_", "frequencies_", "centre_", "coef_", "alphas_",
           "scores_", "amplitude_", *EXPLAIN_ARRAYS, RESIDUALS)  # fmt: skip
-VALUES = ("alpha_", "target_is_vector_", "n_outputs_", "report_", "kernel_")
+KINDS: dict[str, Kinds] = {
+    "alpha_": (int, float), "target_is_vector_": bool, "n_outputs_": int, "report_": dict,
+    "kernel_": Kernel,
+}  # fmt: skip
+VALUES = tuple(KINDS)
+AXES = EXPLAIN_AXES | {
+    "input_map_": "d|id", "dual_coef_": "m|mt", "landmarks_": "md|m?", "frequencies_": "fg",
+    "centre_": "d", "coef_": "c|ct", "amplitude_": "t", "intercept_": "|t", RESIDUALS: "rt",
+    "curved_features_": "u", "feature_relevances_": "v",
+}  # fmt: skip
+"""Of the arrays that are stored: see `check_arrays`."""
 
 
 def _has_sums(model: SimilarityRegressor) -> bool:
@@ -573,10 +584,29 @@ class SimilarityRegressor(RowPredictor):
         meta, more = approximation.state(self)
         return {name: getattr(self, name) for name in VALUES} | meta, arrays | more
 
+    def _check_arrays(
+        self, meta: dict[str, Any], arrays: dict[str, Any], axes: dict[str, str]
+    ) -> None:
+        """Raise unless the arrays go with each other, and with the columns of the rows."""
+        known = {"t": meta["n_outputs_"]}
+        if hasattr(self, "n_features_in_"):
+            # A map may make other columns of those of the rows.
+            mapped = np.ndim(arrays.get("input_map_", 0)) == 2
+            known["i" if mapped else "d"] = self.n_features_in_
+        check_arrays(arrays, axes, **known)
+
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
         check_outputs(meta["n_outputs_"], arrays["intercept_"])
+        check_values(meta, KINDS)
+        if not callable(self.kernel):
+            check_values(vars(self), {"kernel": (str, Kernel)})
         approximation = APPROXIMATIONS[meta["report_"]["approximation"]]
+        check_there(approximation.needed, arrays)
+        if any(name.startswith("explain_") for name in arrays):
+            check_values(meta["report_"], {"solver": str})
+            check_there(approximation.kept_to_explain, arrays)
+        self._check_arrays(meta, arrays, AXES | approximation.axes)
         restored = approximation.restored(meta, arrays) | {"_loaded": True}
         for name, value in restored.items():
             setattr(self, name, value)

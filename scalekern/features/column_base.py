@@ -19,6 +19,7 @@ from scalekern.errors import InvalidInputError
 from scalekern.rows import Block
 from scalekern.rows.column_types import as_plain
 from scalekern.rows.conversion import numpy_of
+from scalekern.rows.finite import TOO_LARGE, usable
 from scalekern.rows.raw import RawRows
 
 MEDIAN_ROWS = 4_000
@@ -117,10 +118,13 @@ class Column(ABC):
             values = np.asarray(numpy_of(array), dtype=np.float64)
         else:
             values = np.asarray(self._dense(block), dtype=np.float64)
-        infinite = np.isinf(values)
+        missing, infinite = np.isnan(values), np.isinf(values)
         if infinite.any():
             raise self._bad(block, infinite, "infinite", "correct it or drop the row")
-        self.check_missing(block, np.isnan(values))
+        large = ~(missing | usable(values))
+        if large.any():
+            raise self._bad(block, large, "too large", TOO_LARGE)
+        self.check_missing(block, missing)
         return values
 
     def check_missing(self, block: Block, missing: np.ndarray) -> None:

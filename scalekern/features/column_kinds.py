@@ -15,6 +15,7 @@ from scalekern.features.number_column import NumberColumn
 from scalekern.features.target_column import TargetColumn
 from scalekern.rows import RowSource
 from scalekern.rows.raw import RawSource
+from scalekern.storage.agreement import check_values
 
 KINDS = {cls.__name__: cls for cls in (NumberColumn, DateColumn, OneHotColumn, TargetColumn)}
 
@@ -109,6 +110,7 @@ def take_up(described: Sequence[dict[str, Any]], arrays: dict[str, Any]) -> list
     """Return the columns behind what `put_down` gave."""
     columns = []
     for place, entry in enumerate(described):
+        check_values(entry, {"name": str, "missing": str})
         column: Column = KINDS[entry["class"]](entry["name"], place, entry["missing"])
         own = {key: arrays[f"{key}-{place}"] for key in entry["arrays"]}
         column.restore(entry["learned"], own)

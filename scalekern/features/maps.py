@@ -10,7 +10,7 @@ from scipy import sparse
 from scalekern.features.base import FeatureMap
 from scalekern.features.whitening import CUTOFFS, Whitening, eliminated, whiten
 from scalekern.kernels import Kernel, Polynomial
-from scalekern.kernels.base import check_positive
+from scalekern.kernels.base import check_positive, check_values
 from scalekern.kernels.sampling import Sampling
 from scalekern.rows.base import dense_rows, take_rows
 
@@ -189,7 +189,7 @@ class TensorSketchMap(RandomMap):
     """
 
     def __init__(self, kernel: Polynomial, places: np.ndarray, dtype: Any) -> None:
-        self.frequencies, self.dtype = np.asarray(places), np.dtype(dtype)
+        self._kernel, self.frequencies, self.dtype = kernel, np.asarray(places), np.dtype(dtype)
         self.n_features = D = int(places[0, 0])
         d = places.shape[1] - 1
         self.centre = np.zeros(d)  # what is not stationary has no freedom to move the rows
@@ -212,8 +212,12 @@ class TensorSketchMap(RandomMap):
             part = X[low : low + SKETCH_ROWS]
             part = np.asarray(part.toarray() if sparse.issparse(part) else part, dtype=np.float64)
             one = np.hstack([part, np.ones((len(part), 1))])
-            spectrum = np.prod([np.fft.rfft(one @ S, axis=1) for S in self._sketches], axis=0)
-            out[low : low + SKETCH_ROWS] = np.fft.irfft(spectrum, n=self.n_features, axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                spectrum = np.prod([np.fft.rfft(one @ S, axis=1) for S in self._sketches], axis=0)
+                features = np.fft.irfft(spectrum, n=self.n_features, axis=1)
+                squares = np.square(features).astype(self.dtype)
+            check_values(self._kernel, squares)
+            out[low : low + SKETCH_ROWS] = features
         return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalekern.features.column_base import Column, NumberSums, no_values
 from scalekern.rows import Block
+from scalekern.storage.agreement import check_values
 
 
 class NumberColumn(Column):
@@ -53,6 +54,7 @@ class NumberColumn(Column):
 
     def restore(self, values: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `state` gave."""
+        check_values(values, {"fill": (int, float), "n_missing": (int, float)})
         self.fill, self.n_missing = values["fill"], values["n_missing"]
         self._name_outputs()
 

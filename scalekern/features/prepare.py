@@ -29,6 +29,7 @@ from scalekern.rows.dask_rows import dask_source
 from scalekern.rows.raw import plain_of, raw_of, source_of_rows
 from scalekern.rows.validate import checked_target, fit_source, predict_source
 from scalekern.storage import storable
+from scalekern.storage.agreement import check_arrays, check_values
 
 SCALERS = ("standard", "minmax", "none")
 MISSING = ("error", "mean", "median")
@@ -321,9 +322,12 @@ class RowPreparer(TransformerMixin, BaseEstimator):
 
     def restore_state(self, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take what `fitted_state` gave."""
+        check_values(vars(self), {"missing": str, "scaler": str, "categories": str})
         self.offset_, self.scale_ = arrays["offset_"], arrays["scale_"]
         self.columns_ = take_up(meta["columns"], arrays) if "columns" in meta else None
         self.report_ = meta.get("report_", {})
+        names = self.get_feature_names_out()
+        check_arrays(arrays, {"offset_": "c", "scale_": "c"}, c=len(names))
 
 
 def _with_target(source: RowSource, X: Any, y: Any) -> RowSource:

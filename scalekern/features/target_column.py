@@ -17,6 +17,7 @@ from scalekern.engine import hash_ids
 from scalekern.features.category_column import CategoryColumn, CategorySums
 from scalekern.features.column_base import Spread, no_values
 from scalekern.rows import Block
+from scalekern.storage.agreement import check_arrays
 
 N_FOLDS = 5
 FOLD_SEED = 0x5F01D  # as the folds of cross-validation, which then leave out whole folds of these
@@ -100,6 +101,9 @@ class TargetColumn(CategoryColumn):
         """Take what `state` gave."""
         self.means = arrays["means"]
         self._take(list(arrays["categories"]))
+        if self.means.ndim != 2 or len(self.means) != len(self.categories) + 2:
+            raise ValueError(f"means of {self.name} have shape {self.means.shape}")
+        check_arrays(arrays, {"means": "kt"})
 
     def _take(self, categories: list[str]) -> None:
         self.categories = categories

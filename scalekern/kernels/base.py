@@ -19,6 +19,11 @@ from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.kernels.sampling import Sampling
 from scalekern.storage.registry import class_named
 
+SMALLEST = 1e-150
+"""Of bandwidths, which reach up to its inverse: times the square of any row they are numbers."""
+LARGEST_VALUE = 1e140
+"""Of a kernel that is no function of a distance: the square of a Gram matrix is of numbers too."""
+
 
 class Columns(ABC):
     """The Gram matrix's columns for fixed Z, ready to be evaluated for any rows."""
@@ -322,10 +327,29 @@ def tile_dtype(X: Any) -> np.dtype:
     return np.dtype(np.float32 if dtype in (np.float32, np.float16) else np.float64)
 
 
+def check_values(kernel: Kernel, values: np.ndarray) -> None:
+    """Raise where a kernel's values, or the squares of its features, are too large for their dtype.
+
+    Those of float32 must leave room for the sum of a tile of rows.
+    """
+    most = min(LARGEST_VALUE, float(np.finfo(values.dtype).max) ** 0.9)
+    # NaN, which is the sum of infinite values, is not in between either.
+    if not (-most <= values.min(initial=0.0) and values.max(initial=0.0) <= most):
+        raise InvalidInputError(
+            f"{kernel!r} is too large for {values.dtype} on these rows; scale them first, or use a "
+            "smaller gamma or degree"
+        )
+
+
 def check_positive(name: str, value: Any) -> float:
-    """Return `value` as a float, or raise naming the parameter where it is not above 0."""
+    """Return `value` as a float, or raise naming the parameter where it is not in its range."""
     if isinstance(value, bool) or not np.isscalar(value) or isinstance(value, str):
         raise InvalidInputError(f"{name}={value!r}; it must be a number above 0")
     if not (np.isfinite(value) and value > 0):  # type: ignore[operator]
         raise InvalidInputError(f"{name}={value!r}; it must be finite and above 0")
+    if not SMALLEST <= value <= 1 / SMALLEST:  # type: ignore[operator]
+        raise InvalidInputError(
+            f"{name}={value!r}; it must be from {SMALLEST:g} to {1 / SMALLEST:g}: multiply the "
+            "columns by a constant that brings it nearer to 1"
+        )
     return float(value)  # type: ignore[arg-type]

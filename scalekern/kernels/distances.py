@@ -41,10 +41,13 @@ class HalfSquares:
         self._sparse = sparse.issparse(Z)
         Z = np.asarray(Z.toarray() if self._sparse else Z, dtype=np.float64)
         self._mean = np.zeros(Z.shape[1]) if self._sparse else Z.mean(axis=0)
-        self._length, self.dtype = length, np.dtype(dtype)
+        self.dtype = np.dtype(dtype)
+        with np.errstate(over="ignore"):
+            self._length = max(self.dtype.type(length), np.finfo(self.dtype).tiny)
         # Rows out of all bounds are as far as a square that is still finite can be.
         self._farthest = float(np.finfo(self.dtype).max) ** 0.4
-        Zs = np.clip((Z - self._mean) / length, -self._farthest, self._farthest)
+        with np.errstate(over="ignore"):
+            Zs = np.clip((Z - self._mean) / length, -self._farthest, self._farthest)
         half = 0.5 * np.einsum("ij,ij->i", Zs, Zs)
         self._right = np.ascontiguousarray(
             np.vstack([Zs.T, np.ones(len(Z)), -half]), dtype=self.dtype
@@ -60,8 +63,12 @@ class HalfSquares:
         left = np.empty((X.shape[0], d + 2), dtype=self.dtype)
         scaled = left[:, :d]
         # In float64, whatever X is: a rounded mean would not be the one that Z is centred on.
-        np.subtract(X, self._mean, out=scaled, casting="same_kind")
-        scaled /= self.dtype.type(self._length)
+        with np.errstate(over="ignore"):
+            np.subtract(X, self._mean, out=scaled, casting="same_kind")
+            if np.isfinite(self._length):
+                scaled /= self._length
+            else:  # a unit so large that all rows are equal
+                scaled.fill(0)
         np.clip(scaled, -self._farthest, self._farthest, out=scaled)
         np.einsum("ij,ij->i", scaled, scaled, out=left[:, d])
         left[:, d] *= -0.5

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scalekern.kernels.base import Columns, Kernel
+from scalekern.kernels.base import Columns, Kernel, check_values
 from scalekern.storage import storable
 
 
@@ -47,10 +47,12 @@ class _LinearColumns(Columns):
         self.n_columns = len(Z)
 
     def __call__(self, X: Any, out: np.ndarray | None = None) -> np.ndarray:
-        if sparse.issparse(X):
-            K = X @ self._Zt
-            if out is None:
-                return K
-            out[...] = K
-            return out
-        return np.matmul(np.asarray(X, dtype=self._Zt.dtype), self._Zt, out=out)
+        if out is None:
+            out = np.empty((X.shape[0], self.n_columns), dtype=self._Zt.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if sparse.issparse(X):
+                out[...] = X @ self._Zt
+            else:
+                np.matmul(np.asarray(X, dtype=self._Zt.dtype), self._Zt, out=out)
+        check_values(Linear(), out)
+        return out

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.errors import InvalidInputError
-from scalekern.kernels.base import Columns, Kernel, check_positive
+from scalekern.kernels.base import Columns, Kernel, check_positive, check_values
 from scalekern.kernels.linear import Linear
 from scalekern.storage import storable
 
@@ -90,15 +90,11 @@ class Polynomial(Kernel):
         if not isinstance(coef0, numbers.Real) or not np.isfinite(coef0):
             raise InvalidInputError(f"coef0={coef0!r}; it must be a finite number")
         gamma = 1.0 / d if self.gamma is None else check_positive("gamma", self.gamma)
-        t *= t.dtype.type(gamma)
-        t += t.dtype.type(coef0)
         with np.errstate(over="ignore"):
+            t *= t.dtype.type(gamma)
+            t += t.dtype.type(coef0)
             np.power(t, int(degree), out=t)
-        if not np.isfinite(t).all():
-            raise InvalidInputError(
-                f"{self!r} has values too large for {t.dtype} on these rows; scale them first, or "
-                "use a smaller gamma or degree"
-            )
+        check_values(self, t)
 
 
 class _PolynomialColumns(Columns):

@@ -179,8 +179,10 @@ class Embedding:
             factor = np.divide(self.norm, length, out=np.zeros_like(length), where=length > 0)
             own = np.where(length > 0, self.norm**2, 0.0)
             return (self.norm**2 + own + 2 * factor * distances) * self.scale**2
-        squared: Distances = 2 * distances if self.metric == "cosine" else distances**2
-        return squared * self.scale**2
+        if self.metric == "cosine":
+            return 2 * distances * self.scale**2
+        squared: Distances = np.square(distances * self.scale)
+        return squared
 
 
 def lengths(X: FloatArray) -> NDArray[np.float64]:

@@ -105,6 +105,7 @@ class FaissIndex(NeighborIndex):
         index = _deserialize(stored(arrays, "index.faiss"))
         flags = len(center) - stored(meta, "d")
         possible = flags in {"cosine": (0, 1), "inner_product": (1,)}.get(metric, (0,))
+        possible &= center.ndim == 1 and center.dtype == np.float64
         if not possible or (index.ntotal, index.d) != (meta["n"], len(center)):
             raise ModelFormatError(
                 f"index.faiss holds {index.ntotal} points of {index.d} dimensions, but the model "
@@ -175,10 +176,11 @@ def reach_of(
     FAISS's float32 value of ‖x − z‖² is off by at most δ = c·u·(‖x‖ + ‖z‖)², with u = 2⁻²⁴ and c of
     the order of the dimensions, and ‖z‖ ≤ ‖x‖ + d.
     """
-    d = np.sqrt(np.maximum(embedding.to_squared(distances, X), 0.0))
     lengths = np.linalg.norm(points.astype(np.float64), axis=1)
     unit = (points.shape[1] + 16) * 2.0**-23
-    return d**2 + unit * (2 * lengths + d) ** 2
+    with np.errstate(over="ignore"):  # what is far beyond all rows has no reach that misses one
+        d = np.sqrt(np.maximum(embedding.to_squared(distances, X), 0.0))
+        return d**2 + unit * (2 * lengths + d) ** 2
 
 
 def float32_above(value: float) -> float:

@@ -104,7 +104,8 @@ class KDTreeIndex(NeighborIndex):
         bits = min(_BITS, 62 // d)
         with np.errstate(over="ignore", invalid="ignore"):
             share = (points - self._lowest) / (self._widest or 1.0)
-        cells = np.clip(np.nan_to_num(share.T) * 2**bits, 0, 2**bits - 1).astype(np.int64)
+        share = np.clip(np.nan_to_num(share.T), 0.0, 1.0)
+        cells = np.minimum(share * 2**bits, 2**bits - 1).astype(np.int64)
         columns = np.ascontiguousarray(cells)
         code = np.zeros(len(points), dtype=np.int64)
         for bit in reversed(range(bits)):

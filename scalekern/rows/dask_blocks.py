@@ -98,7 +98,7 @@ class ArrayReader(BlockReader):
         X = stack_rows([
             self._rows(part, cut) for part, cut in zip(parts, cuts, strict=True)
         ])  # fmt: skip
-        message = None if self.missing_ok else not_finite(self.name, X, start)
+        message = not_finite(self.name, X, start, missing_ok=self.missing_ok)
         if message is not None:
             raise InvalidInputError(message)
         return Block(X, None, None, start, np.arange(start, start + X.shape[0]))

@@ -1,4 +1,7 @@
-"""Where a missing or infinite value is, in words; scikit-learn says only that there is."""
+"""Where a value is that is no number to compute with, in words: missing, infinite or out of range.
+
+scikit-learn says only that there is one.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,20 @@ from scipy import sparse
 
 from scalekern.errors import InvalidInputError
 
+LARGEST = 1e70
+"""The largest value of a row, target or weight: its fourth power is a number too."""
+TOO_LARGE = (
+    f"values above {LARGEST:g} have no squares to compute with; divide them all by a constant, or "
+    "drop the row"
+)
+
+
+def usable(values: np.ndarray) -> np.ndarray:
+    """Say which values are there, finite, and not too large to compute with."""
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4:
+        return np.abs(values) <= LARGEST
+    return np.isfinite(values)
+
 
 @contextmanager
 def located(**checked: Any) -> Iterator[None]:
@@ -22,7 +39,9 @@ def located(**checked: Any) -> Iterator[None]:
         What is checked inside the `with` block, by its name.
     """
     try:
-        yield
+        # The sums by which scikit-learn looks for infinite values may themselves be infinite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
     except ValueError as error:
         for name, values in checked.items():
             message = not_finite(name, values)
@@ -31,10 +50,12 @@ def located(**checked: Any) -> Iterator[None]:
         raise
 
 
-def not_finite(name: str, values: Any, first_row: int = 0) -> str | None:
-    """Return the message for the first missing or infinite value; None where there is none.
+def not_finite(
+    name: str, values: Any, first_row: int = 0, *, missing_ok: bool = False
+) -> str | None:
+    """Return the message for the first value that is missing, infinite or out of range, or None.
 
-    `first_row` is the number of the first row.
+    `first_row` is the number of the first row; with `missing_ok` NaN is no such value.
 
     Examples
     --------
@@ -52,12 +73,32 @@ def not_finite(name: str, values: Any, first_row: int = 0) -> str | None:
         except (TypeError, ValueError):
             return None
         places = None
-    bad = np.argwhere(~np.isfinite(numbers))
+    good = usable(numbers)
+    if missing_ok:
+        good |= np.isnan(numbers)
+    bad = np.argwhere(~good)
     if not len(bad):
         return None
     first = tuple(bad[0])
-    kind = "a missing value (NaN)" if np.isnan(numbers[first]) else "an infinite value (inf)"
+    value = numbers[first]
+    kind, cure = "a missing value (NaN)", "fill it in or drop the row"
+    if np.isinf(value):
+        kind = "an infinite value (inf)"
+    elif not np.isnan(value):
+        kind, cure = f"the value {value:.6g}", TOO_LARGE
     place = first if places is None else places[first]
     place = (place[0] + first_row, *place[1:])
     where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), place, strict=False))
-    return f"{name} has {kind} at {where}; fill it in or drop the row"
+    return f"{name} has {kind} at {where}; {cure}"
+
+
+def check_range(**checked: Any) -> None:
+    """Raise for values beyond `LARGEST` in arrays of numbers, by their names; NaN is none."""
+    for name, values in checked.items():
+        numbers = values.data if sparse.issparse(values) else np.asarray(values)
+        if numbers.dtype.kind != "f" or not numbers.size:
+            continue
+        # Two passes without a copy; both pass over NaN.
+        low, high = np.fmin.reduce(numbers, axis=None), np.fmax.reduce(numbers, axis=None)
+        if max(float(high), -float(low)) > LARGEST:
+            raise InvalidInputError(str(not_finite(name, values, missing_ok=True)))

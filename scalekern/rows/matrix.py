@@ -170,8 +170,10 @@ class MatrixSource(FoundRows):
         values = np.empty((stop - start, len(names)), dtype)
         for j, name in enumerate(names):
             values[:, j] = self._column(matrix, name, start, stop)
-            message = not_finite(f"column {name!r} of {self.name}", values[:, j], start)
-            if check and message is not None:
+            message = not_finite(
+                f"column {name!r} of {self.name}", values[:, j], start, missing_ok=not check
+            )
+            if message is not None:
                 raise InvalidInputError(message)
         return values
 

@@ -11,6 +11,8 @@ from scipy import sparse
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, FoundRows, RowSource, slice_rows
 
+HEAVIEST = 1e30
+
 
 class ArraySource(FoundRows):
     """Rows of one array, CSR matrix, or list of objects; a dense block is a view.
@@ -107,15 +109,19 @@ def _as_weight(weight: np.ndarray | None, n_rows: int) -> np.ndarray | None:
 
 
 def checked_weight(weight: np.ndarray, n_rows: int, where: str, first_row: int = 0) -> np.ndarray:
-    """Return the weights, or raise where they are not `n_rows` finite numbers of at least 0."""
+    """Return the weights, or raise where they are not `n_rows` numbers from 0 to `HEAVIEST`.
+
+    Those below its inverse count as 0: what is divided by them would be no number.
+    """
     if weight.shape != (n_rows,):
         raise InvalidInputError(
             f"{where} has shape {weight.shape}; it must have one weight for each of {n_rows} rows"
         )
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    bad = np.flatnonzero(~((weight >= 0) & (weight <= HEAVIEST)))
     if len(bad):
         raise InvalidInputError(
-            f"{where} must be finite and not negative; "
+            f"{where} must be finite, at most {HEAVIEST:g} and not negative; "
             f"row {first_row + bad[0]} has {weight[bad[0]]}"
         )
-    return weight
+    nothing = (weight > 0) & (weight < 1 / HEAVIEST)
+    return np.where(nothing, 0.0, weight) if nothing.any() else weight

@@ -14,6 +14,7 @@ import numpy as np
 from scalekern.errors import InvalidInputError
 from scalekern.rows.base import Block, FoundRows, RowSource, empty_error
 from scalekern.rows.conversion import numpy_of
+from scalekern.rows.finite import TOO_LARGE, usable
 from scalekern.rows.memory import checked_weight, missing_columns
 from scalekern.rows.texts import is_text_feature, texts_of
 
@@ -204,11 +205,14 @@ def _features(part: Any, columns: Columns, dtype: np.dtype, place: Place) -> Any
 
 def _numbers(part: Any, name: str, place: Place, cure: str = MEND) -> np.ndarray:
     values = _values(part, name, place, cure)
-    if not np.isfinite(values).all():
-        missing = np.isnan(values)
+    good = usable(values)
+    if not good.all():
+        missing, infinite = np.isnan(values), np.isinf(values)
         if missing.any():
             raise _bad_values(name, place, "missing (NaN)", np.flatnonzero(missing), cure)
-        raise _bad_values(name, place, "infinite", np.flatnonzero(np.isinf(values)))
+        if infinite.any():
+            raise _bad_values(name, place, "infinite", np.flatnonzero(infinite))
+        raise _bad_values(name, place, "too large", np.flatnonzero(~good), TOO_LARGE)
     return values
 
 

@@ -26,7 +26,7 @@ from scalekern.rows.containers import (
 )
 from scalekern.rows.dask_pieces import is_dask
 from scalekern.rows.dask_rows import dask_source
-from scalekern.rows.finite import located
+from scalekern.rows.finite import check_range, located
 from scalekern.rows.memory import ArraySource
 from scalekern.rows.raw import plain_of, raw_table
 from scalekern.rows.tables import Columns
@@ -178,9 +178,14 @@ def _validated(
     if allow_nan:
         more["ensure_all_finite"] = "allow-nan"
     with located(X=X, y=y), _texts_named(estimator, X):
-        return validate_data(
+        checked = validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=DTYPES, **more
         )
+    if isinstance(y, str):
+        check_range(X=checked)
+    else:
+        check_range(X=checked[0], y=checked[1])
+    return checked
 
 
 @contextmanager
@@ -230,6 +235,7 @@ def checked_target(y: Any, n_rows: int) -> np.ndarray:
     _refuse_text(y)
     with located(y=y):
         values = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+    check_range(y=values)
     if len(values) != n_rows:
         check_consistent_length(np.empty(n_rows), values)
     return values

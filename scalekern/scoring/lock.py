@@ -69,7 +69,7 @@ def _own() -> dict[str, Any]:
 def _holder(folder: Folder) -> dict[str, Any]:
     try:
         found = json.loads(folder.read(NAME) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -96,7 +96,7 @@ def _started(pid: Any) -> str | None:
     """Return when a process began, in ticks since the boot; None where there is none."""
     try:
         text = Path(f"/proc/{int(pid)}/stat").read_text(encoding="utf-8")
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, OverflowError):
         return None
     # The name of the program stands in parentheses, and may have spaces and parentheses in it.
     fields = text.rpartition(")")[2].split()

@@ -39,7 +39,7 @@ def read_manifest(folder: Folder) -> dict[str, Any] | None:
         return None
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"{folder}/{NAME} is incomplete or damaged ({error}); choose another "
             "folder, or remove this one"
@@ -97,8 +97,8 @@ def _done(job: Job, part: Part) -> Done | None:
     if text is None:
         return None
     try:
-        made = json.loads(text)
-    except ValueError:
+        made = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
         made = {}
     for key, value, what in (
         ("model", job.model.seal, "another model"),
@@ -130,4 +130,4 @@ def _footer(folder: Folder, name: str) -> tuple[str | None, int, int]:
         raise InvalidInputError(
             f"{place} already exists and was not made by scalekern predict; choose another folder"
         )
-    return text.decode(), found.num_rows, size
+    return text.decode(errors="replace"), found.num_rows, size

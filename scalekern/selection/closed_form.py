@@ -17,7 +17,7 @@ from scalekern.features.survey import Survey
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block
 from scalekern.rows.base import slice_rows
-from scalekern.solvers.path import AlphaRule, best
+from scalekern.solvers.path import LEAST_EIGENVALUE, AlphaRule, best
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def _left_out(kernel: Kernel, rule: AlphaRule, seen: Survey, n_rows: int) -> Lef
     K = np.asarray(kernel.columns(X, np.float64)(X))
     L, V = np.linalg.eigh(root * K * root.T)
     alphas = rule.path(float(L.max(initial=0.0)), np.float64)
-    inverse = np.maximum(np.maximum(L, 0)[:, None] + alphas, 1e-15 * max(L.max(), 1e-300)) ** -1.0
+    least = 1e-15 * max(float(L.max()), LEAST_EIGENVALUE)
+    inverse = 1.0 / np.maximum(np.maximum(L, 0)[:, None] + alphas, least)
     # e_i = (A^-1 y)_i / (A^-1)_ii, the classic identity; in weighted units.
     diagonal = np.square(V) @ inverse
     C, n_outputs = V.T @ (root * y), y.shape[1]

@@ -163,6 +163,8 @@ def is_better(
     """
     if old.mean() - new.mean() <= least_gain * old.mean():
         return False
+    size = old.max()  # of squares, whose own squares may be no numbers
+    old, new = old / size, new / size
     return any(
         gains.mean() > least_errors * gains.std() / np.sqrt(len(gains))
         for gains in (old - new, np.sqrt(old) - np.sqrt(new))
@@ -183,6 +185,7 @@ def relevances(transform: np.ndarray, variance: np.ndarray) -> np.ndarray:
     variance : float64 array of shape (d,)
         Of the features; what features share by correlation is not counted.
     """
+    transform = transform / (np.abs(transform).max(initial=0.0) or 1.0)
     squares = transform**2 if transform.ndim == 1 else np.square(transform).sum(axis=1)
     share = squares * variance
     total = share.sum()

@@ -15,7 +15,7 @@ from scalekern.engine import hash_ids
 from scalekern.engine.progress import step
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.ridge import Solution, gcv_score, loo_score
-from scalekern.solvers.spd import pseudo_inverse, solve_spd
+from scalekern.solvers.spd import check_system, pseudo_inverse, solve_spd
 from scalekern.solvers.sums import FOLD_SEED
 
 GAP = 1e3
@@ -101,6 +101,7 @@ class _Problem:
         unweighted = bool((weight == 1).all())
         self.A = K if unweighted else self.root[:, None] * K * self.root
         self.y = y if unweighted else self.root[:, None] * y
+        check_system(self.A, self.y)
         if fit_intercept:
             q = self.root / np.linalg.norm(self.root)
             self.y = self.y - np.outer(q, q @ self.y)

@@ -146,7 +146,8 @@ def _rounding(
     kernel: Kernel, X: Any, weight: np.ndarray, V: np.ndarray, dtype: np.dtype
 ) -> np.ndarray:
     """Return what rounding makes of sqrt(w) K V on rows here and there, scaled up to all rows."""
-    n = len(weight)
+    n, size = len(weight), np.abs(V).max(initial=0.0) or 1.0
+    V = V / size  # which may be too large for the tiles
     rows = np.arange(0, n, -(-n // MEASURED_ROWS))
     some = take_rows(X, rows)
     missed = np.zeros((len(rows), V.shape[1]))
@@ -156,7 +157,7 @@ def _rounding(
             kernel.columns(others, kind)(some) @ v.astype(kind) for kind in (np.float64, dtype)
         )
         missed += precise - rounded
-    return np.sqrt(n / len(rows)) * np.sqrt(weight[rows])[:, None] * missed
+    return size * np.sqrt(n / len(rows)) * np.sqrt(weight[rows])[:, None] * missed
 
 
 def cg_need(n: int, t: int) -> Need:

@@ -53,8 +53,8 @@ class Systems:
         self._watched = np.flatnonzero(np.zeros(len(y)) if left_out is None else left_out)
         self.watches, self.largest = left_out is not None, self._parts[0].largest
         self.right = np.hstack([part.right(y) for part in self._parts])
-        size = np.linalg.norm(self.right, axis=0)
-        self._least = ROUNDING * np.where(size == 0, 1.0, size) ** 2
+        size = np.square(np.linalg.norm(self.right, axis=0))
+        self._least = ROUNDING * np.where(size == 0, 1.0, size)
 
     def times(self, gram: GramProduct, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrices times V, and K V's means and what it is on the rows watched."""

@@ -8,11 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from scalekern.errors import InvalidInputError
+from scalekern.rows.finite import LARGEST
 
 PER_DECADE = 4
 N_FOLDS = 5
 LEAST_EIGENVALUE = 1e-100
-ADVICE = "use a number of at least 0, an array of them, 'loo', 'gcv' or 'cv'"
+ADVICE = (
+    f"use 0, a number from {1 / LARGEST:g} to {LARGEST:g}, an array of them, 'loo', 'gcv' or 'cv'"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def alpha_rule(alpha: Any) -> AlphaRule:
         values = np.atleast_1d(np.asarray(alpha, dtype=np.float64))
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
-    if values.ndim != 1 or not len(values) or not (np.isfinite(values) & (values >= 0)).all():
+    good = (values == 0) | ((values >= 1 / LARGEST) & (values <= LARGEST))
+    if values.ndim != 1 or not len(values) or not good.all():
         raise InvalidInputError(f"alpha={alpha!r}; {ADVICE}")
     single = np.ndim(alpha) == 0
     return AlphaRule("fixed" if single else "loo", np.unique(values))

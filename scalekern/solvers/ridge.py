@@ -15,7 +15,7 @@ import numpy as np
 from scalekern.engine.progress import step
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.smoother import Smoother, inverse_factor
-from scalekern.solvers.spd import solve_spd
+from scalekern.solvers.spd import LEAST_ENTRY, check_system, solve_spd
 from scalekern.solvers.sums import RidgeStatistic
 
 NOISE = 1e-6
@@ -100,6 +100,7 @@ class _Sums:
 def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
     G, S = stat.G[folds].sum(0), stat.S[folds].sum(0)
     W, count = float(stat.W[folds].sum()), float(stat.count[folds].sum())
+    check_system(G, stat.c, dtype=stat.dtype)
     parts = [_raw(stat, fold, fit_intercept) for fold in folds]
     c, s, Y = (np.sum([part[i] for part in parts], axis=0) for i in range(3))
     if not fit_intercept:
@@ -209,7 +210,7 @@ class _Eigen:
         denominator = self.L + alphas
         # Without a penalty the directions that rounding made are left out.
         floor = np.where(alphas > 0, 1e-15, len(self.L) * np.finfo(np.float64).eps)
-        kept = denominator > floor * max(self.L.max(initial=0.0), 1e-300)
+        kept = denominator > floor * max(self.L.max(initial=0.0), LEAST_ENTRY)
         return np.divide(1.0, denominator, out=np.zeros_like(denominator), where=kept)
 
     def leave_one_out(

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from scalekern.errors import InvalidInputError
+
 STEPS = 6
+
+
+LARGEST_ENTRY, LEAST_ENTRY = 1e100, 1e-130
+"""Beyond them squares, and squares of inverses, are no numbers."""
 
 
 def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -36,6 +42,20 @@ def solve_spd(A: np.ndarray, B: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]
         if np.isfinite(X).all() or report["factorization"] == "eigenvalues":
             return X, report
     raise AssertionError("the ladder ends in eigenvalues")
+
+
+def check_system(A: np.ndarray, B: np.ndarray, dtype: Any = np.float64) -> None:
+    """Raise where the squares of a system, which errors are made of, would be no numbers.
+
+    Linear and polynomial kernels of rows near the end of their range make such, times weights.
+    `dtype` is that of the tiles that were added up.
+    """
+    for part in (A, B):
+        if not (-LARGEST_ENTRY <= part.min(initial=0.0) and part.max(initial=0.0) <= LARGEST_ENTRY):
+            raise InvalidInputError(
+                f"similarities times weights or targets are too large for {np.dtype(dtype)}; "
+                "divide rows, targets or weights by a constant"
+            )
 
 
 def factor_spd(A: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], dict[str, Any]]:

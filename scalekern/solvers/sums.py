@@ -97,10 +97,11 @@ class RidgeStatistic(Sums):
         product: np.ndarray,
     ) -> None:
         root = np.sqrt(w).astype(Phi.dtype)
-        if weighted:
-            Phi *= root[:, None]
-        self.G[fold] += np.matmul(Phi.T, Phi, out=product)
-        self.c[fold] += Phi.T @ (root[:, None] * y).astype(Phi.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # which solvers refuse
+            if weighted:
+                Phi *= root[:, None]
+            self.G[fold] += np.matmul(Phi.T, Phi, out=product)
+            self.c[fold] += Phi.T @ (root[:, None] * y).astype(Phi.dtype)
         self.s[fold] += w @ y**2
         self.S[fold] += Phi.T @ root
         self.Y[fold] += w @ y

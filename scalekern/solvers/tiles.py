@@ -56,7 +56,10 @@ class GramProduct:
         return remembered(lambda: self._product(V))
 
     def _product(self, V: np.ndarray) -> np.ndarray:
-        half_row = partial(_half_row, self._tiles, np.ascontiguousarray(V, dtype=self.dtype))
+        # By a power of two, so that no value is too large for the tiles and none is rounded.
+        exponent = int(np.frexp(np.abs(V).max(initial=0.0))[1])
+        scaled = np.ascontiguousarray(np.ldexp(V, -exponent), dtype=self.dtype)
+        half_row = partial(_half_row, self._tiles, scaled)
         out = np.zeros(V.shape)
 
         def add(block: Block, part: np.ndarray) -> None:
@@ -66,7 +69,7 @@ class GramProduct:
             out[: len(part) - end] += part[end:]
 
         self._engine.map_blocks(self._source, half_row, add, "conjugate gradients", TILE_ROWS)
-        return out
+        return np.ldexp(out, exponent)
 
 
 class _Tiles:

@@ -25,6 +25,7 @@ from scalekern.errors import (
     UnsupportedError,
 )
 from scalekern.paths import RemotePath, is_url, place_of
+from scalekern.storage.agreement import check_values
 from scalekern.storage.arrays import read_array, write_array
 from scalekern.storage.document import NAME, parse, read_document, write_document
 from scalekern.storage.hosted import OURS, check_remote_target, local_model, upload
@@ -39,6 +40,7 @@ from scalekern.storage.registry import (
 )
 from scalekern.storage.scalers import scaler_class
 
+ARRAY_PARAMETERS = {"alpha", "landmarks", "metric", "categorical"}
 _log = logging.getLogger(__name__)
 
 
@@ -218,7 +220,9 @@ def load(path: str | os.PathLike[str], kernel: Any = None) -> Any:
     steps = [
         (str(step.get("name")), _read_step(folder, step, kernel)) for step in document["steps"]
     ]
-    if not document.get("pipeline"):
+    if document.get("pipeline") not in (True, False):
+        raise ModelFormatError(f"{folder / NAME} does not say whether it is a pipeline")
+    if not document["pipeline"]:
         return steps[0][1]
     from sklearn.pipeline import Pipeline
 
@@ -242,11 +246,9 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
         params = {k: decode(v, kernel) for k, v in step["params"].items()}
         meta = {k: decode(v, kernel) for k, v in step["fitted"].items()}
         arrays = {k: read_array(folder, v, k) for k, v in step["arrays"].items()}
+        _check_parameters(params)
         model = cls(**params)
-        if step["n_features_in"] is not None:
-            model.n_features_in_ = step["n_features_in"]
-        if step["feature_names_in"] is not None:
-            model.feature_names_in_ = np.array(step["feature_names_in"], dtype=object)
+        _restore_columns(model, step)
         restore(model, meta, arrays)
     except ScalekernError:
         raise
@@ -256,6 +258,26 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
             "the file is altered or from another version"
         ) from error
     return model
+
+
+def _check_parameters(params: dict[str, Any]) -> None:
+    """Raise for an array where a model takes none; it would fail late, neither true nor false."""
+    for name, value in params.items():
+        if isinstance(value, np.ndarray) and name not in ARRAY_PARAMETERS:
+            raise TypeError(f"{name} is an array")
+
+
+def _restore_columns(model: Any, step: dict[str, Any]) -> None:
+    """Give a model the number and the names of the columns of its rows, where it has some."""
+    n, names = step["n_features_in"], step["feature_names_in"]
+    if n is not None:
+        check_values(step, {"n_features_in": int})
+        model.n_features_in_ = n
+    if names is not None:
+        check_values(step, {"feature_names_in": list})
+        model.feature_names_in_ = np.array(names, dtype=object)
+        if not all(isinstance(name, str) for name in names) or n not in (None, len(names)):
+            raise ValueError(f"feature_names_in={names!r} of {n} columns")
 
 
 def _compare_versions(document: dict[str, Any]) -> None:

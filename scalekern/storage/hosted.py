@@ -121,7 +121,7 @@ def _seal_in(folder: Folder) -> str:
         raise no_model(folder, is_there=True)
     try:
         seal = json.loads(data)["sha256"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelFormatError(
             f"{folder}/{NAME} is truncated or damaged; save the model again"
         ) from error

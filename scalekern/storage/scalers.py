@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.storage.agreement import Kinds, check_arrays, check_values
+
 _FITTED = {
     "StandardScaler": ("mean_", "var_", "scale_", "n_samples_seen_"),
     "MinMaxScaler": ("min_", "scale_", "data_min_", "data_max_", "data_range_", "n_samples_seen_"),
+}
+
+_KINDS: dict[str, dict[str, Kinds]] = {
+    "StandardScaler": {"copy": bool, "with_mean": bool, "with_std": bool},
+    "MinMaxScaler": {"copy": bool, "clip": bool, "feature_range": tuple},
 }
 
 
@@ -35,6 +42,9 @@ def scaler_state(scaler: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def restore_scaler(scaler: Any, meta: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Take what `scaler_state` gave."""
+    check_values(scaler.get_params(), _KINDS[type(scaler).__name__])
+    axes = {name: "d" for name in arrays if name != "n_samples_seen_"}
+    check_arrays(arrays, axes, d=scaler.n_features_in_)
     found = meta | {name: np.array(value)[()] for name, value in arrays.items()}
     for name in _FITTED[type(scaler).__name__]:
         setattr(scaler, name, found[name])
