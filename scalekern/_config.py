@@ -65,7 +65,8 @@ def config_context(**settings: Any) -> Iterator[Config]:
     memory_limit : int or None, default=None
         The most bytes that a pass may use for its tiles and sums; None is a share of what is free.
     progress : bool, default=False
-        Whether to show a bar on standard error for each pass over the rows.
+        Whether to show on standard error, from two seconds on, what is being done: passes over the
+        rows with the time left, other steps with the time taken. Only where that is a terminal.
     engine : {"threads", "dask"} or None, default=None
         What runs the passes. None is Dask where the rows are a Dask collection, else the threads of
         this process. "dask" sends the blocks of arrays and files to Dask too; which scheduler or

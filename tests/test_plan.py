@@ -416,7 +416,7 @@ def test_more_workers_take_less_time_until_the_scheduler_is_busy():
 def test_iterations_of_an_exact_model_are_shared_by_the_workers():
     model = SimilarityRegressor(**PLAIN, approximation="exact", alpha=1.0, solver="cg")
     plan = scalekern.plan(np.empty((50_000, 4)), estimator=model)
-    (step,) = [step for step in plan.steps if step.what == "iterations"]
+    (step,) = [step for step in plan.steps if step.what == "conjugate gradients"]
     assert (step.repeats, step.rows) == (40, 0)
     times = [step.seconds(RATES, plan.on_workers(count).crew) for count in (1, 2, 10)]
     assert times[0] / times[1] == pytest.approx(2, rel=0.05)

@@ -37,6 +37,21 @@ from scalekern.cli import main
 main()
 """
 
+# Both signals come while a library computes for minutes, of which Python tells nobody.
+STUCK = """
+import hashlib, os, signal, threading, time
+from scalekern.estimators import LinearRegressor
+def interrupted():
+    for _ in range(2):
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+def fit(*_, **__):
+    threading.Thread(target=interrupted).start()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 30)
+LinearRegressor.fit = fit
+from scalekern.cli import main
+main()
+"""
 # The signal comes while the first of our own libraries is being imported.
 EARLY = """
 import os, runpy, signal, sys
@@ -105,6 +120,14 @@ def test_a_stop_during_imports_is_one_line_too(data, tmp_path, module):
     assert stopped.stderr.strip().startswith("scalekern: stopped")
     assert len(stopped.stderr.strip().splitlines()) == 1
     assert stopped.stdout == ""
+
+
+def test_a_second_stop_waits_for_nothing(data, tmp_path):
+    words = ["fit", data, "--target", "y", "--model", "linear", "-o", tmp_path / "model"]
+    stopped = run(STUCK, *words)
+    assert stopped.returncode == 130
+    assert stopped.stderr.strip() == "scalekern: stopped at once"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_package_and_its_function_of_the_same_name_are_both_there():

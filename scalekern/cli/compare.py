@@ -89,6 +89,7 @@ def compare_command(data: str, **options: Any) -> None:
         sizes = _parts(sizes[0])
     size = options["test_size"]
     with run_settings(options, "comparing"), leaving("nothing was written"):
+        from scalekern.engine.progress import step
         from scalekern.rows import rows
 
         train = source_from(data, options)
@@ -118,9 +119,11 @@ def compare_command(data: str, **options: Any) -> None:
             random_state=options["random_state"],
             n_jobs=options["n_jobs"],
         )
-    if options["report"]:
-        with run_settings(options, "writing the report"):
-            comparison.to_html(options["report"], target=options["target"], command=_command_line())
+        if options["report"]:
+            with step("writing the report"):
+                comparison.to_html(
+                    options["report"], target=options["target"], command=_command_line()
+                )
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))

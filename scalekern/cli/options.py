@@ -182,7 +182,7 @@ def run_options(command: Command) -> Command:
             "pass over the rows may take, such as 4GB. Default: a share of what is free."),
         tell("--json", "json_path", metavar="FILE", help="Write the result as JSON to a file, or "
              "to standard output for '-' (and nothing else there)."),
-        tell("--quiet", is_flag=True, help="Show no progress bars and print no result."),
+        tell("--quiet", is_flag=True, help="Show no progress and print no result."),
     )  # fmt: skip
 
 
