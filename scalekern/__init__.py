@@ -4,14 +4,12 @@ What is named here is imported when it is first used (PEP 562), and heavy librar
 matplotlib, Dask) later still, when they are needed: help and mistakes should not wait for them.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from scalekern._config import config_context
-
-# Not lazy: once anything imports the package `scalekern.rows`, it would hide the function.
-from scalekern.rows import rows
-from scalekern.storage import registry as _registry
 
 if TYPE_CHECKING:
     from scalekern import errors, kernels
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     )
     from scalekern.report.compare import compare
     from scalekern.report.plan import plan
+    from scalekern.rows import rows
     from scalekern.scoring import predict_files
     from scalekern.storage import load, save
 
@@ -112,10 +111,22 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _import_classes() -> None:
+def import_classes() -> None:
+    """Import every module that has classes which models can be stored of."""
     for home in ("kernels", "features", "estimators"):
         import_module(f"{__name__}.{home}")
 
 
-# A model may be loaded before its class was asked for.
-_registry.import_classes = _import_classes
+class _Package(ModuleType):
+    """What `scalekern` is: `rows` in it is the function, though a package has the same name."""
+
+    @property
+    def rows(self) -> Any:
+        return import_module(f"{__name__}.rows").rows
+
+    @rows.setter
+    def rows(self, package: Any) -> None:
+        """Take no notice of the package, which is where the import system looks for it."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,6 +1,20 @@
-"""`python -m scalekern` is the command line, for where its script is not on the path."""
+"""The command line from its first moment on, for `scalekern` and for `python -m scalekern`."""
 
-from scalekern.cli import main
+from __future__ import annotations
+
+import sys
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C ends it by one line also while modules are being imported."""
+    try:
+        from scalekern.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("scalekern: stopped\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
-    main()
+    run()

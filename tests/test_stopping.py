@@ -37,6 +37,17 @@ from scalekern.cli import main
 main()
 """
 
+# The signal comes while the first of our own libraries is being imported.
+EARLY = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("scalekern", run_name="__main__", alter_sys=True)
+"""
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -84,3 +95,22 @@ def test_what_was_not_finished_leaves_no_file(data, tmp_path, words, left):
     assert stopped.returncode == 130
     assert stopped.stderr.strip() == f"scalekern: stopped; {left}"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["click", "numpy", "sklearn"])
+def test_a_stop_during_imports_is_one_line_too(data, tmp_path, module):
+    words = ["fit", data, "--target", "y", "-o", tmp_path / "model"]
+    stopped = run(EARLY.format(module=module), *words)
+    assert stopped.returncode == 130
+    assert stopped.stderr.strip().startswith("scalekern: stopped")
+    assert len(stopped.stderr.strip().splitlines()) == 1
+    assert stopped.stdout == ""
+
+
+def test_the_package_and_its_function_of_the_same_name_are_both_there():
+    code = (
+        "import sys, scalekern; early = 'numpy' in sys.modules; from scalekern.rows import base;"
+        "from scalekern import rows; print(early, rows is scalekern.rows, callable(rows),"
+        "base.__name__)"
+    )
+    assert run(code).stdout.split() == ["False", "True", "True", "scalekern.rows.base"]

@@ -14,6 +14,7 @@ from scalekern.approximations.gathered import GatheredRows, gather
 from scalekern.approximations.solver_choice import ALPHA_ROWS, conditioning
 from scalekern.approximations.whole_gram import gram_matrix
 from scalekern.engine import HashSample
+from scalekern.engine.progress import step
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features import NystroemMap
 from scalekern.features.parameters import tile_dtype_of
@@ -124,6 +125,7 @@ def exact_by_cg(job: Job) -> tuple[GatheredRows, Solution]:
     return rows, with_choice(solution, choice, job, min(ALPHA_ROWS, len(rows.y)))
 
 
+@step("choosing alpha")
 def _exact_choice(job: Job) -> Solution:
     """Return the exact model of some random rows, whose alpha is taken for all."""
     if job.rule.rule == "fixed":

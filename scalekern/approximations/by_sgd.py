@@ -16,6 +16,7 @@ import numpy as np
 
 from scalekern.approximations.feature_sums import features_of
 from scalekern.engine import Engine, HashSample
+from scalekern.engine.progress import step
 from scalekern.errors import InvalidInputError
 from scalekern.features import FeatureMap
 from scalekern.rows import ArraySource, RowSource
@@ -111,6 +112,7 @@ def descend(
     return solution, state
 
 
+@step("choosing alpha")
 def choose_alpha(
     rule: AlphaRule, sample: FeatureSample, feature_map: FeatureMap, fit_intercept: bool
 ) -> Solution:

@@ -17,6 +17,7 @@ import numpy as np
 from scalekern.approximations.base import Approximation, Fitted, Job
 from scalekern.approximations.local import Local, is_local_array
 from scalekern.approximations.local_rows import LocalRows
+from scalekern.engine.progress import step
 from scalekern.features.survey import Survey, survey
 from scalekern.kernels import Kernel
 from scalekern.rows import Block, RowSource
@@ -76,7 +77,8 @@ class WithLocal(Approximation):
         size = self._second.sample_size(params)
         seen = survey(job.engine, source, size, job.seen.sample.seed)
         kernel, _ = self._second.select(params["kernel"], "median", rule, seen)
-        rest = self._second.fit(Job(job.engine, source, kernel, rule, seen, params))
+        with step("fitting the residuals"):
+            rest = self._second.fit(Job(job.engine, source, kernel, rule, seen, params))
         part = LocalPart(
             kernel,
             rest.solution.alpha,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from scalekern.engine import Engine, HashSample, Need
+from scalekern.engine.progress import step
 from scalekern.features import FeatureMap, NystroemMap
 from scalekern.rows import RowSource
 from scalekern.solvers import (
@@ -44,7 +45,8 @@ def sum_over(
 
     stat = engine.reduce(source, make, "adding up the sums")
     if nystroem is not None:
-        stat.transform(nystroem.whitening.finish, nystroem)
+        with step("finishing the sums"):
+            stat.transform(nystroem.whitening.finish, nystroem)
     return stat
 
 
@@ -68,6 +70,7 @@ def solve_sums(
     return replace(solution, report=solution.report | {"sums_rows": int(stat.count.sum())})
 
 
+@step("making features")
 def features_of(sample: HashSample, feature_map: FeatureMap) -> FeatureSample:
     """Return the features of a sample of rows."""
     n = len(sample.numbers)

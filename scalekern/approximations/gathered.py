@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import require_memory
+from scalekern.engine.progress import step
 from scalekern.rows import RowSource
 from scalekern.rows.base import stack_rows, take_rows
 
@@ -35,6 +36,7 @@ def require_room(source: RowSource) -> None:
         )
 
 
+@step("gathering the rows")
 def gather(source: RowSource) -> GatheredRows:
     """Read all rows into memory, if there is room, leaving out those of weight 0."""
     require_room(source)

@@ -13,6 +13,7 @@ import numpy as np
 from scalekern.approximations.explain_arrays import MOST_COMPONENTS
 from scalekern.approximations.whole_gram import GRAM_MATRICES
 from scalekern.engine import memory_budget
+from scalekern.engine.progress import step
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.solvers import AlphaRule, sketch_size
@@ -127,6 +128,7 @@ def fewest_passes(n: int, d: int) -> float:
     return LEAST_PASSES * n**2 / 2 * (d + KERNEL_VALUE)
 
 
+@step("looking at eigenvalues")
 def conditioning(kernel: Kernel, X: Any, n: int, seed: int) -> Conditioning:
     """Return what some random rows say of all n.
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from scalekern.approximations.whole_gram import gram_matrix
 from scalekern.engine import ThreadEngine, require_memory
+from scalekern.engine.progress import step
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features import FeatureMap
 from scalekern.rows.base import slice_rows
@@ -59,6 +60,7 @@ def with_std(
     return both
 
 
+@step("factoring the exact model")
 def exact_variance(model: Any) -> Map:
     """Return the variance of an exact model, whose system is solved again for each query."""
     if not model.kernel_.positive_definite:
@@ -87,6 +89,7 @@ def exact_variance(model: Any) -> Map:
     return _in_parts(variance)
 
 
+@step("factoring the features")
 def feature_variance(model: Any, columns: Map, feature_map: FeatureMap) -> Map:
     """Return the variance of a model on features, from the factor that explanations need.
 

@@ -87,21 +87,21 @@ def compare_command(data: str, **options: Any) -> None:
     sizes = options["n_components"]
     if options["report"] and len(sizes) == 1:
         sizes = _parts(sizes[0])
-    from scalekern.rows import rows
-
-    train = source_from(data, options)
-    test = None
-    if options["test_data"]:
-        test = rows(
-            options["test_data"],
-            target=options["target"],
-            features=train.feature_names,
-            raw=True,
-        )
-    from scalekern.report import compare  # last: a wrong name is told at once
-
     size = options["test_size"]
-    with run_settings(options), leaving("nothing was written"):
+    with run_settings(options, "comparing"), leaving("nothing was written"):
+        from scalekern.rows import rows
+
+        train = source_from(data, options)
+        test = None
+        if options["test_data"]:
+            test = rows(
+                options["test_data"],
+                target=options["target"],
+                features=train.feature_names,
+                raw=True,
+            )
+        from scalekern.report import compare  # last: a wrong name is told at once
+
         comparison = compare(
             train,
             test=test,
@@ -119,7 +119,8 @@ def compare_command(data: str, **options: Any) -> None:
             n_jobs=options["n_jobs"],
         )
     if options["report"]:
-        comparison.to_html(options["report"], target=options["target"], command=_command_line())
+        with run_settings(options, "writing the report"):
+            comparison.to_html(options["report"], target=options["target"], command=_command_line())
     write_json(options["json_path"], comparison.rows())
     if options["json_path"] != "-" and not options["quiet"]:
         click.echo(str(comparison))

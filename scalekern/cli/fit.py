@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -45,6 +46,10 @@ OF_MODELS = {
     **dict.fromkeys(("weights", "algorithm", "target_recall"), ("knn",)),
 }
 """Which models take notice of an option."""
+
+
+FORETOLD_WORK = 1e10
+"""Operations and bytes: with fewer, measuring the machine takes as long as the fit."""
 
 
 def refuse_unused(model: str) -> None:
@@ -126,6 +131,16 @@ def fit_command(data: str, **options: Any) -> None:
     """
     check_output(options["json_path"])
     refuse_unused(options["model"])
+    with run_settings(options, "fitting"):
+        report = _fitted(data, options)
+    write_json(options["json_path"], report)
+    if options["json_path"] != "-" and not options["quiet"]:
+        _tell(report)
+
+
+def _fitted(data: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Fit and save the model, and return what the command says of it."""
+    from scalekern.engine.progress import step
     from scalekern.storage import model_bytes, save
     from scalekern.storage.directory import check_target
 
@@ -145,20 +160,23 @@ def fit_command(data: str, **options: Any) -> None:
         train = (source,)
     model = make_model(options, labelled=labelled)
     start = time.perf_counter()
+    if not labelled:
+        _foretell(model, source)
     kept = options["checkpoint"]
     left = (
         "no model was saved"
         if kept is None
         else (f"the progress is in {kept}, and the same command goes on from there")
     )
-    with leaving(left), on_cluster(options), run_settings(options):
+    with leaving(left), on_cluster(options):
         model.fit(*train, **({} if kept is None else {"model__checkpoint": kept}))
         if calibration is not None:
             _calibrate(model, calibration)
     seconds = time.perf_counter() - start
-    save(model, options["output"])
+    with step("saving the model"):
+        save(model, options["output"])
     last = model.steps[-1][1]
-    report = {
+    return {
         "model": type(last).__name__,
         "rows": last.n_samples_fit_ if labelled else source.n_rows,
         "calibration_rows": 0 if calibration is None else calibration.n_rows,
@@ -169,9 +187,27 @@ def fit_command(data: str, **options: Any) -> None:
         "output": options["output"],
         "report": getattr(last, "report_", {}),
     }
-    write_json(options["json_path"], report)
-    if options["json_path"] != "-" and not options["quiet"]:
-        _tell(report)
+
+
+def _foretell(model: Any, source: Any) -> None:
+    """Tell the display what steps there will be, where it shows any and there is much to do."""
+    from scalekern._config import get_config
+
+    if not get_config().progress:
+        return
+    from scalekern.engine.choose import crew_for
+    from scalekern.engine.machine import rates
+    from scalekern.engine.progress import expect
+    from scalekern.errors import ScalekernError
+    from scalekern.planning import foresee
+    from scalekern.rows.outline import outline_of
+
+    with suppress(ScalekernError):  # what is wrong is said by the fit
+        steps = foresee(model, outline_of(source, None))[0].steps
+        known = all(step.known for step in steps)
+        if known and sum(sum(step.work.values()) for step in steps) > FORETOLD_WORK:
+            crew = crew_for(source, model.steps[-1][1].get_params()["n_jobs"])
+            expect([(step.what, step.seconds(rates(), crew)) for step in steps])
 
 
 def _parts(source: Any, share: float | None) -> tuple[Any, Any]:

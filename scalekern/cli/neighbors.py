@@ -70,25 +70,25 @@ def neighbors_command(model_path: str, data: str, **options: Any) -> None:
     shape = _shape(options)
     for name in ("json_path", "picture"):
         check_output(options[name])
-    from scalekern.estimators.streaming import last_step
-    from scalekern.storage import load
-    from scalekern.storage.registry import steps_of
+    with run_settings(options, "explaining"):
+        from scalekern.estimators.streaming import last_step
+        from scalekern.storage import load
+        from scalekern.storage.registry import steps_of
 
-    model = load(model_path)
-    steps = steps_of(model)
-    from scalekern.features import RowPreparer
+        model = load(model_path)
+        steps = steps_of(model)
+        from scalekern.features import RowPreparer
 
-    names = getattr(steps[0], "feature_names_in_", None)
-    raw = isinstance(steps[0], RowPreparer)
-    how = {"features": None if names is None else list(names), "raw": raw}
-    roles = [options[name] for name in ("target", "weight", "key") if options[name]]
-    query = _query(data, how, options["row"], roles)
-    train = _train(how, options, keeps_rows=hasattr(steps[-1], "n_samples_fit_"))
-    with run_settings(options):
+        names = getattr(steps[0], "feature_names_in_", None)
+        raw = isinstance(steps[0], RowPreparer)
+        how = {"features": None if names is None else list(names), "raw": raw}
+        roles = [options[name] for name in ("target", "weight", "key") if options[name]]
+        query = _query(data, how, options["row"], roles)
+        train = _train(how, options, keeps_rows=hasattr(steps[-1], "n_samples_fit_"))
         last, prepared = last_step(model, query)
         rows = None if train is None or not train.n_outputs else last_step(model, train)[1]
         why = last.explain(prepared, rows, top=options["top"], output=options["output_index"])
-    values, query_values = _columns(why, query, train)
+        values, query_values = _columns(why, query, train)
     _write(why, values, query_values, options, shape)
 
 

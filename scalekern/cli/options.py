@@ -194,14 +194,16 @@ def add_options(command: Command, *options: Callable[[Command], Command]) -> Com
 
 
 @contextmanager
-def run_settings(options: dict[str, Any]) -> Any:
-    """Run under the settings that the options of `run_options` say."""
+def run_settings(options: dict[str, Any], what: str) -> Any:
+    """Run under the settings that the options of `run_options` say; `what` is what is done."""
     from scalekern._config import config_context
+    from scalekern.engine.progress import whole
 
     progress = not options["quiet"] and sys.stderr.isatty()
-    with config_context(
+    settings = config_context(
         tile_dtype=options["tile_dtype"], memory_limit=options["memory_limit"], progress=progress
-    ):
+    )
+    with settings, whole(what):
         yield
 
 

@@ -44,7 +44,7 @@ def plan_command(data: str, **options: Any) -> None:
     source = source_from(data, options, texts=of_texts(options))
     from scalekern.report.plan import plan
 
-    with run_settings(options):
+    with run_settings(options, "planning"):
         found = plan(source, estimator=make_model(options))
     write_json(options["json_path"], found.to_dict())
     if options["json_path"] != "-" and not options["quiet"]:

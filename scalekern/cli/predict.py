@@ -111,7 +111,7 @@ def _parts(model_path: str, data: str, options: dict[str, Any]) -> None:
     from scalekern.scoring import predict_files
 
     left = "the finished parts are kept, and the same command with --resume goes on"
-    with on_cluster(options), run_settings(options), leaving(left):
+    with run_settings(options, "predicting"), on_cluster(options), leaving(left):
         scoring = predict_files(
             model_path,
             data,
@@ -156,15 +156,15 @@ def _one_file(model_path: str, data: str, options: dict[str, Any]) -> None:
     output = place_of(options["output"])
     if not is_url(output):
         check_output(str(output))
-    model = load(model_path)
-    steps = steps_of(model)
-    if options["n_jobs"] is not None and "n_jobs" in steps[-1].get_params():
-        steps[-1].set_params(n_jobs=options["n_jobs"])
-    names = getattr(steps[0], "feature_names_in_", None)
-    raw = isinstance(steps[0], RowPreparer)
-    source = rows(data, features=None if names is None else list(names), raw=raw)
-    start = time.perf_counter()
-    with on_cluster(options), run_settings(options):
+    with run_settings(options, "predicting"), on_cluster(options):
+        model = load(model_path)
+        steps = steps_of(model)
+        if options["n_jobs"] is not None and "n_jobs" in steps[-1].get_params():
+            steps[-1].set_params(n_jobs=options["n_jobs"])
+        names = getattr(steps[0], "feature_names_in_", None)
+        raw = isinstance(steps[0], RowPreparer)
+        source = rows(data, features=None if names is None else list(names), raw=raw)
+        start = time.perf_counter()
         keep = several(options["keep"])
         predict_to_file(model, source, output, data, keep, options["coverage"])
     seconds = time.perf_counter() - start

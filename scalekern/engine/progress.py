@@ -1,21 +1,28 @@
-"""A bar for each pass over the rows that takes a while, on standard error, where progress is on.
+"""What is being done and how long it will take, on standard error, where progress is on.
 
-One display for all passes that run at a time: an inner pass is a line below the one it is part of.
-The clock decides what is shown, and nothing else.
+One display for all that runs at a time: what is part of something else is a line below it. Passes
+over rows tell how far they are; other steps only how long they have taken. The clock decides what
+is shown, and nothing else.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from scalekern._config import get_config
+from scalekern.engine.lines import Line, Plan
 
 LEAST_ROWS = 2  # of one row there is no time left to tell
 PATIENCE_SECONDS = 2.0
+"""Nothing is drawn of what takes less."""
+GLIMPSE_SECONDS = 0.5
+"""A line that is gone sooner could not be read."""
+
+_outermost: ContextVar[Line | None] = ContextVar("scalekern_outermost_line", default=None)
 
 
 @contextmanager
@@ -26,62 +33,95 @@ def progress_bar(
     if not get_config().progress or n_rows < least:
         yield lambda rows: None
         return
-    task = _display.open(what, n_rows, unit)
+    with _shown(Line(what, n_rows, unit)) as line:
+        yield line.advance
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what is done in the block, or in the function that this decorates."""
+    if not get_config().progress:
+        yield
+        return
+    with _shown(Line(what)):
+        yield
+
+
+@contextmanager
+def whole(what: str) -> Iterator[None]:
+    """Say it above the steps and passes of the block; nothing where it is itself part of a line."""
+    if _outermost.get() is not None:
+        yield
+        return
+    with step(what):
+        yield
+
+
+def expect(steps: Sequence[tuple[str, float]]) -> None:
+    """Say what steps, by their names, there will be until the outermost line ends, in seconds."""
+    line = _outermost.get()
+    if line is not None and steps:
+        line.plan = Plan(steps)
+
+
+@contextmanager
+def _shown(line: Line) -> Iterator[Line]:
+    outermost = _outermost.get()
+    plan = None if outermost is None else outermost.plan
+    token = _outermost.set(outermost or line)
     try:
-        yield lambda rows: _display.advance(task, rows)
+        if plan is not None:
+            plan.opened(line)
+        display.open(line)
+        yield line
     finally:
-        _display.close(task)
+        display.close(line)
+        if plan is not None:
+            plan.closed(line)
+        _outermost.reset(token)
 
 
-class _Display:
-    """The bars of all passes that run; none is drawn before its pass has taken two seconds."""
+class Display:
+    """The lines of all threads, drawn from when one after another has taken two seconds."""
 
     def __init__(self) -> None:
+        self.lines: list[Line] = []
         self._lock = threading.RLock()
-        self._bars: Any = None
-        self._begun: dict[Any, float] = {}
+        self._timer: threading.Timer | None = None
+        self._drawn: Any = None
 
-    def open(self, what: str, total: int, unit: str) -> Any:
-        """Return the number of a bar that is not yet seen."""
+    def open(self, line: Line) -> None:
+        """Add a line, which is not yet seen."""
         with self._lock:
-            if self._bars is None:
-                self._bars = _new_bars()
-            task = self._bars.add_task(what, total=total, visible=False, unit=unit)
-            self._begun[task] = time.monotonic()
-            return task
+            self.lines.append(line)
+            if self._timer is None:
+                self._timer = threading.Timer(PATIENCE_SECONDS, self.show)
+                self._timer.daemon = True
+                self._timer.start()
 
-    def advance(self, task: Any, done: int) -> None:
-        """Move a bar, and show it where it is time."""
+    def close(self, line: Line) -> None:
+        """Take a line away, and with the last one what is drawn."""
         with self._lock:
-            late = time.monotonic() - self._begun[task] > PATIENCE_SECONDS
-            self._bars.update(task, advance=done, visible=late)
-            if late:
-                self._bars.start()
+            self.lines = [other for other in self.lines if other is not line]
+            if self.lines or self._timer is None:
+                return
+            self._timer.cancel()
+            self._timer = None
+            if self._drawn is not None:
+                self._drawn.stop()
+                self._drawn = None
 
-    def close(self, task: Any) -> None:
-        """Take a bar away, and with the last one the display."""
+    def show(self) -> None:
+        """Draw the lines from now on."""
+        from scalekern.engine.drawing import draw  # rich, which only they need who wait
+
         with self._lock:
-            del self._begun[task]
-            self._bars.remove_task(task)
-            if not self._begun:
-                if self._bars.live.is_started:
-                    self._bars.stop()  # else it would write an empty line
-                self._bars = None
+            if self.lines and self._drawn is None:
+                self._drawn = draw(self.readable)
+
+    def readable(self) -> list[Line]:
+        """Return the lines that are old enough to be read."""
+        return [line for line in self.lines if line.elapsed >= GLIMPSE_SECONDS]
 
 
-def _new_bars() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        Remaining(elapsed_when_finished=True),
-    )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-_display = _Display()
+display = Display()

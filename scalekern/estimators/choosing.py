@@ -12,6 +12,7 @@ from typing import Any
 from scalekern.approximations.gathered import require_room
 from scalekern.approximations.registry import approximation_named
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.estimators.choice import Choice, best_of
 from scalekern.estimators.global_trial import GlobalTrial
 from scalekern.estimators.input_map import InputMap, in_map
@@ -25,6 +26,7 @@ from scalekern.selection.trials import sample_size, trial_rows
 from scalekern.solvers import AlphaRule
 
 
+@step("choosing the model")
 def choose(engine: Engine, source: RowSource, params: dict[str, Any], rule: AlphaRule) -> Choice:
     """Decide what the parameters leave open.
 

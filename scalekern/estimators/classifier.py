@@ -13,6 +13,7 @@ from scalekern.approximations.explanation import Candidates, Explanation
 from scalekern.approximations.weighers import Weigher
 from scalekern.engine import Engine, engine_for
 from scalekern.engine.lazy import lazy_on_dask
+from scalekern.engine.progress import progress_bar, whole
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.classes import (
     IndicatorSource,
@@ -139,6 +140,7 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @whole("fitting")
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
     ) -> SimilarityClassifier:
@@ -214,8 +216,11 @@ fit_intercept, max_iter, tol, batch_size, random_state, n_jobs : as in `Similari
         with_the_fit = self.model_.__dict__.pop("_left_out_scores", None)
         self.model_.__dict__.pop("_left_out", None)
         parts: list[tuple[np.ndarray, ...]] = [] if with_the_fit is None else [with_the_fit]
-        for fold in range(0 if parts else n_left_out):
-            parts += self._scores_left_out(engine, source, folds, fold)
+        n_fits = 0 if parts else n_left_out
+        with progress_bar("fits without some rows", n_fits, least=1, unit="fits") as advance:
+            for fold in range(n_fits):
+                parts += self._scores_left_out(engine, source, folds, fold)
+                advance(1)
         if not any(len(scores) for scores, *_ in parts):
             return np.eye(1 + source.n_outputs)[0], "none: too few rows"
         scores, indicators, weight = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from scalekern.approximations.explanation import Candidates, Explanation, Strongest
 from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for, require_memory
+from scalekern.engine.progress import whole
 from scalekern.errors import InvalidInputError
 from scalekern.features.parameters import check_integer
 from scalekern.rows import RowSource
@@ -62,6 +63,7 @@ class Explains(ABC):
         objects = self._takes_objects()
         return fit_source(self, X, y, sample_weight, objects=objects, reset=False)
 
+    @whole("explaining")
     def explain(
         self, X: Any, rows: Any = None, *, top: int | None = None, output: int | None = None
     ) -> Explanation:

@@ -12,6 +12,7 @@ import numpy as np
 from scalekern.approximations.explain_arrays import EXPLAIN_ARRAYS, EXPLAIN_ROWS, kept_of_features
 from scalekern.approximations.weighers import FeatureWeigher, Weigher
 from scalekern.engine import HashSample, Moments, Together, engine_for
+from scalekern.engine.progress import whole
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.intervals import RESIDUALS
@@ -56,6 +57,7 @@ class LinearRegressor(RowPredictor):
     def __init__(self, *, n_jobs: int | None = None) -> None:
         self.n_jobs = n_jobs
 
+    @whole("fitting")
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> LinearRegressor:
         """Fit the model.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from scalekern.approximations.registry import approximation_named
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.estimators.choice import Choice, best_of
 from scalekern.estimators.global_trial import GlobalTrial
 from scalekern.estimators.outset import chooses_map, local_kernels
@@ -96,7 +97,8 @@ def _tried(
             as_many = found[0].tried_rows if found else 0
             found.append(_local(trial, rows, metric, transform, as_many))
         else:
-            found.append(trial.model(rows, transform, held_out=len(names) > 1))
+            with step(f"trying {name}"):
+                found.append(trial.model(rows, transform, held_out=len(names) > 1))
     return found
 
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.explain_arrays import kept_ids
 from scalekern.approximations.gathered import gather
+from scalekern.engine.progress import whole
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.intervals import RESIDUALS
 from scalekern.neighbors import NeighborIndex, build_index, takes_objects
@@ -34,6 +35,7 @@ class ChangingRows:
     _build_over: Any
     _keep: Any
 
+    @whole("adding rows")
     def add(self, X: Any, y: Any = None) -> Any:
         """Add training rows to the fitted model.
 
@@ -76,6 +78,7 @@ class ChangingRows:
         self._changed(with_rows(self._index, extra.index), ids)
         return self
 
+    @whole("removing rows")
     def remove(self, ids: Any) -> Any:
         """Remove training rows from the fitted model.
 

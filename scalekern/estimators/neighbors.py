@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from scalekern.approximations.explanation import Candidates, Explanation
 from scalekern.engine.lazy import lazy_on_dask
+from scalekern.engine.progress import whole
 from scalekern.errors import InvalidInputError
 from scalekern.estimators.explaining import check_output
 from scalekern.estimators.intervals import SplitConformal
@@ -121,6 +122,7 @@ class KNeighborsRegressor(SplitConformal, ScoresRows, RegressorMixin, WeighedNei
     _own_names = ("target_is_vector_",)
     _own_arrays = ("y_",)
 
+    @whole("fitting")
     def fit(self, X: Any, y: Any = None) -> KNeighborsRegressor:
         """Build the index.
 
@@ -271,6 +273,7 @@ class KNeighborsClassifier(ScoresRows, ClassifierMixin, WeighedNeighbors):
     _own_names = ("outputs_2d_",)
     _own_arrays = ("y_",)
 
+    @whole("fitting")
     def fit(self, X: Any, y: Any = None) -> KNeighborsClassifier:
         """Build the index.
 

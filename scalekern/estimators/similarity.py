@@ -25,6 +25,7 @@ from scalekern.approximations.weighers import Weigher
 from scalekern.engine import engine_for
 from scalekern.engine.checkpoint import checkpointed
 from scalekern.engine.lazy import lazy_on_dask
+from scalekern.engine.progress import whole
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.estimators.base import RowPredictor, check_outputs
 from scalekern.estimators.checkpoints import checkpoint_identity
@@ -250,6 +251,7 @@ class SimilarityRegressor(RowPredictor):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @whole("fitting")
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, *, checkpoint: Any = None
     ) -> SimilarityRegressor:
@@ -285,6 +287,7 @@ class SimilarityRegressor(RowPredictor):
         return self
 
     @available_if(_has_sums)
+    @whole("fitting")
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> SimilarityRegressor:
         """Add rows to a Nyström or Fourier model, and solve again.
 
@@ -498,6 +501,7 @@ class SimilarityRegressor(RowPredictor):
         mean, std = both[..., 0] if self.target_is_vector_ else both
         return mean, std
 
+    @whole("comparing with the exact model")
     def gap_to_exact(self, X: Any, rows: Any = None) -> Gap:
         """Return how far a Nyström or Fourier model is from the exact one, with its confidence.
 

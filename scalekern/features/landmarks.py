@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import HashSample
+from scalekern.engine.progress import step
 from scalekern.errors import InvalidInputError, UnsupportedError
 from scalekern.features.clusters import cluster_means
 from scalekern.features.pivoted import pivoted_cholesky
@@ -52,6 +53,7 @@ def without_landmarks(sample: HashSample, numbers: np.ndarray) -> HashSample:
     return sample.part(others) if len(others) >= len(numbers) else sample
 
 
+@step("choosing the landmarks")
 def choose_landmarks(
     landmarks: Any, source: RowSource, sample: HashSample, m: int, kernel: Kernel
 ) -> Landmarks:

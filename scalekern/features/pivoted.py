@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from scalekern.engine.progress import step
 from scalekern.kernels import Kernel
 from scalekern.rows.base import take_rows
 
@@ -40,6 +41,7 @@ class PivotedFactor:
     trace: float
 
 
+@step("factoring the kernel")
 def pivoted_cholesky(kernel: Kernel, X: Any, rank: int, seed: int) -> PivotedFactor:
     """Return a factor of at most `rank` rows, fewer where the kernel's numerical rank is.
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+from scalekern.engine.progress import step
+
 CUTOFFS = {np.dtype(np.float32): 1e-9, np.dtype(np.float64): 1e-14}
 """Below this share of the largest, a direction of K_ZZ is rounding and not similarity."""
 
@@ -53,6 +55,7 @@ class Whitening:
         return self.finish + self.eliminate @ self.finish
 
 
+@step("factoring the landmarks")
 def whiten(
     K_ZZ: np.ndarray, cutoff: float, dtype: np.dtype, *, positive_definite: bool
 ) -> Whitening:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scalekern.engine.progress import step
 from scalekern.errors import InvalidInputError, RecallWarning, UnsupportedError
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
 from scalekern.neighbors.base import FloatArray, Indices, NeighborIndex, as_rows
@@ -256,6 +257,7 @@ def _check(n_rows: int, goal: Goal, n_neighbors: int) -> None:
         )
 
 
+@step("building the index")
 def _exact(kind: str, rows: Any, metric: Any) -> NeighborIndex | None:
     """Return the index of an exact kind, None for other kinds."""
     if kind == "pairs":
@@ -267,6 +269,7 @@ def _exact(kind: str, rows: Any, metric: Any) -> NeighborIndex | None:
     return FlatIndex.build(rows, metric) if kind == "flat" else None
 
 
+@step("building the index")
 def _approximate(
     kind: str,
     rows: FloatArray,

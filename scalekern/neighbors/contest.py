@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine.limits import memory_budget
+from scalekern.engine.progress import step
 from scalekern.neighbors.base import FloatArray
 from scalekern.neighbors.centres import quantizer_of
 from scalekern.neighbors.faiss_index import one_openmp_thread
@@ -29,6 +30,7 @@ MARGIN = 0.8
 """A graph must seem to be less work by so much before it is built over all rows."""
 
 
+@step("choosing the index")
 def contest(
     rows: FloatArray,
     metric: str,
@@ -55,6 +57,7 @@ def contest(
     return best
 
 
+@step("trying a graph")
 def _tuned_graph(
     rows: FloatArray,
     metric: str,

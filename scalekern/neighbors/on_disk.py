@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalekern.engine import ThreadEngine
+from scalekern.engine.progress import step
 from scalekern.neighbors.base import FloatArray
 from scalekern.neighbors.build_folder import BuildFolder, Column
 from scalekern.neighbors.centres import lists_of, quantizer_of
@@ -126,6 +127,7 @@ class _Build:
             "first_rows": digest.hexdigest(),
         }
 
+    @step("training the index")
     def train(self, n_jobs: int | None) -> None:
         """Choose centres and codes by a sample of rows, and write the empty index."""
         if "scale" in self.folder.note:
@@ -215,6 +217,7 @@ class _Build:
         self.folder.note["done"] = done
         self.folder.save()
 
+    @step("finishing the index")
     def assemble(self) -> None:
         """Put the codes into their lists, and leave only what searches need."""
         faiss = faiss_module()
@@ -244,6 +247,7 @@ class _Build:
         for name in ("lists.npy", "codes.npy", TRAINED):
             (self.folder.path / name).unlink(missing_ok=True)
 
+    @step("checking the index")
     def check(self) -> None:
         """Read every file of a finished index once, and refuse it if one was altered."""
         for name in KEPT:

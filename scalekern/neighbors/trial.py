@@ -76,6 +76,11 @@ class Goal:
     error: float | None = None
     losses: Losses | None = None
 
+    def __str__(self) -> str:
+        if self.error is None:
+            return f"recall {self.recall:g}"
+        return f"an error {self.error:.3g} above that of exact neighbours"
+
 
 @dataclass(frozen=True)
 class Trial:

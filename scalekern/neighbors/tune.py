@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scalekern.engine.progress import step
 from scalekern.neighbors.approximate import MOST_CANDIDATES, ApproximateIndex
 from scalekern.neighbors.trial import Goal, Sample, Trial
 
@@ -45,7 +46,8 @@ def tuned(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
     one query, as `work` counts it.
     """
     search = _Search(index, sample, goal)
-    search.run()
+    with step(f"tuning the index to {goal}"):
+        search.run()
     chosen = search.best
     reached = chosen is not None
     if chosen is None:
@@ -71,6 +73,7 @@ def measured(index: ApproximateIndex, sample: Sample, goal: Goal) -> Tuned:
     return Tuned(index, sample, search.trials[settings], reached, work, search.table(), line)
 
 
+@step("finishing the index")
 def completed(found: Tuned, goal: Goal, n_threads: int = 1, *, fixed: bool = False) -> Tuned:
     """Return a tuned index with the rows that were held out of it, and what it does now.
 

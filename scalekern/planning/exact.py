@@ -69,5 +69,5 @@ def _exact_iterations(plan: Outlook, kernel: Any, rule: AlphaRule, path: int, sh
     why = f"about {EXACT_PASSES}, over similarities {where}"
     blocks, repeats = -(-n // TILE_ROWS), 0 if kept else EXACT_PASSES
     known, own = values is not None, 2 * 4 * n * shape.t
-    step = Step("iterations", why, 0, blocks, 0, values or {}, known, own, 0, repeats)
+    step = Step("conjugate gradients", why, 0, blocks, 0, values or {}, known, own, 0, repeats)
     plan.steps.append(step)

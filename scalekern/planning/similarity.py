@@ -45,7 +45,8 @@ def plan_similarity(model: SimilarityRegressor, shape: Shape) -> Outlook:
     families = isinstance(known.kernel, str) and known.kernel == "auto"
     opens = count.bandwidth(model.gamma, kernel, shape.n, shape.d, families=families)
     if opens and approximation.name != "local":
-        plan.add("choosing the bandwidth", f"gamma={model.gamma!r}", opens)
+        what = "choosing the kernel" if families else "choosing the bandwidth"
+        plan.add(what, f"gamma={model.gamma!r}", opens)
     first, _, second = approximation.name.partition("+")
     if first == "local":
         plan_local(plan, known.n_neighbors, kernel, rule, shape)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scalekern.engine.progress import progress_bar
+from scalekern.engine.progress import progress_bar, whole
 from scalekern.errors import InvalidInputError, ScalekernError
 from scalekern.estimators import SimilarityRegressor
 from scalekern.features import RowPreparer
@@ -39,6 +39,7 @@ CERTIFIED_ROWS = 8_000
 KERNEL_MODELS = ("exact", "nystroem", "fourier")
 
 
+@whole("comparing")
 def compare(
     X: Any,
     y: Any = None,
@@ -168,7 +169,7 @@ def compare(
     )
     sample = draw_sample(train, exact_rows, seed) if exact_rows else train
     errors = []
-    with progress_bar("comparing", len(candidates), unit="models") as advance:
+    with progress_bar("models", len(candidates), unit="done") as advance:
         for candidate in in_fitting_order(candidates):
             rows = sample if candidate.family == "exact" else train
             try:

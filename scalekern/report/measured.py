@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.engine.progress import step
 from scalekern.errors import ScalekernError
+from scalekern.report.names import name_of
 from scalekern.rows import ArraySource, RowSource
 from scalekern.storage import model_bytes
 
@@ -68,9 +70,11 @@ def measure(
         If the model cannot be fitted on these rows, or has no finite predictions.
     """
     start = time.perf_counter()
-    model.fit(rows)
+    with step(f"fitting {name_of(name)}"):
+        model.fit(rows)
     middle = time.perf_counter()
-    predicted = np.ravel(model.predict(test))
+    with step(f"testing {name_of(name)}"):
+        predicted = np.ravel(model.predict(test))
     end = time.perf_counter()
     if not np.isfinite(predicted).all():
         raise ArithmeticError("its predictions are not finite")

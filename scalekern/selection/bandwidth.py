@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.features.survey import (
     BANDWIDTH_ROWS,
     Survey,
@@ -110,10 +111,7 @@ def select_kernel(
         return resolve_kernel(chosen, gamma, seen), {}
     if not chosen.needs_gamma:
         return chosen, {}
-    search = _Search(chosen, engine, rule, seen, FEW_ROWS, {})
-    search.look(COARSE)
-    search.refine(FINE // 2)
-    search = _more_rows(search)
+    search = _best_bandwidth(_Search(chosen, engine, rule, seen, FEW_ROWS, {}))
     return search.at(search.place), _report(search)
 
 
@@ -130,6 +128,14 @@ def without_bandwidth(kernel: Kernel) -> Kernel:
     return clone(kernel).set_params(**{name: None})
 
 
+@step("choosing the bandwidth")
+def _best_bandwidth(search: _Search) -> _Search:
+    search.look(COARSE)
+    search.refine(FINE // 2)
+    return _more_rows(search)
+
+
+@step("choosing the kernel")
 def _best_family(
     engine: Engine, gamma: str, rule: AlphaRule, seen: Survey
 ) -> tuple[Kernel, dict[str, Any]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.features.survey import Survey
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block
@@ -37,6 +38,7 @@ class LeftOut:
     errors: np.ndarray
 
 
+@step("leave-one-out errors")
 def left_out_errors(
     engine: Engine, kernels: Sequence[Kernel], rule: AlphaRule, seen: Survey, n_rows: int
 ) -> list[LeftOut]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.kernels import Kernel
 from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.solvers.local import (
@@ -81,6 +82,7 @@ class LeftOut:
     around: Around
 
 
+@step("choosing the length")
 def choose_local(
     engine: Engine,
     sample: LeftOut,

@@ -154,7 +154,7 @@ class LocalTrial(Trial):
         def make() -> GradientOuterProduct:
             return GradientOuterProduct(lambda b: self._gradients(b, low), d, longest)
 
-        what, many = "learning the metric", self._block_rows
+        what, many = "gradients of local models", self._block_rows
         return np.asarray(self._engine.reduce(part, make, what, many).M)
 
     def refine(self) -> None:
@@ -226,7 +226,7 @@ class LocalTrial(Trial):
         self, source: ArraySource, function: Callable[[Block], Any], sink: Callable[[Any], None]
     ) -> None:
         self._engine.map_blocks(
-            source, function, lambda _, part: sink(part), "trying local models", self._block_rows
+            source, function, lambda _, part: sink(part), "fitting local models", self._block_rows
         )
 
     def _indexed(self, first: int) -> _Indexed:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from scalekern.engine import Engine, HashSample
+from scalekern.engine.progress import step
 from scalekern.kernels.matern import Matern
 from scalekern.kernels.radial import RadialKernel
 from scalekern.rows.base import dense_rows
@@ -98,6 +99,7 @@ def starting_scales(rows: TrialRows, spread: np.ndarray) -> list[tuple[str, np.n
     return starts
 
 
+@step("learning the metric")
 def learned_metric(
     engine: Engine, rows: TrialRows, spread: np.ndarray, kernel: RadialKernel, k: int
 ) -> LearnedMetric:
@@ -140,6 +142,7 @@ def narrowed(transform: np.ndarray, X: np.ndarray, dropped: float = NEGLIGIBLE) 
     return np.ascontiguousarray(transform[:, np.sort(kept)])
 
 
+@step("trying local models")
 def best_neighborhoods(
     engine: Engine,
     rows: TrialRows,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalekern.engine import hash_ids
+from scalekern.engine.progress import step
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.ridge import Solution, gcv_score, loo_score
 from scalekern.solvers.spd import pseudo_inverse, solve_spd
@@ -25,6 +26,7 @@ EQUAL = 4.0
 the root of n was measured."""
 
 
+@step("solving the exact model")
 def solve_exact(
     K: np.ndarray,
     y: np.ndarray,

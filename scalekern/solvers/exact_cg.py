@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Engine, Need
+from scalekern.engine.progress import step
 from scalekern.features.pivoted import pivoted_cholesky
 from scalekern.kernels import Kernel
 from scalekern.rows.base import slice_rows, take_rows
@@ -30,6 +31,7 @@ MEASURED_ROWS = 256
 """Rounding is measured on so many rows."""
 
 
+@step("finding the coefficients")
 def solve_exact_by_cg(
     engine: Engine,
     kernel: Kernel,
@@ -76,7 +78,8 @@ def solve_exact_by_cg(
     """
     n, t = y.shape
     cg_need(n, t).require()
-    factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
+    with step("the preconditioner"):
+        factor = pivoted_cholesky(kernel, X, preconditioner_rank(n), seed)
     systems = Systems(factor.F, y, weight, alpha, left_out, fit_intercept=fit_intercept)
     if alpha < rounding_norm(systems.largest, factor.trace / n * float(weight.mean())):
         dtype = np.float64

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scalekern.engine import Engine, memory_budget
+from scalekern.engine.progress import step
 from scalekern.features import NystroemMap
 from scalekern.features.maps import KernelColumnsMap
 from scalekern.features.whitening import largest_eigenvalue
@@ -67,6 +68,7 @@ class LandmarkProblem:
     preconditioner: Preconditioner | None = None
 
 
+@step("finding the coefficients")
 def solve_landmarks(problem: LandmarkProblem, settings: CgSettings) -> Solution:
     """Return the coefficients of the whitened features.
 
@@ -79,8 +81,9 @@ def solve_landmarks(problem: LandmarkProblem, settings: CgSettings) -> Solution:
     kind = problem.preconditioner or affordable(problem)
     first = _first_pass(problem, times=4 if kind == "krill" else 0)
     system = _System(problem, first)
-    H = system.curvature(first)
-    solve, factored = factor_spd(H)
+    with step("factoring the sketch"):
+        H = system.curvature(first)
+        solve, factored = factor_spd(H)
     report: dict[str, Any] = {"preconditioner": kind, "double_products": system.double}
     if kind == "krill" and first.whole:
         report |= {"passes": 1, "iterations": 0, "stopped": "the sketch is every row, and solved"}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scalekern.engine.progress import step
 from scalekern.solvers.path import AlphaRule, best
 from scalekern.solvers.smoother import Smoother, inverse_factor
 from scalekern.solvers.spd import solve_spd
@@ -114,6 +115,7 @@ def _sums(stat: RidgeStatistic, folds: list[int], fit_intercept: bool) -> _Sums:
     return _Sums(G, c, s, m, y_mean + stat.y_offset, W, count, True)
 
 
+@step("solving")
 def solve_ridge(
     stat: RidgeStatistic,
     rule: AlphaRule,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scalekern.engine import Engine, Walk
+from scalekern.engine.progress import step
 from scalekern.features import FeatureMap
 from scalekern.rows import RowSource
 from scalekern.solvers.losses import Loss
@@ -26,6 +27,7 @@ RECHOICES = 2
 """After each of so many passes alpha may change; the last two are the answer's."""
 
 
+@step("finding the coefficients")
 def solve_sgd(
     engine: Engine,
     source: RowSource,

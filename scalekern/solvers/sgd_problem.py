@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scalekern.engine import Engine
+from scalekern.engine.progress import step
 from scalekern.features import FeatureMap
 from scalekern.rows import Block, RowSource
 from scalekern.solvers.losses import Loss
@@ -88,8 +89,9 @@ def prepared(
         y = y - ones * _constant_prediction(loss, state, m, intercept=intercept)
     B = np.hstack([B - ones * state.center, ones]) if intercept else B
     problem = Problem(feature_map, loss, state, alpha, source.n_rows, intercept=intercept)
-    problem.precondition(loss.curvature * (B.T @ B))
-    problem.measure(sample)
+    with step("factoring the sketch"):
+        problem.precondition(loss.curvature * (B.T @ B))
+        problem.measure(sample)
     problem.solved = squared and sketch.whole
     theta = state.theta
     if squared or not earlier:
