@@ -142,6 +142,7 @@ class Local(Approximation):
     solvers = ("cholesky",)
     keeps_rows = True
     axes: ClassVar[dict[str, str]] = {"targets_": "nt", "spread_": "t", "weight_": "n"}
+    kept_to_explain = ()
 
     def sample_size(self, params: dict[str, Any]) -> int:
         """Rows to leave out."""
