@@ -30,7 +30,7 @@ from scalekern.errors import ScalekernError, UnsupportedError
 from scalekern.storage.document import seal
 
 FUZZ = settings(
-    deadline=None, derandomize=True, max_examples=100,
+    deadline=None, derandomize=True, max_examples=120,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 RNG = np.random.default_rng(3)
@@ -125,7 +125,7 @@ def leaves(value, path=()):
 
 
 @pytest.mark.parametrize("name", MODELS)
-@FUZZ
+@settings(FUZZ, max_examples=40)
 @given(data=st.data())
 def test_a_forged_description_is_loaded_or_refused(name, data, stored):
     folder, files = stored[name]
@@ -164,7 +164,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("name", MODELS)
-@FUZZ
+@settings(FUZZ, max_examples=40)
 @given(data=st.data())
 def test_arrays_of_other_shapes_kinds_and_values_are_refused(name, data, stored):
     """Their size and checksum are right, so that only what they say can be wrong."""

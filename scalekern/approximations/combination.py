@@ -58,6 +58,7 @@ class WithLocal(Approximation):
         self.solvers = first.solvers  # type: ignore[misc]
         self._first, self._second = first, Local()
         self.needed = first.needed  # type: ignore[misc]
+        self.kept_to_explain = first.kept_to_explain  # type: ignore[misc]
         self.axes = first.axes | Local.axes | {"rest_intercept_": "t"}  # type: ignore[misc]
 
     def sample_size(self, params: dict[str, Any]) -> int:

@@ -261,7 +261,7 @@ def _read_step(folder: Path, step: dict[str, Any], kernel: Any) -> Any:
 
 
 def _check_parameters(params: dict[str, Any]) -> None:
-    """Raise for an array where a model takes none; it would fail late, neither true nor false."""
+    """Raise for an array where a model takes none, which no comparison with a word can tell."""
     for name, value in params.items():
         if isinstance(value, np.ndarray) and name not in ARRAY_PARAMETERS:
             raise TypeError(f"{name} is an array")
