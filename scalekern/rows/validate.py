@@ -108,6 +108,8 @@ def _needed_target(estimator: Any, y: Any) -> Any:
 
 def _refuse_text(y: Any) -> None:
     """Raise for targets that are labels, which scikit-learn's checks let pass here and there."""
+    if is_dask(y):
+        return
     values = np.ravel(np.asarray(y))
     first = next((value for value in values[:1] if isinstance(value, str)), None)
     if first is not None:
