@@ -200,6 +200,8 @@ def _texts_named(estimator: Any, X: Any) -> Iterator[None]:
             raise
         if np.ndim(X) != 2:
             raise objects_error(estimator, "X") from error
+        if isinstance(error, TypeError):
+            raise
         raise InvalidInputError(
             f"X is an array that holds text ({error}), and columns of an array have no types of "
             "their own; pass a frame, such as pandas.DataFrame(X).infer_objects(), and encode its "
