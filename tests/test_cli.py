@@ -831,7 +831,7 @@ def test_help_has_an_example_and_a_purpose_for_each_option(command, columns, mon
         assert {word for word in words if word.startswith("-")} <= options
 
 
-@pytest.mark.parametrize("models", ["linear", "knn", "nystroem"])
+@pytest.mark.parametrize("models", ["linear", "knn", "nystroem", "exact", "local", "auto"])
 def test_compare_and_fit_end_with_commands_that_run(models, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sizes = ["--n-components", "5,10"] if models == "nystroem" else []
@@ -840,6 +840,8 @@ def test_compare_and_fit_end_with_commands_that_run(models, data, tmp_path, monk
     fit = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
     assert fit[:2] == ["scalekern", "fit"]
     assert fit[fit.index("--model") + 1] == models
+    as_compared = "--kernel rbf --gamma median --metric euclidean" in shlex.join(fit)
+    assert as_compared == (models in {"nystroem", "exact", "local"})
     shown = succeeds(*fit[1:])
     predict = shlex.split(shown.splitlines()[-1].removeprefix("Next: "))
     succeeds(*[str(data / "full.csv") if word == "NEW-DATA" else word for word in predict[1:]])

@@ -183,8 +183,18 @@ def _fit_command(model: str, data: str) -> str:
             for one in value if isinstance(value, tuple) else (value,):
                 words += [param.opts[-1], str(one)]
     family, _, size = model.partition("-")
-    words += ["--model", family, *(["--n-components", size] if size else []), "-o", "MODEL"]
-    return shlex.join(words)
+    words += ["--model", family, *(["--n-components", size] if size else [])]
+    return shlex.join([*words, *_similarity(family, context.params), "-o", "MODEL"])
+
+
+def _similarity(family: str, params: dict[str, Any]) -> list[str]:
+    """Return the options of a similarity model as it was compared; by itself it would choose."""
+    if family in ("auto", "linear", "knn"):
+        return []
+    words = ["--kernel", params["kernel"]]
+    if params["kernel"] != "edit_distance":
+        words += ["--gamma", str(params["gamma"]), "--metric", "euclidean"]
+    return words
 
 
 def _parts(most: int) -> list[int]:

@@ -40,6 +40,11 @@ class ErrorCostDisplay(Display):
     ----------
     ax_, figure_ : matplotlib Axes and Figure
 
+    Raises
+    ------
+    MissingExtraError
+        By `plot`, where matplotlib is not installed.
+
     Examples
     --------
     >>> import matplotlib; matplotlib.use("Agg")
@@ -98,6 +103,11 @@ class ComponentsDisplay(Display):
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
+
+    Raises
+    ------
+    MissingExtraError
+        By `plot`, where matplotlib is not installed.
 
     Examples
     --------

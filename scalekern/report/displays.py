@@ -43,6 +43,11 @@ class ApproximationErrorDisplay(Display):
         The root mean squared difference, in units of the target.
     ax_, figure_ : matplotlib Axes and Figure
 
+    Raises
+    ------
+    MissingExtraError
+        By `plot`, where matplotlib is not installed.
+
     Examples
     --------
     >>> import matplotlib; matplotlib.use("Agg")
@@ -155,6 +160,11 @@ class AlphaPathDisplay(Display):
     ----------
     ax_, figure_ : matplotlib Axes and Figure
 
+    Raises
+    ------
+    MissingExtraError
+        By `plot`, where matplotlib is not installed.
+
     Examples
     --------
     >>> import matplotlib; matplotlib.use("Agg")
@@ -229,6 +239,11 @@ class ExplanationDisplay(Display):
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
+
+    Raises
+    ------
+    MissingExtraError
+        By `plot`, where matplotlib is not installed.
 
     Examples
     --------
