@@ -37,8 +37,8 @@ def doctor(model: Any = None) -> Checkup:
 
     Looks at versions against the bounds of the package, cores and memory as the process may use
     them, BLAS and its kernels, environment variables, FAISS's instructions, the speed of a matrix
-    product, space for temporary files, and optional packages. Takes about two seconds. What is wrong
-    is a finding, never an exception.
+    product, space for temporary files, and optional packages. Takes about two seconds. What is
+    wrong is a finding, never an exception.
 
     Parameters
     ----------
