@@ -37,9 +37,11 @@ def limits() -> dict[str, float]:
         out = np.empty_like(A)
         seconds = _least_seconds(lambda A=A, out=out: np.matmul(A, A, out=out))
         found[f"{dtype} products"] = 2 * size**3 / seconds
-    values = -rng.random(1 << 16, dtype=np.float32)
-    out = np.empty_like(values)
-    found["float32 exponentials"] = values.size / _least_seconds(lambda: np.exp(values, out=out))
+    for dtype in ("float32", "float64"):
+        values = -rng.random(1 << 16).astype(dtype)
+        out = np.empty_like(values)
+        seconds = _least_seconds(lambda values=values, out=out: np.exp(values, out=out))
+        found[f"{dtype} exponentials"] = values.size / seconds
     long = np.ones(1 << 25, dtype=np.float64)
     parts = np.array_split(long, available_cores())
     with ThreadPoolExecutor(len(parts)) as threads:
@@ -51,15 +53,19 @@ def limits() -> dict[str, float]:
 
 
 def least_seconds(
-    products: float, exponentials: float, found: dict[str, float], bytes_read: float = 0.0
+    products: float,
+    exponentials: float,
+    found: dict[str, float],
+    bytes_read: float = 0.0,
+    dtype: str = "float32",
 ) -> float:
-    """Return what so many float32 operations, exponentials and bytes read take at least.
+    """Return what so many operations of products, exponentials and bytes read take at least.
 
     One after the other: that they overlap is what code may gain by, up to a factor of two.
     """
     return (
-        products / found["float32 products"]
-        + exponentials / (available_cores() * found["float32 exponentials"])
+        products / found[f"{dtype} products"]
+        + exponentials / (available_cores() * found[f"{dtype} exponentials"])
         + bytes_read / found["bytes read"]
     )
 

@@ -292,7 +292,7 @@ def picture(found: dict[str, Found], target: Path) -> None:
         axes.bar_label(bars, [f" recall {numbers['recall'][one]:.3f}" for one in names], fontsize=7)
         axes.set(xlabel="queries a second", title=TITLES[name])
         axes.tick_params(axis="y", labelsize=7)
-        axes.margins(x=0.25)
+        axes.set_xlim(0, 1.4 * max(rates))
     figure.savefig(target, dpi=110)
 
 

@@ -1,8 +1,9 @@
 """Each hot path against the least that it must do: `python -m benchmarks.paths`.
 
 One fit or prediction at a time, on rows made here, warm, the best of several. The least is the
-operations of matrix products and the exponentials that the path cannot do without, at the rates
-that this machine has in the same run; the share says how near the code comes to that.
+operations of matrix products and the exponentials (or cosines and sines) that the path cannot do
+without, in the precision that it has, at the rates that this machine has in the same run; the share
+says how near the code comes to that.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from benchmarks.results import keep, parser, say, table
 
 D, M, K = 8, 1_000, 32
 PLAIN: dict[str, Any] = {"kernel": "rbf", "gamma": 0.15, "alpha": 1.0, "metric": "euclidean"}
-Path = tuple[str, Callable[[], Any], float, float]
-"""What it is, the path, and the operations of products and the exponentials of it."""
+Path = tuple[str, Callable[[], Any], float, float, str]
+"""What it is, the path, the operations of products and the exponentials of it, and their dtype."""
+WIDE = 64
+"""Columns of the rows that are scanned: of fewer a KD-tree finds the neighbours."""
 
 
-def rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def rows(n: int, seed: int, d: int = D) -> tuple[np.ndarray, np.ndarray]:
     """Return float32 rows and a smooth target."""
-    X = np.random.default_rng(seed).standard_normal((n, D), dtype=np.float32)
+    X = np.random.default_rng(seed).standard_normal((n, d), dtype=np.float32)
     return X, np.sin(X).sum(axis=1)
 
 
@@ -41,22 +44,25 @@ def paths(scale: float) -> list[Path]:
     fourier = SimilarityRegressor(approximation="fourier", **sized)
     exact = SimilarityRegressor(approximation="exact", solver="cholesky", **PLAIN)
     iterated = SimilarityRegressor(approximation="exact", solver="cg", **PLAIN, random_state=0)
-    flat = KNeighborsRegressor(K, algorithm="brute").fit(X[:few], y[:few])
+    wide, _ = rows(few, 2, WIDE)
+    flat = KNeighborsRegressor(K, algorithm="brute").fit(wide, y[:few])
     near, solved = X[:dense], y[:dense]
     fits = [model.fit(X, y) for model in (nystroem, fourier)] + [exact.fit(near, solved)]
     passes = iterated.fit(X[:few], y[:few]).report_["iterations"]
     values, gram = float(n * M), n * M * (2.0 * D + M)
     return [
-        ("fit, Nyström", lambda: fits[0].fit(X, y), gram, values),
-        ("fit, Fourier", lambda: fits[1].fit(X, y), gram, 0.0),
+        ("fit, Nyström", lambda: fits[0].fit(X, y), gram, values, "float32"),
+        ("fit, Fourier", lambda: fits[1].fit(X, y), n * M * (D + M), values, "float32"),
         ("fit, exact by Cholesky", lambda: exact.fit(near, solved),
-         dense**2 * D + dense**3 / 3, dense**2 / 2),
-        ("fit, exact by cg", lambda: iterated.fit(X[:few], y[:few]),
-         passes * few**2 * (D + 2.0), passes * few**2 / 2),
-        ("predict, Nyström", lambda: fits[0].predict(Q), values * 2 * (D + 1), values),
-        ("predict, Fourier", lambda: fits[1].predict(Q), values * 2 * (D + 1), 0.0),
-        ("predict, exact", lambda: exact.predict(Q), n * dense * 2.0 * (D + 1), float(n * dense)),
-        ("neighbours, flat", lambda: flat.kneighbors(Q[:few]), few**2 * 2.0 * D, 0.0),
+         dense**2 * D + dense**3 / 3, dense**2 / 2, "float64"),
+        (f"fit, exact by cg, {passes} iterations", lambda: iterated.fit(X[:few], y[:few]),
+         passes * few**2 * (D + 2.0), passes * few**2 / 2, "float32"),
+        ("predict, Nyström", lambda: fits[0].predict(Q), values * 2 * (D + 1), values, "float32"),
+        ("predict, Fourier", lambda: fits[1].predict(Q), values * (D + 2), values, "float32"),
+        ("predict, exact", lambda: exact.predict(Q), n * dense * 2.0 * (D + 1), float(n * dense),
+         "float64"),
+        ("neighbours, all rows scanned", lambda: flat.kneighbors(wide), few**2 * 2.0 * WIDE, 0.0,
+         "float32"),
     ]  # fmt: skip
 
 
@@ -77,9 +83,9 @@ def main() -> None:
     command.add_argument("--scale", type=float, default=1.0, help="share of the rows")
     options = command.parse_args()
     found, results = limits(), {}
-    for name, call, products, exponentials in paths(options.scale):
+    for name, call, products, exponentials, dtype in paths(options.scale):
         seconds = seconds_of(call, options.repeats)
-        least = least_seconds(products, exponentials, found)
+        least = least_seconds(products, exponentials, found, dtype=dtype)
         results[name] = {"seconds": seconds, "least": least}
         say(f"{name}: {min(seconds):.2f} s, at least {least:.2f}")
     shares = {name: [one["least"] / s for s in one["seconds"]] for name, one in results.items()}

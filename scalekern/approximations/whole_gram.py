@@ -15,6 +15,7 @@ from scalekern.solvers import AlphaRule, Solution, solve_exact
 
 GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
 """Matrices of n x n that an exact fit has in memory at its peak, as measured."""
+TILE = 256
 
 
 def exact_need(n: int, rule: AlphaRule) -> Need:
@@ -79,6 +80,15 @@ def gram_matrix(engine: Engine, kernel: Kernel, X: Any) -> np.ndarray:
         columns(block.X, K[block.rows])
 
     engine.map_blocks(source, write, lambda block, _: None, "the Gram matrix", max_rows=512)
-    K += K.T
-    K *= 0.5
+    _make_symmetric(K)
     return K
+
+
+def _make_symmetric(K: np.ndarray) -> None:
+    """Replace a matrix by its symmetric part, a pair of tiles at a time: a copy is new memory."""
+    for low in range(0, len(K), TILE):
+        for left in range(0, low + 1, TILE):
+            rows, columns = slice(low, low + TILE), slice(left, left + TILE)
+            tile, other = K[rows, columns], K[columns, rows]
+            mean = 0.5 * (tile + other.T)
+            tile[:], other[:] = mean, mean.T

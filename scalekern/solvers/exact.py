@@ -19,6 +19,7 @@ from scalekern.solvers.spd import check_system, pseudo_inverse, solve_spd
 from scalekern.solvers.sums import FOLD_SEED
 
 GAP = 1e3
+BLOCK_ROWS = 64
 SAFE_ALPHA = 1e-6
 """From this share of the trace on, rounding where K has no eigenvalues does no harm."""
 EQUAL = 4.0
@@ -61,7 +62,7 @@ def solve_exact(
     full = rank == len(K) or rule.smallest > SAFE_ALPHA * float(np.abs(np.diag(K)).sum())
     regular = positive_definite and rule.smallest > 0 and full
     if rule.rule == "fixed" and solver == "cholesky" and regular:
-        beta, how = solve_spd(_plus(problem.projected(), rule.smallest), problem.y)
+        beta, how = solve_spd(problem.penalized(rule.smallest), problem.y)
         return problem.solution(beta, rule.smallest, report=how)
     spectrum = _Spectrum(problem, clip=solver == "cholesky" or positive_definite, rank=rank)
     report = {
@@ -106,14 +107,19 @@ class _Problem:
             q = self.root / np.linalg.norm(self.root)
             self.y = self.y - np.outer(q, q @ self.y)
 
-    def projected(self) -> np.ndarray:
-        """Return the matrix without what is along sqrt(w), where there is an intercept."""
-        if not self.fit_intercept:
-            return self.A
-        q = self.root / np.linalg.norm(self.root)
-        Aq = self.A @ q
-        side = np.outer(q, Aq - 0.5 * (q @ Aq) * q)
-        return self.A - side - side.T
+    def penalized(self, alpha: float) -> np.ndarray:
+        """Return A + alpha·I; with an intercept A without what is along sqrt(w)."""
+        A = self.A.copy()
+        if self.fit_intercept:
+            q = self.root / np.linalg.norm(self.root)
+            Aq = self.A @ q
+            side = Aq - 0.5 * (q @ Aq) * q
+            for low in range(0, len(A), BLOCK_ROWS):  # whole matrices would be new memory
+                some = slice(low, low + BLOCK_ROWS)
+                A[some] -= np.outer(q[some], side)
+                A[some] -= np.outer(side[some], q)
+        A.flat[:: len(A) + 1] += alpha
+        return A
 
     @property
     def rows(self) -> int:
@@ -246,9 +252,3 @@ def _k_fold(
 def _reflected(A: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Return A reflected so that q = u - e_1 becomes -e_1 (Householder 1958); q has length 1."""
     return A - np.outer(u / u[0], u @ A)
-
-
-def _plus(K: np.ndarray, alpha: float) -> np.ndarray:
-    A = K.copy()
-    A.flat[:: len(A) + 1] += alpha
-    return A
