@@ -127,8 +127,8 @@ class System:
         self._q = np.sqrt(self._share) if fit_intercept else None
         H = np.zeros((len(F), len(F)))
         for low in range(0, F.shape[1], COLUMNS):
-            part = F[:, low : low + COLUMNS]
-            H += (part * weight[low : low + COLUMNS]) @ part.T
+            part = F[:, low : low + COLUMNS] * self._root[low : low + COLUMNS, 0]
+            H += part @ part.T  # of one matrix BLAS computes half
         if fit_intercept:
             mean = F @ self._share
             H -= weight.sum() * np.outer(mean, mean)
