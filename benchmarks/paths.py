@@ -1,6 +1,6 @@
 """Each hot path against the least that it must do: `python -m benchmarks.paths`.
 
-One fit or prediction at a time, on rows made here, warm, the best of several. The least is the
+One fit or prediction at a time, on rows made here, warm, the median of several. The least is the
 operations of matrix products and the exponentials (or cosines and sines) that the path cannot do
 without, in the precision that it has, at the rates that this machine has in the same run; the share
 says how near the code comes to that.
@@ -55,7 +55,7 @@ def paths(scale: float) -> list[Path]:
         ("fit, Fourier", lambda: fits[1].fit(X, y), n * M * (D + M), values, "float32"),
         ("fit, exact by Cholesky", lambda: exact.fit(near, solved),
          dense**2 * D + dense**3 / 3, dense**2 / 2, "float64"),
-        (f"fit, exact by cg, {passes} iterations", lambda: iterated.fit(X[:few], y[:few]),
+        ("fit, exact by cg", lambda: iterated.fit(X[:few], y[:few]),
          passes * few**2 * (D + 2.0), passes * few**2 / 2, "float32"),
         ("predict, Nyström", lambda: fits[0].predict(Q), values * 2 * (D + 1), values, "float32"),
         ("predict, Fourier", lambda: fits[1].predict(Q), values * (D + 2), values, "float32"),

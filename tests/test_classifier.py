@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalekern as sk
@@ -232,12 +233,19 @@ def test_where_no_row_with_a_weight_is_left_out_there_is_no_calibration():
     assert np.isfinite(model.predict_proba(X[:3])).all()
 
 
+def test_labels_may_be_texts_of_numpy_and_of_python():
+    labels = np.array([np.str_("a"), "b"] * 15, dtype=object)
+    rows = np.random.default_rng(0).standard_normal((30, 2))
+    assert sk.KNeighborsClassifier(1).fit(rows, labels).predict(rows).tolist() == labels.tolist()
+
+
 @pytest.mark.parametrize("estimator", [sk.SimilarityClassifier(), sk.KNeighborsClassifier()])
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         (["a", "b", None] * 10, r"10 missing labels \(first at row 2\)"),
         (np.array(["a", "b", float("nan")] * 10, dtype=object), "10 missing labels"),
+        (np.array(["a", "b", pd.NA] * 10, dtype=object), r"missing labels \(first at row 2\)"),
         (np.array(["a", "b", 3] * 10, dtype=object), "mixes labels of the types"),
     ],
 )

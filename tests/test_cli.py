@@ -849,6 +849,27 @@ def test_compare_and_fit_end_with_commands_that_run(models, data, tmp_path, monk
 
 
 @pytest.mark.parametrize(
+    ("models", "given", "kept"),
+    [
+        ("nystroem", "--n-components 40", "--n-components 40"),
+        ("fourier", "", "--n-components 1000"),
+        ("exact", "--alpha 0.1 --no-intercept", "--alpha 0.1 --no-intercept"),
+        ("exact", "--alpha 0.1,1", "--alpha 0.1,1.0"),
+        ("local", "", "--n-neighbors 32"),
+        ("local", "--n-neighbors 9 --random-state 3", "--n-neighbors 9 --random-state 3"),
+        ("knn", "--n-neighbors 9 --alpha 0.1", "--n-neighbors 9"),
+        ("auto", "--alpha 0.1 --n-neighbors 9", "--model auto"),
+    ],
+)
+def test_compare_ends_with_the_settings_that_its_model_had(models, given, kept, data):
+    shown = succeeds("compare", data / "x.csv", "--target", "y", "--models", models, *given.split())
+    command = shown.splitlines()[-1]
+    assert set(kept.split()) <= set(command.split())
+    left = {word for word in set(given.split()) - set(kept.split()) if word.startswith("--")}
+    assert not left & set(command.split())
+
+
+@pytest.mark.parametrize(
     ("text", "size"),
     [("1000", 1000), ("4GB", 4 * 10**9), ("4gib", 4 << 30), ("1.5 MB", 1_500_000), ("2k", 2000)],
 )

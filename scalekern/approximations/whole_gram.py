@@ -14,7 +14,7 @@ from scalekern.rows import ArraySource, Block, RowSource
 from scalekern.solvers import AlphaRule, Solution, solve_exact
 
 GRAM_MATRICES = {"fixed": 7, "loo": 7, "gcv": 7, "cv": 11}
-"""Matrices of n x n that an exact fit has in memory at its peak, as measured."""
+"""Matrices of n x n that an exact fit has in memory at its peak, at most."""
 TILE = 256
 
 

@@ -131,8 +131,14 @@ def compare_command(data: str, **options: Any) -> None:
 
 
 FIT_OPTIONS = ("target", "features", "drop", "weight", "key", "scaler", "missing", "categories",
-               "max_categories")  # fmt: skip
+               "max_categories", "random_state", "tile_dtype", "memory_limit")  # fmt: skip
 """What a fit of the recommended model shares with the comparison."""
+KERNEL_FAMILIES = ("exact", "nystroem", "fourier", "local")
+OPTIONS_OF = {
+    "knn": ("n_neighbors",),
+    **dict.fromkeys(KERNEL_FAMILIES, ("alpha", "intercept")),
+}
+"""And what else, of each family."""
 
 
 def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
@@ -169,32 +175,40 @@ def _tell(comparison: Any, data: str, options: dict[str, Any]) -> None:
     click.echo(f"\nRecommended: {name_of(advice.model)}. {advice.reason}")
     if options["report"]:
         click.echo(f"Wrote {options['report']}")
-    click.echo(f"Next: {_fit_command(advice.model, data)}")
+    click.echo(f"Next: {_fit_command(advice.model, comparison.models[advice.model], data)}")
 
 
-def _fit_command(model: str, data: str) -> str:
-    """Return the command that fits a model of the comparison, with the same columns."""
+def _fit_command(model: str, fitted: Any, data: str) -> str:
+    """Return the command that fits a model of the comparison, on the same columns and as it was."""
+    from scalekern.report.names import family_of
+
     context = click.get_current_context()
+    family, params = family_of(model), context.params
+    shared = (*FIT_OPTIONS, *OPTIONS_OF.get(family, ()))
     words = ["scalekern", "fit", data]
     for param in context.command.params:
         given = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-        if given and param.name in FIT_OPTIONS:
-            value = context.params[param.name]
-            for one in value if isinstance(value, tuple) else (value,):
-                words += [param.opts[-1], str(one)]
-    family, _, size = model.partition("-")
-    words += ["--model", family, *(["--n-components", size] if size else [])]
-    return shlex.join([*words, *_similarity(family, context.params), "-o", "MODEL"])
+        if given and param.name in shared:
+            words += _words_of(param, params[param.name])
+    words += ["--model", family]
+    if family in KERNEL_FAMILIES:
+        words += ["--kernel", params["kernel"], "--gamma", str(params["gamma"])]
+        words += ["--metric", "euclidean"]
+    if family in ("nystroem", "fourier"):
+        size = model.removeprefix(family).lstrip("-") or params["n_components"][-1]
+        words += ["--n-components", str(size)]
+    if family == "local":
+        words += ["--n-neighbors", str(fitted.n_neighbors)]
+    return shlex.join([*words, "-o", "MODEL"])
 
 
-def _similarity(family: str, params: dict[str, Any]) -> list[str]:
-    """Return the options of a similarity model as it was compared; by itself it would choose."""
-    if family in ("auto", "linear", "knn"):
-        return []
-    words = ["--kernel", params["kernel"]]
-    if params["kernel"] != "edit_distance":
-        words += ["--gamma", str(params["gamma"]), "--metric", "euclidean"]
-    return words
+def _words_of(param: click.Parameter, value: Any) -> list[str]:
+    """Return an option as it was given."""
+    if isinstance(param, click.Option) and param.secondary_opts:  # --intercept / --no-intercept
+        return [param.opts[-1] if value else param.secondary_opts[-1]]
+    values = value if isinstance(value, tuple) else (value,)
+    texts = (",".join(map(str, one)) if isinstance(one, list) else str(one) for one in values)
+    return [word for text in texts for word in (param.opts[-1], text)]
 
 
 def _parts(most: int) -> list[int]:

@@ -47,20 +47,27 @@ def checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
         If they are measurements, not finite, missing, or text and numbers mixed.
     """
     if labels.dtype.kind == "O":
-        rows, *_ = np.nonzero((labels == None) | (labels != labels))  # noqa: E711, PLR0124
+        missing = np.vectorize(_is_missing, otypes=[bool])(labels)
+        rows = np.nonzero(missing)[0]
         if len(rows):
             raise InvalidInputError(
                 f"y has {len(rows)} missing label{'s' if len(rows) > 1 else ''} (first at row "
                 f"{rows[0]}); drop those rows, or give the missing labels a name of their own"
             )
-        kinds = {type(label).__name__ for label in labels.flat}
-        if "str" in kinds and len(kinds) > 1:
+        others = {type(label).__name__ for label in labels.flat if not isinstance(label, str)}
+        if others and any(isinstance(label, str) for label in labels.flat):
             raise InvalidInputError(
-                f"y mixes labels of the types {sorted(kinds)}; make all of them text or all numbers"
+                f"y mixes labels of the types {sorted(others | {'str'})}; make all of them text or "
+                "all numbers"
             )
     assert_all_finite(labels, input_name="y")
     check_classification_targets(labels)
     return labels
+
+
+def _is_missing(label: Any) -> bool:
+    # NaN is not itself; pandas.NA is neither equal nor unequal to anything.
+    return label is None or type(label).__name__ == "NAType" or bool(label != label)  # noqa: PLR0124
 
 
 def encoded(labels: NDArray[Any]) -> tuple[Classes, NDArray[np.int64]]:

@@ -336,8 +336,8 @@ def check_values(kernel: Kernel, values: np.ndarray) -> None:
     # NaN, which is the sum of infinite values, is not in between either.
     if not (-most <= values.min(initial=0.0) and values.max(initial=0.0) <= most):
         raise InvalidInputError(
-            f"{kernel!r} is too large for {values.dtype} on these rows; scale them first, or use a "
-            "smaller gamma or degree"
+            f"{kernel!r} has values too large for {values.dtype} on these rows; scale them first, "
+            "or use a smaller gamma or degree"
         )
 
 
