@@ -62,7 +62,7 @@ SUITES = {
                  short=("--repeats", "1"), reads_data=False),
     "components": Suite("Fourier features beside as many landmarks", short=("--only", "texts")),
     "cg": Suite("conjugate gradients: a pass against its own steps, fits against direct ones",
-                full=("passes", "flights", "kin40k")),
+                full=("passes", "flights", "kin40k"), reads_data=False),
     "memory": Suite("fits from Parquet whose memory does not grow with the rows",
                     short=None, full=("--full",)),
     "overhead": Suite("what Parquet, threads and Dask add to the arithmetic",
